@@ -1,0 +1,1 @@
+"""Everything with a side effect: lake, home, book store, model registry, Dagster instance, progress."""

@@ -1,0 +1,245 @@
+"""The home: the directory that holds all state of one installation.
+
+::
+
+    <home>/settings.yaml   what differs from the defaults
+           market.json     which market, frequency and span the home holds
+           lake/           tables                        aurora.duckdb   views over them
+           models/         trained models by family and fold
+           champions.json  which model version serves which fold
+           mlflow/         tracking database and artefacts
+           dagster/        Dagster's databases           dagster.yaml    the instance that points at them
+           runs/           run manifests                 scorecard.json  the newest result
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
+from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
+from aurora_pipeline.errors import LakeError
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.settings import Settings, load_settings, save_settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOME_VARIABLE = "AURORA_HOME"
+
+
+class MarketRecord(BaseModel):
+    """What a home remembers of its market: enough to lay out partitions without opening the market folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "reference-seed1"
+    directory: Path | None = None
+    calendar: str = "XNYS"
+    frequency: Frequency = "5min"
+    first_session: date = date(2024, 5, 14)
+    last_session: date = date(2024, 12, 31)
+
+
+def default_home_path() -> Path:
+    """`AURORA_HOME`, else `data/` of the repository, else `data/` of the working directory."""
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        return Path(named)
+    return REPOSITORY / "data" if (REPOSITORY / "workspace.yaml").exists() else Path.cwd() / "data"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths and records of one installation.
+
+    Parameters
+    ----------
+    path : Path
+        Directory; made when something is first written.
+    """
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """Return the home named by the environment, or the repository's `data/`."""
+        return cls(default_home_path().absolute())
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings that differ from the defaults."""
+        return self.path / "settings.yaml"
+
+    @property
+    def market_file(self) -> Path:
+        """Record of the market."""
+        return self.path / "market.json"
+
+    @property
+    def models(self) -> Path:
+        """Trained models, `<family>/<fold>/`."""
+        return self.path / "models"
+
+    @property
+    def champions_file(self) -> Path:
+        """Champion manifest: which stored model serves which fold."""
+        return self.path / "champions.json"
+
+    @property
+    def database(self) -> Path:
+        """DuckDB file of views."""
+        return self.path / "aurora.duckdb"
+
+    @property
+    def runs(self) -> Path:
+        """Run manifests."""
+        return self.path / "runs"
+
+    @property
+    def scorecard_file(self) -> Path:
+        """Newest scorecard."""
+        return self.path / "scorecard.json"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artefacts."""
+        return self.path / "mlflow"
+
+    def settings(self, overrides: Sequence[str] = ()) -> Settings:
+        """Defaults, the home's file, environment and overrides, merged and validated."""
+        return load_settings(self.settings_file, overrides)
+
+    def save_settings(self, settings: Settings) -> None:
+        """Keep settings for later runs and for the UI."""
+        save_settings(settings, self.settings_file)
+
+    def market(self) -> MarketRecord:
+        """Return the recorded market, or the reference preset's where nothing is recorded yet."""
+        if not self.market_file.exists():
+            return MarketRecord()
+        try:
+            return MarketRecord.model_validate_json(self.market_file.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise LakeError(f"{self.market_file}: not a market record: {error}") from error
+
+    def record_market(self, record: MarketRecord) -> None:
+        """Remember the market this home holds.
+
+        Raises
+        ------
+        LakeError
+            The home already holds another market or another frequency.
+        """
+        if self.market_file.exists():
+            held = self.market()
+            if (held.name, held.frequency, held.calendar) != (record.name, record.frequency, record.calendar):
+                raise LakeError(
+                    f"home {self.path} holds market {held.name} at frequency {held.frequency}, not {record.name} at "
+                    f"{record.frequency}; choose another --home, or empty this one with --fresh"
+                )
+        text = record.model_dump_json(indent=1) + "\n"
+        atomic_text(self.market_file, text)
+
+    def folder(self) -> MarketFolder:
+        """Open the market folder this home reads from."""
+        record = self.market()
+        if record.directory is None:
+            raise LakeError(f"home {self.path} has no market yet; start with `aurora run --home {self.path}`")
+        return MarketFolder.open(record.directory)
+
+    @cached_property
+    def frequency(self) -> Frequency:
+        """Decision frequency of the home."""
+        return self.market().frequency
+
+    @cached_property
+    def calendar(self) -> SessionCalendar:
+        """Calendar of the home's market."""
+        return session_calendar(self.market().calendar)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Tables of the home."""
+        return Lake(self.path / "lake", self.frequency)
+
+    def sessions(self, settings: Settings) -> list[date]:
+        """Sessions of the market inside the configured span."""
+        record = self.market()
+        first = max(record.first_session, settings.market.start or record.first_session)
+        last = min(record.last_session, settings.market.end or record.last_session)
+        sessions = self.calendar.sessions(first, last)
+        if not sessions:
+            raise LakeError(
+                f"no session from {settings.market.start} to {settings.market.end}: market {record.name} has "
+                f"{record.first_session} to {record.last_session}"
+            )
+        return sessions
+
+    def sessions_of(self, partitions: Sequence[str], settings: Settings) -> list[date]:
+        """Sessions that the given partitions hold, in time order."""
+        wanted = set(partitions)
+        return [day for day in self.sessions(settings) if partition_of(day, self.frequency) in wanted]
+
+    def champions(self) -> dict[str, dict[str, str]]:
+        """Champion manifest: family to fold key to model directory, relative to `models/`."""
+        if not self.champions_file.exists():
+            return {}
+        content: dict[str, dict[str, str]] = json.loads(self.champions_file.read_text(encoding="utf-8"))
+        return content
+
+    def read(
+        self,
+        table: str,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        columns: Sequence[str] | None = None,
+        **branches: str,
+    ) -> pl.DataFrame:
+        """Rows of a lake table, for notebooks: dates may be ISO text, branches are such as ``model="ridge"``."""
+        return self.lake.read(table, _day(start), _day(end), columns, **branches)
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Answer a SELECT over the lake's tables; anything that would write is refused.
+
+        Raises
+        ------
+        LakeError
+            The statement is not a query, or DuckDB does not accept it.
+        """
+        import duckdb
+
+        with self.lake.connect() as connection:
+            try:
+                statements = connection.extract_statements(query)
+                if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                    raise LakeError("aurora sql answers one SELECT; it does not change anything")
+                relation = connection.sql(statements[0])
+                frame: pl.DataFrame = relation.pl()
+            except duckdb.Error as error:
+                raise LakeError(f"sql: {error}") from error
+            return frame
+
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Hold a lock of this home against other processes while a small record is read, changed and written."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / f".{what}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _day(text: date | str | None) -> date | None:
+    return date.fromisoformat(text) if isinstance(text, str) else text

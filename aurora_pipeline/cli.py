@@ -1,0 +1,266 @@
+"""The `aurora` command.
+
+Errors a user can fix are one line on stderr and exit code 2; anything else is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from aurora_pipeline.errors import AuroraError, MarketDataError
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.home import Home
+
+app = typer.Typer(
+    name="aurora",
+    help="From raw market bars to target positions every five minutes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Directory of all state; default AURORA_HOME or data/.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, such as book.name_cap=0.02; repeatable.")
+]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except AuroraError as error:
+        err.print(f"[bold red]aurora:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(
+    market: Annotated[
+        Path | None, typer.Option(help="Market folder; the embedded reference market if left out.")
+    ] = None,
+    home: HomeOption = None,
+    start: Day = None,
+    end: Day = None,
+    set_: SetOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty the home first.")] = False,
+) -> None:
+    """Materialise everything that is missing or stale, through Dagster, and print the scorecard."""
+    from aurora_pipeline.main_job import run_main_job
+
+    opened = _home(home)
+    overrides = list(set_ or [])
+    overrides += [f"market.start={start:%Y-%m-%d}"] if start else []
+    overrides += [f"market.end={end:%Y-%m-%d}"] if end else []
+    with _progress():
+        outcome = run_main_job(opened, market, overrides, fresh=fresh)
+    _print_scorecard(outcome.scorecard)
+    out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
+    out.print(f"look at it with [bold]aurora ui --home {opened.path}[/]", highlight=False)
+
+
+@app.command()
+def backfill(
+    from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")],
+    to: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last session.")],
+    job: Annotated[str, typer.Option(help="Job, as the UI names it.")] = "bars_to_labels",
+    home: HomeOption = None,
+) -> None:
+    """Run one job over a range of sessions, whether or not its partitions are stale."""
+    from aurora_pipeline.main_job import run_range
+
+    with _progress():
+        run_id = run_range(_home(home), job, from_.date(), to.date())
+    out.print(f"run {run_id} succeeded")
+
+
+@app.command()
+def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set_: SetOption = None) -> None:
+    """Validate a market folder: what it has, what is refused and why, what is missing and what that costs."""
+    from aurora_pipeline.market.folder import MarketFolder
+    from aurora_pipeline.market.inspection import inspect_market
+    from aurora_pipeline.settings import load_settings
+
+    report = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []))
+    out.print(report.render())
+
+
+@app.command()
+def simulate(
+    directory: Annotated[Path, typer.Argument(help="Folder to write.")],
+    preset: Annotated[str, typer.Option(help="reference, reference-long or small.")] = "reference",
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
+    alpha: Annotated[float, typer.Option(help="Strength of the planted alpha; 0 plants none.")] = 1.0,
+    profile: Annotated[str, typer.Option(help="full or modest.")] = "full",
+    sessions: Annotated[int | None, typer.Option(help="Sessions; the preset's if left out.")] = None,
+    symbols: Annotated[int | None, typer.Option(help="Stocks; the preset's if left out.")] = None,
+    break_: Annotated[
+        datetime | None, typer.Option("--break", formats=["%Y-%m-%d"], help="What pays changes here.")
+    ] = None,
+) -> None:
+    """Write a synthetic market with planted alpha as a market folder."""
+    from aurora_pipeline.adapters.progress import report
+    from aurora_pipeline.market.simulation import simulate_market
+
+    with _progress():
+        simulate_market(
+            directory,
+            preset=preset,
+            seed=seed,
+            alpha=alpha,
+            profile=profile,
+            sessions=sessions,
+            symbols=symbols,
+            break_session=break_.date() if break_ else None,
+            progress=report,
+        )
+    out.print(f"wrote {directory} (synthetic)")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT over the tables of the lake.")],
+    home: HomeOption = None,
+    rows: Annotated[int, typer.Option(help="Rows shown.")] = 50,
+) -> None:
+    """Query the lake, read-only."""
+    frame = _home(home).sql(query)
+    table = Table(*frame.columns)
+    for row in frame.head(rows).iter_rows():
+        table.add_row(*(str(value) for value in row))
+    out.print(table)
+    if frame.height > rows:
+        out.print(f"{rows} of {frame.height} rows")
+
+
+@app.command()
+def export(
+    duckdb: Annotated[Path, typer.Option("--duckdb", help="New DuckDB file with real tables.")], home: HomeOption = None
+) -> None:
+    """Copy the lake into one DuckDB file."""
+    _home(home).lake.export(duckdb)
+    out.print(f"wrote {duckdb}")
+
+
+@app.command()
+def ui(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 3000,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = False,
+) -> None:
+    """Open Dagster on loopback with the right home."""
+    from aurora_pipeline.adapters.home import HOME_VARIABLE
+    from aurora_pipeline.adapters.instance import write_instance_config
+
+    opened = _home(home)
+    write_instance_config(opened.path)
+    environment = os.environ | {"DAGSTER_HOME": str(opened.path), HOME_VARIABLE: str(opened.path)}
+    out.print(f"Dagster on http://127.0.0.1:{port} for home {opened.path}; Ctrl-C ends it", highlight=False)
+    if browser:
+        webbrowser.open(f"http://127.0.0.1:{port}")
+    module = ["-m", "dagster", "dev", "-m", "aurora_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    sys.exit(subprocess.call([sys.executable, *module], env=environment))
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    target: Annotated[Path, typer.Argument(help="Market folder to make or extend.")],
+    kind: Annotated[str, typer.Option(help="bars, daily_bars, or a feed such as earnings.")] = "bars",
+    column: Annotated[list[str] | None, typer.Option(help="ours=theirs, such as symbol=ticker; repeatable.")] = None,
+    time_zone: Annotated[str, typer.Option(help="Zone of timestamps without one.")] = "UTC",
+    bar_label: Annotated[str, typer.Option(help="start or end: what a bar's timestamp marks.")] = "start",
+    frequency: Annotated[str, typer.Option(help="5min or session.")] = "5min",
+    calendar: Annotated[str, typer.Option(help="exchange_calendars code.")] = "XNYS",
+    benchmark: Annotated[str | None, typer.Option(help="Symbol of the market.")] = None,
+    sector: Annotated[list[str] | None, typer.Option(help="sector=ETF, repeatable.")] = None,
+    universe: Annotated[Path | None, typer.Option(help="CSV or Parquet with symbol, kind, sector.")] = None,
+    price_adjustment: Annotated[str, typer.Option(help="none, split or split_dividend.")] = "none",
+) -> None:
+    """Make a market folder from your own bars and feeds."""
+    from aurora_pipeline.market.importer import import_market
+
+    summary = import_market(
+        source,
+        target,
+        kind=kind,
+        columns=_pairs(column, "--column"),
+        time_zone=time_zone,
+        bar_label=bar_label,
+        frequency=frequency,
+        calendar=calendar,
+        benchmark=benchmark,
+        sector_etfs=_pairs(sector, "--sector"),
+        universe=universe,
+        price_adjustment=price_adjustment,
+    )
+    out.print(str(summary))
+
+
+def _home(path: Path | None) -> Home:
+    from aurora_pipeline.adapters.home import Home
+
+    return Home(path.absolute()) if path is not None else Home.default()
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts or []]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise MarketDataError(f"{option} {name}{equals}{value}: expected name=value")
+    return {name: value for name, _, value in pairs}
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    from aurora_pipeline.adapters.progress import listening
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        tasks: dict[str, int] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(progress.task_ids[tasks[what]], completed=done, total=total)
+
+        with listening(show):
+            yield
+
+
+def _print_scorecard(card: dict[str, Any]) -> None:
+    from aurora_pipeline.monitoring.scorecard_table import scorecard_rows, scorecard_title
+
+    table = Table("measure", "value", "95 % interval", title=scorecard_title(card), title_justify="left")
+    for row in scorecard_rows(card):
+        table.add_row(*row)
+    out.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Bars to features: residual returns, the five views, and the panel models train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from aurora_pipeline.contracts import FEED_TABLES
+from aurora_pipeline.defs.market_data import FEEDS_ASSET
+from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.stage_run import StageRun
+from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK, VIEWS
+
+GROUP = "features"
+OWNERS = ["team:research"]
+_DESCRIPTIONS = {
+    "price": "Momentum, reversal, volatility, ranges, volume surprise and liquidity of each stock.",
+    "sector": "Sector-neutral momentum, reversal and volatility; intraday residual returns.",
+    "microstructure": "Signed volume, VWAP deviation, spreads and realised moments from 5-minute bars.",
+    "fundamental": "Earnings surprises, yields, profitability and growth as of the filing, with expiry.",
+    "alternative": "Short interest, ETF flows and option-implied signals as of publication, with expiry.",
+}
+
+
+def residual_returns_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    """Build the asset of residual returns."""
+
+    @dg.asset(
+        name="residual_returns",
+        deps=["bars", "session_bars", "universe", FEEDS_ASSET],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"polars", "numba"},
+        description="Each bar's return less market and orthogonalised sector, betas known the session before.",
+    )
+    def residual_returns(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+        from aurora_pipeline.features.inputs import ResidualInputs
+        from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
+
+        run = StageRun(context, home.open(), "residual_returns")
+        folder = run.home.folder()
+        lake = run.home.lake
+        for keys, sessions in run.blocks():
+            frame = compute_residual_returns(
+                ResidualInputs(
+                    sessions=sessions,
+                    calendar=run.home.calendar,
+                    frequency=run.home.frequency,
+                    manifest=folder.manifest,
+                    settings=run.settings,
+                    bars=run.read_back("bars", sessions, BAR_LOOKBACK),
+                    session_bars=run.read_back("session_bars", sessions, SESSION_LOOKBACK),
+                    universe=run.read_back("universe", sessions, BAR_LOOKBACK),
+                    daily_bars=lake.read("daily_bars"),
+                    corporate_actions=lake.read("corporate_actions"),
+                )
+            )
+            run.write("residual_returns", frame, keys)
+        return dg.MaterializeResult(metadata=run.summary())
+
+    return residual_returns
+
+
+def view_asset(view: str, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    """Build the asset of one feature view."""
+    name = f"{view}_features"
+
+    @dg.asset(
+        name=name,
+        deps=["bars", "session_bars", "universe", "residual_returns", FEEDS_ASSET],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"polars", "numba"},
+        description=_DESCRIPTIONS[view],
+    )
+    def view_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+        from aurora_pipeline.features.panel_builder import compute_view
+
+        run = StageRun(context, home.open(), name)
+        for keys, sessions in run.blocks():
+            run.write(name, compute_view(view, feature_inputs(run, sessions)), keys)
+        return dg.MaterializeResult(metadata=run.summary())
+
+    return view_features
+
+
+def feature_inputs(run: StageRun, sessions: Sequence[date]) -> Any:
+    """Read everything the views of some sessions need, look-back included."""
+    from aurora_pipeline.features.inputs import FeatureInputs
+
+    feeds = {name: run.home.lake.read(name) for name in FEED_TABLES}
+    return FeatureInputs(
+        sessions=list(sessions),
+        until=None,
+        calendar=run.home.calendar,
+        frequency=run.home.frequency,
+        manifest=run.home.folder().manifest,
+        settings=run.settings,
+        bars=run.read_back("bars", sessions, BAR_LOOKBACK),
+        session_bars=run.read_back("session_bars", sessions, SESSION_LOOKBACK),
+        residual_returns=run.read_back("residual_returns", sessions, BAR_LOOKBACK),
+        universe=run.read_back("universe", sessions, BAR_LOOKBACK),
+        **feeds,
+    )
+
+
+def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    """Build the asset that joins and transforms the views."""
+
+    @dg.asset(
+        name="feature_panel",
+        deps=[*(f"{view}_features" for view in VIEWS), "universe"],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"polars"},
+        description="All views joined at decision times and transformed across the eligible symbols of each; table `features`.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "known_at",
+                asset="feature_panel",
+                blocking=True,
+                description="On a sample of decision times, every joined row was known: the features recomputed from "
+                "rows known by then equal the stored ones.",
+            )
+        ],
+    )
+    def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+        from aurora_pipeline.features.leakage import known_at_violations, sample_decision_times
+        from aurora_pipeline.features.panel_builder import build_panel
+
+        run = StageRun(context, home.open(), "feature_panel")
+        for keys, sessions in run.blocks():
+            views = [run.read_back(f"{view}_features", sessions, 0) for view in VIEWS]
+            universe = run.read_back("universe", sessions, 0)
+            run.write("features", build_panel(views, universe, run.settings), keys)
+        session = run.sessions[len(run.sessions) // 2]
+        violations = known_at_violations(
+            feature_inputs(run, [session]),
+            run.home.lake.read("features", session, session),
+            sample_decision_times(session, run.home.calendar, run.home.frequency),
+        )
+        return dg.MaterializeResult(
+            metadata=run.summary(),
+            check_results=[run.check("known_at", violations, "feature values that rows known in time do not give")],
+        )
+
+    return feature_panel

@@ -1,0 +1,49 @@
+"""The asset graph of one home: its market decides the partitions, its settings the model families."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
+from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, view_asset
+from aurora_pipeline.defs.jobs import build_jobs
+from aurora_pipeline.defs.labels import labels_asset
+from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
+from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
+from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
+from aurora_pipeline.defs.report import report
+from aurora_pipeline.defs.resources import HomeResource, RegistryResource
+from aurora_pipeline.defs.schedules import five_minute_schedule
+from aurora_pipeline.defs.trade_book import trade_book_asset
+from aurora_pipeline.stages import VIEWS
+
+
+def build_definitions(home: Home) -> dg.Definitions:
+    """Return everything Dagster loads for a home; an empty home gets the reference market's partitions."""
+    families = home.settings().models.families
+    sessions, folds = session_partitions(home), fold_partitions(home)
+    return dg.Definitions(
+        assets=[
+            market_feeds,
+            session_data_asset(sessions),
+            residual_returns_asset(sessions),
+            *(view_asset(view, sessions) for view in VIEWS),
+            feature_panel_asset(sessions),
+            labels_asset(sessions),
+            *(trained_model_asset(family, folds) for family in families),
+            *(prediction_asset(family, sessions) for family in families),
+            ensemble_weights_asset(families, sessions),
+            ensemble_asset(families, sessions),
+            calibrated_signals_asset(sessions),
+            trade_book_asset(sessions),
+            report,
+        ],
+        jobs=build_jobs(families),
+        schedules=[five_minute_schedule(home)],
+        resources={
+            "home": HomeResource(path=str(home.path)),
+            "registry": RegistryResource(directory=str(home.mlflow)),
+        },
+        executor=dg.in_process_executor,
+    )

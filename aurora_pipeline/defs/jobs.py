@@ -1,0 +1,47 @@
+"""Jobs: the stretches of the graph that run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from aurora_pipeline.defs.market_data import FEEDS_ASSET, SESSION_TABLES
+from aurora_pipeline.defs.trade_book import BOOK_ASSETS
+from aurora_pipeline.stages import VIEWS
+
+FEEDS_JOB = "market_feeds_job"
+DATA_JOB = "bars_to_labels"
+TRAINING_JOB = "train_fold"
+PREDICTION_JOB = "predict"
+SIGNAL_JOB = "predictions_to_signals"
+BOOK_JOB = "trade_book_job"
+SESSION_JOB = "trading_session"
+REPORT_JOB = "report_job"
+
+DATA_ASSETS = (*SESSION_TABLES, "residual_returns", *(f"{view}_features" for view in VIEWS), "feature_panel", "labels")
+SIGNAL_ASSETS = ("ensemble_weights", "ensemble", "calibrated_signals")
+
+
+def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return every job for the given model families."""
+    predictions = [dg.AssetKey(["prediction", family]) for family in families]
+    models = [dg.AssetKey(["trained_model", family]) for family in families]
+
+    def job(name: str, assets: Sequence[str | dg.AssetKey], description: str) -> dg.UnresolvedAssetJobDefinition:
+        return dg.define_asset_job(name, selection=dg.AssetSelection.assets(*assets), description=description)
+
+    return [
+        job(FEEDS_JOB, [FEEDS_ASSET], "Read and validate the market folder's feeds."),
+        job(DATA_JOB, DATA_ASSETS, "Bars, residual returns, features and labels of a range of sessions."),
+        job(TRAINING_JOB, models, "All families of one fold."),
+        job(PREDICTION_JOB, predictions, "Out-of-fold scores of every family over a range of sessions."),
+        job(SIGNAL_JOB, SIGNAL_ASSETS, "Weights, ensemble and calibrated signals over a range of sessions."),
+        job(BOOK_JOB, list(BOOK_ASSETS), "The backtest book over a range of sessions, continued from its last state."),
+        job(
+            SESSION_JOB,
+            [*DATA_ASSETS, *predictions, *SIGNAL_ASSETS, *BOOK_ASSETS],
+            "One session from bars to target positions: choose today's partition, or a past one.",
+        ),
+        job(REPORT_JOB, ["report"], "Scorecard of everything stored."),
+    ]

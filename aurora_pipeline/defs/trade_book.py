@@ -1,0 +1,127 @@
+"""Signals to positions: one sequential loop over decision times, restarted from the book's last stored state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.lake import Lake, partition_of
+from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.stage_run import StageRun
+from aurora_pipeline.stages import RISK_LOOKBACK, SESSION_LOOKBACK, book_name
+
+GROUP = "book"
+OWNERS = ["team:trading"]
+BOOK_ASSETS = {
+    "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
+    "orders": ("orders", "Orders of each decision, with deterministic ids."),
+    "fills": ("fills", "Simulated executions in the next bar, costs by term."),
+    "portfolio": ("portfolio", "NAV, exposure, turnover and costs at every bar; `positions` beside it."),
+}
+
+
+def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    """Build the asset of the trade book."""
+
+    @dg.multi_asset(
+        name="trade_book",
+        specs=[
+            dg.AssetSpec(
+                name,
+                deps=["calibrated_signals", "bars", "session_bars", "universe", "residual_returns"],
+                group_name=GROUP,
+                owners=OWNERS,
+                kinds={"polars", "numba"},
+                description=description,
+            )
+            for name, (_, description) in BOOK_ASSETS.items()
+        ],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "limits",
+                asset="target_positions",
+                blocking=True,
+                description="Every configured limit holds at every decision.",
+            ),
+            dg.AssetCheckSpec(
+                "nav_identity",
+                asset="portfolio",
+                blocking=True,
+                description="nav[t] = nav[t-1] + gross_pnl - cost, to the cent.",
+            ),
+        ],
+    )
+    def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
+        from aurora_pipeline.execution.ledger import nav_identity_violations
+        from aurora_pipeline.execution.limits import limit_violations
+        from aurora_pipeline.execution.trade_book import prepare_session_inputs, run_session
+
+        run = StageRun(context, home.open(), "trade_book")
+        lake = run.home.lake
+        store = BookStore(lake, book_name(run.settings))
+        sessions = [day for day in run.sessions if day >= run.scored_from]
+        state = store.state_before(sessions[0], run.lineage.sessions, run.scored_from)
+        daily_bars, actions = lake.read("daily_bars"), lake.read("corporate_actions")
+        folder = run.home.folder()
+        pending: list[Any] = []
+        limits: list[pl.DataFrame] = []
+        identity: list[pl.DataFrame] = []
+        for index, session in enumerate(sessions):
+            inputs = prepare_session_inputs(
+                session,
+                run.home.calendar,
+                run.home.frequency,
+                folder.manifest,
+                run.settings,
+                bars=run.read_back("bars", [session], 0),
+                signals=run.read_back("signals", [session], 0),
+                universe=run.read_back("universe", [session], 0),
+                residual_returns=run.read_back("residual_returns", [session], RISK_LOOKBACK),
+                session_bars=run.read_back("session_bars", [session], SESSION_LOOKBACK),
+                daily_bars=daily_bars,
+                corporate_actions=actions,
+            )
+            result = run_session(state, session, inputs, run.settings)
+            state = result.state
+            pending.append(result)
+            limits.append(limit_violations(result, inputs, run.settings))
+            identity.append(nav_identity_violations(result))
+            key = partition_of(session, run.home.frequency)
+            last_of_partition = (
+                index + 1 == len(sessions) or partition_of(sessions[index + 1], run.home.frequency) != key
+            )
+            if last_of_partition:
+                store.commit(key, pending, run.fingerprints([key])[key])
+                pending = []
+                report("trade_book", index + 1, len(sessions))
+        lake.write_views(run.home.database)
+        numbers = _numbers(lake, store.book, sessions[0], sessions[-1])
+        for name in BOOK_ASSETS:
+            yield dg.MaterializeResult(asset_key=name, metadata={**run.summary(), **numbers})
+        yield run.check("limits", pl.concat(limits), "limits breached", "target_positions")
+        yield run.check("nav_identity", pl.concat(identity), "bars whose NAV does not add up", "portfolio")
+
+    return trade_book
+
+
+def _numbers(lake: Lake, book: str, first: date, last: date) -> dict[str, float]:
+    """Totals of a stretch of the book, for the plots on its assets."""
+    rows = lake.read("portfolio", first, last, book=book).sort("decision_time")
+    sums = rows.select(pl.col("turnover", "gross_pnl", "cost").sum()).row(0, named=True)
+    last_row = rows.row(-1, named=True)
+    return {
+        "nav": last_row["nav"],
+        "gross": last_row["gross"],
+        "net": last_row["net"],
+        "turnover_total": sums["turnover"],
+        "gross_pnl_usd": sums["gross_pnl"],
+        "cost_usd": sums["cost"],
+    }

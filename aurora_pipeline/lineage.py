@@ -1,0 +1,310 @@
+"""What every stage reads, writes and depends on, and which stored partitions are therefore missing or stale.
+
+A stage's fingerprint of a partition is the hash of its name, the source of the code that makes it, the settings it reads and
+the fingerprints of what it reads, back to the content of the market's files. It is stored inside the partition. A partition
+is fresh if its stored fingerprint is the one that would be computed now; everything else is made again. The same declarations
+give the edges of the asset graph, so the lineage on the screen is the lineage that is enforced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.contracts import FEED_TABLES, table
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.models.walk_forward import Fold, make_folds
+from aurora_pipeline.settings import Settings
+
+Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw"]
+TRAINED = "trained_model/"
+_PACKAGE = Path(__file__).parent
+_FOUNDATIONS = ("calendar.py", "contracts.py", "market/point_in_time.py")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One table a stage reads, and how far.
+
+    Attributes
+    ----------
+    table : str
+        Lake table, or the stage `trained_model/<family>`.
+    window : str
+        `same` partition; `back` or `ahead` by `sessions`; all `history` up to the partition; a `feed` up to the session's
+        close; the `fold`'s train block; the `model` that serves; the market's `raw` bars.
+    sessions : int
+        Length of `back` and `ahead`.
+    """
+
+    table: str
+    window: Window
+    sessions: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step from bar to order.
+
+    Attributes
+    ----------
+    name : str
+        Name of the step and, unless `assets` says otherwise, of its asset.
+    writes : tuple of str
+        Lake tables.
+    reads : tuple of Read
+        Inputs.
+    settings : tuple of str
+        Settings sections or keys that change the result.
+    code : tuple of str
+        Files and folders of the package whose source changes the result.
+    scored : bool
+        Whether the stage starts with the first walk-forward fold instead of the first session.
+    """
+
+    name: str
+    writes: tuple[str, ...]
+    reads: tuple[Read, ...]
+    settings: tuple[str, ...]
+    code: tuple[str, ...]
+    scored: bool = False
+
+
+FEEDS = tuple(Read(name, "feed") for name in FEED_TABLES)
+
+
+@lru_cache(maxsize=64)
+def code_hash(paths: tuple[str, ...]) -> str:
+    """Hash of the Python source below the given files and folders of the package."""
+    digest = hashlib.sha256()
+    for name in sorted({*paths, *_FOUNDATIONS}):
+        root = _PACKAGE / name
+        for path in [root] if root.is_file() else sorted(root.rglob("*.py")):
+            digest.update(path.relative_to(_PACKAGE).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def settings_hash(settings: Settings, keys: Iterable[str]) -> str:
+    """Hash of the named sections or keys of the settings."""
+    content = settings.model_dump(mode="json")
+    chosen: dict[str, Any] = {}
+    for key in keys:
+        value: Any = content
+        for part in key.split("."):
+            value = value[part]
+        chosen[key] = value
+    return _hash(json.dumps(chosen, sort_keys=True))
+
+
+def feeds_fingerprint(folder: MarketFolder, settings: Settings) -> str:
+    """Fingerprint of all feed tables: the market's files, the validation code and its settings."""
+    parts = [folder.content_hash(name) for name in ("manifest", "universe", *folder.feeds)]
+    return _hash(code_hash(("market",)), settings_hash(settings, ("quality",)), *parts)
+
+
+class Lineage:
+    """Fingerprints of one home under one set of settings.
+
+    Parameters
+    ----------
+    home : Home
+        Where partitions lie.
+    settings : Settings
+        Settings of the run.
+    stages : sequence of Stage
+        All stages, in order.
+    book : str
+        Branch the book's tables are written under.
+    """
+
+    def __init__(self, home: Home, settings: Settings, stages: Sequence[Stage], book: str) -> None:
+        self.home = home
+        self.settings = settings
+        self.book = book
+        self.sessions = home.sessions(settings)
+        self.partitions = list(dict.fromkeys(partition_of(day, home.frequency) for day in self.sessions))
+        self._position = {key: index for index, key in enumerate(self.partitions)}
+        self._stages = {stage.name: stage for stage in stages}
+        self._writer = {name: stage for stage in stages for name in stage.writes}
+        self._feeds: dict[str, dict[str, str]] = {}
+        self._memo: dict[tuple[str, str], str] = {}
+        self._seen: dict[tuple[str, str], str] = {}
+        self._chains: dict[str, list[str]] = {}
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """Walk-forward folds of the span."""
+        return make_folds(self.sessions, self.home.frequency, self.settings)
+
+    def keys(self, stage: Stage) -> list[str]:
+        """Every partition key (fold key, for a training stage) the stage can have."""
+        if stage.name.startswith(TRAINED):
+            return [fold.key for fold in self.folds]
+        return self.partitions[self._first_scored :] if stage.scored else self.partitions
+
+    @cached_property
+    def _first_scored(self) -> int:
+        return self._position[partition_of(self.folds[0].test_sessions[0], self.home.frequency)]
+
+    def _applies(self, stage: Stage, key: str) -> bool:
+        return not stage.scored or self._position[key] >= self._first_scored
+
+    def desired(self, stage: Stage, key: str) -> str:
+        """Fingerprint the partition (or fold) `key` of a stage would get if it and all before it were made now."""
+        memo = (stage.name, key)
+        if memo not in self._memo:
+            self._memo[memo] = self._combine(stage, key, self._desired_of)
+        return self._memo[memo]
+
+    def actual(self, stage: Stage, key: str) -> str:
+        """Fingerprint for a partition made now from what is stored, fresh or not.
+
+        What is stored upstream is looked at once per instance: make a new one per step.
+        """
+        return self._combine(stage, key, self._stored_of)
+
+    def stored(self, stage: Stage, key: str) -> str | None:
+        """Fingerprint of what is stored; None where any of the stage's tables lacks the partition."""
+        found = {self._stored_table(name, key, stage) for name in stage.writes}
+        return found.pop() if len(found) == 1 else None
+
+    def stale(self, stage: Stage, keys: Sequence[str]) -> list[str]:
+        """Return the keys whose partition is missing or not what it would be now."""
+        return [key for key in keys if self.stored(stage, key) != self.desired(stage, key)]
+
+    def _stored_table(self, name: str, key: str, stage: Stage) -> str | None:
+        if stage.name.startswith(TRAINED):
+            return self._stored_model(stage.name.partition("/")[2], key)
+        branches: dict[str, str] = {}
+        declared = table(name)
+        if "model" in declared.branches:
+            branches["model"] = stage.name.partition("/")[2]
+        if "book" in declared.branches:
+            branches["book"] = self.book
+        if "source" in declared.branches:
+            branches["source"] = "bars"
+        return self.home.lake.fingerprint(name, key, **branches)
+
+    def _stored_model(self, family: str, fold: str) -> str | None:
+        manifest = self.home.models / family / fold / "manifest.json"
+        if not manifest.exists():
+            return None
+        fingerprint: str | None = json.loads(manifest.read_text(encoding="utf-8")).get("fingerprint")
+        return fingerprint
+
+    def _desired_of(self, stage: Stage, key: str) -> str:
+        return self.desired(stage, key) if self._applies(stage, key) else ""
+
+    def _stored_of(self, stage: Stage, key: str) -> str:
+        if not self._applies(stage, key):
+            return ""
+        memo = (stage.name, key)
+        if memo not in self._seen:
+            self._seen[memo] = self.stored(stage, key) or "absent"
+        return self._seen[memo]
+
+    def _combine(self, stage: Stage, key: str, upstream: Callable[[Stage, str], str]) -> str:
+        parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings)]
+        parts += [f"{read.table}:{self._input(stage, read, key, upstream)}" for read in stage.reads]
+        return _hash("\n".join(parts))
+
+    def _input(self, stage: Stage, read: Read, key: str, upstream: Callable[[Stage, str], str]) -> str:
+        if read.window == "feed":
+            return self._feed(read.table).get(key, "")
+        if read.window == "raw":
+            return self._raw(self._around(key, -read.sessions))
+        if read.window == "model":
+            served = [fold.key for fold in self.folds if key in self._partitions_of(fold.test_sessions)]
+            return _hash(*(upstream(self._stages[read.table], fold) for fold in served))
+        source = self._writer[read.table] if read.table in self._writer else self._stages[read.table]
+        if read.window == "history":
+            return self._chain(source, upstream)[self._position[key]]
+        if read.window == "fold":
+            fold = next(fold for fold in self.folds if fold.key == key)
+            keys = self._partitions_of(fold.train_sessions)
+            return self._chain(source, upstream, keys)[-1]
+        if read.window == "same":
+            return upstream(source, key)
+        reach = -read.sessions if read.window == "back" else read.sessions
+        return _hash(*(upstream(source, part) for part in self._around(key, reach)))
+
+    def _chain(self, source: Stage, upstream: Callable[[Stage, str], str], keys: Sequence[str] = ()) -> list[str]:
+        """Running hash over partitions in order: the i-th entry covers everything up to the i-th."""
+        memo = f"{source.name}:{upstream.__name__}"
+        if not keys and memo in self._chains:
+            return self._chains[memo]
+        chain, digest = [], ""
+        for key in keys or self.partitions:
+            digest = _hash(digest, upstream(source, key))
+            chain.append(digest)
+        if not keys:
+            self._chains[memo] = chain
+        return chain
+
+    def _around(self, key: str, reach: int) -> list[str]:
+        """Partitions from `key` to the one `reach` sessions before its first or after its last session."""
+        own = [index for index, day in enumerate(self.sessions) if partition_of(day, self.home.frequency) == key]
+        low = max(0, own[0] + min(reach, 0))
+        high = min(len(self.sessions) - 1, own[-1] + max(reach, 0))
+        return self._partitions_of(self.sessions[low : high + 1])
+
+    def _partitions_of(self, sessions: Sequence[date]) -> list[str]:
+        return list(dict.fromkeys(partition_of(day, self.home.frequency) for day in sessions))
+
+    def _raw(self, keys: Sequence[str]) -> str:
+        folder = self.home.folder()
+        months = sorted({key[:7] for key in keys})
+        return _hash(folder.content_hash("manifest"), *(folder.content_hash(f"bars/{month}") for month in months))
+
+    def _feed(self, name: str) -> Mapping[str, str]:
+        """Partition key to hash of everything the feed had told by that partition's last close."""
+        if name not in self._feeds:
+            self._feeds[name] = self._feed_hashes(self.home.lake.read(name))
+        return self._feeds[name]
+
+    def _feed_hashes(self, frame: pl.DataFrame) -> dict[str, str]:
+        closes = [self.home.calendar.close(day) for day in self.sessions]
+        stamps = np.array([int(close.timestamp() * 1_000_000) for close in closes])
+        sums = np.zeros((2, len(closes) + 1), dtype=np.uint64)
+        moments = ["known_at"] + [column for column in ("quarantined_at",) if column in frame.columns]
+        for column in moments:
+            told = frame.filter(pl.col(column).is_not_null())
+            rows = told.hash_rows(seed=17).to_numpy()
+            index = np.searchsorted(stamps, told.get_column(column).dt.epoch("us").to_numpy(), side="left")
+            np.add.at(sums[0], index, rows)
+            np.add.at(sums[1], index, rows * rows)
+        result: dict[str, str] = {}
+        digest = ""
+        for position, day in enumerate(self.sessions):
+            digest = _hash(digest, f"{sums[0, position]}-{sums[1, position]}")
+            result[partition_of(day, self.home.frequency)] = digest
+        return result
+
+
+def contiguous(keys: Sequence[str], axis: Sequence[str]) -> list[tuple[str, str]]:
+    """Group keys into unbroken stretches of an axis: the ranges a run can be asked for."""
+    stretches: list[tuple[str, str]] = []
+    positions = sorted(bisect_left(axis, key) for key in keys)
+    for position in positions:
+        if stretches and bisect_left(axis, stretches[-1][1]) == position - 1:
+            stretches[-1] = (stretches[-1][0], axis[position])
+        else:
+            stretches.append((axis[position], axis[position]))
+    return stretches
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

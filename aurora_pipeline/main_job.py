@@ -1,0 +1,181 @@
+"""The main job: a market folder in, a scorecard and a run manifest out, everything between through Dagster."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aurora_pipeline.adapters.home import REPOSITORY, Home, MarketRecord
+from aurora_pipeline.adapters.lake import atomic_text, partition_of
+from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.contracts import TABLES
+from aurora_pipeline.errors import LakeError, SettingsError
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.settings import Settings
+
+REFERENCE_SEED = 1
+_PACKAGES = (
+    "dagster", "pandas", "polars", "numpy", "numba", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "duckdb", "mlflow",
+)  # fmt: skip
+_HOME_MARKERS = ("market.json", "settings.yaml", "lake")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the main job leaves behind.
+
+    Attributes
+    ----------
+    scorecard : dict
+        Content of `<home>/scorecard.json`.
+    manifest : Path
+        `<home>/runs/<id>.json`.
+    """
+
+    scorecard: dict[str, Any]
+    manifest: Path
+
+
+def run_main_job(home: Home, market: Path | None, overrides: Sequence[str], *, fresh: bool = False) -> Outcome:
+    """Bring a home up to date with a market and settings.
+
+    Parameters
+    ----------
+    home : Home
+        Made if it does not exist.
+    market : Path or None
+        Market folder; None keeps the home's, or makes the embedded reference market in an empty home.
+    overrides : sequence of str
+        `key=value` settings; they are kept in the home, so that the UI and later runs agree.
+    fresh : bool
+        Empty the home first.
+    """
+    from aurora_pipeline.defs.launch import bring_up_to_date
+
+    started = datetime.now(tz=UTC)
+    if fresh:
+        _empty(home)
+    settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
+    folder = _market_folder(home, settings)
+    home = _remember(home, folder, settings)
+    runs = bring_up_to_date(home, settings)
+    card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
+    return Outcome(card, _write_manifest(home, folder, settings, runs, started))
+
+
+def run_range(home: Home, job: str, first: date, last: date) -> str:
+    """Run one partitioned job over a range of sessions; returns the run id."""
+    from aurora_pipeline.defs.launch import Launcher, instance_of
+
+    settings = home.settings()
+    sessions = [day for day in home.sessions(settings) if first <= day <= last]
+    if not sessions:
+        raise LakeError(f"the market has no session from {first} to {last}")
+    with instance_of(home) as instance:
+        launcher = Launcher(home, instance)
+        if job not in {known.name for known in launcher.definitions.resolve_all_job_defs()}:
+            raise SettingsError(f"no job {job!r}")
+        launcher.job(
+            job, first=partition_of(sessions[0], home.frequency), last=partition_of(sessions[-1], home.frequency)
+        )
+        return launcher.launched[-1]
+
+
+def _empty(home: Home) -> None:
+    if not home.path.exists():
+        return
+    if any(home.path.iterdir()) and not any((home.path / marker).exists() for marker in _HOME_MARKERS):
+        raise LakeError(f"--fresh: {home.path} does not look like a home (no market.json, settings.yaml or lake/)")
+    for entry in home.path.iterdir():
+        if entry.name in {"README.md", "markets"}:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _market_folder(home: Home, settings: Settings) -> MarketFolder:
+    if settings.market.directory is not None:
+        return MarketFolder.open(settings.market.directory)
+    directory = home.path / "markets" / f"reference-seed{REFERENCE_SEED}"
+    if not (directory / "market.yaml").exists():
+        from aurora_pipeline.market.simulation import simulate_market
+
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        simulate_market(directory, preset="reference", seed=REFERENCE_SEED, progress=report)
+    return MarketFolder.open(directory)
+
+
+def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
+    first, last = folder.span
+    manifest = folder.manifest
+    home.record_market(
+        MarketRecord(
+            name=manifest.name,
+            directory=folder.path.absolute(),
+            calendar=manifest.calendar,
+            frequency=manifest.frequency,
+            first_session=first,
+            last_session=last,
+        )
+    )
+    home.save_settings(settings)
+    return Home(home.path)
+
+
+def _write_manifest(
+    home: Home, folder: MarketFolder, settings: Settings, runs: Sequence[str], started: datetime
+) -> Path:
+    months = sorted({f"{day:%Y-%m}" for day in home.sessions(settings)})
+    inputs = {name: folder.content_hash(name) for name in ("manifest", "universe", *folder.feeds)}
+    inputs |= {f"bars/{month}": folder.content_hash(f"bars/{month}") for month in months}
+    content = {
+        "started": started.isoformat(),
+        "finished": datetime.now(tz=UTC).isoformat(),
+        "git": _git_state(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "seed": settings.seed,
+        "settings": settings.model_dump(mode="json"),
+        "market": {"name": folder.manifest.name, "inputs": inputs},
+        "outputs": {name: digest for name in TABLES if (digest := _table_hash(home, name))},
+        "dagster_runs": list(runs),
+    }
+    identifier = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+    path = home.runs / f"{identifier}.json"
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    atomic_text(path, text)
+    return path
+
+
+def _table_hash(home: Home, name: str) -> str | None:
+    files = sorted((home.lake.root / name).rglob("data.parquet"))
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(home.lake.root).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _git_state() -> Mapping[str, Any]:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    return {"revision": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}

@@ -1,0 +1,313 @@
+"""One validated settings model: defaults here, `<home>/settings.yaml`, `AURORA_...` environment, `--set`.
+
+The later source wins. An unknown key, wherever it comes from, is an error that lists the keys that exist. Rates are
+fractions, money is USD, spans are in the unit their name ends in (`_sessions`, `_bars`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aurora_pipeline.calendar import Frequency
+from aurora_pipeline.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "AURORA_"
+RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME"})
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of the sections: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MarketSettings(Section):
+    """Which market, and which part of it."""
+
+    directory: Path | None = Field(default=None, description="market folder; the embedded reference market if unset")
+    start: date | None = Field(default=None, description="first session; the market's first if unset")
+    end: date | None = Field(default=None, description="last session; the market's last if unset")
+
+
+class QualitySettings(Section):
+    """What is refused before it enters the lake."""
+
+    absent_share: Fraction = Field(
+        default=0.05, description="share of a session's bars that may be missing before the session blocks"
+    )
+    jump_sigmas: Positive = Field(
+        default=20.0, description="returns beyond this many of their own standard deviations are looked at"
+    )
+    split_tolerance: Fraction = Field(
+        default=0.05, description="distance to a simple split ratio that makes a jump a missing split"
+    )
+    daily_tolerance: Fraction = Field(
+        default=0.01, description="distance from the daily bar beyond which it contradicts a bar"
+    )
+    eligibility_sessions: Count = Field(default=20, description="sound sessions before a new listing is eligible")
+    stale_bars: Count = Field(
+        default=6, description="a name without a bar for this many bars has no features at a decision time"
+    )
+
+
+class FeatureSettings(Section):
+    """Look-backs and expiries of the features."""
+
+    beta_span_sessions: Count = Field(default=126, description="exponential span of the betas")
+    beta_window_sessions: Count = Field(default=252, description="sessions the betas look back over")
+    beta_shrinkage: Fraction = Field(default=0.3, description="pull of the betas towards 1")
+    minimum_peers: Count = Field(default=3, description="peers needed for a leave-one-out sector return")
+    earnings_expiry_sessions: Count = Field(default=80, description="a surprise older than this is missing")
+    fundamentals_expiry_sessions: Count = Field(default=160, description="a filing older than this is missing")
+    short_interest_expiry_sessions: Count = Field(default=25, description="short interest older than this is missing")
+    etf_flows_expiry_sessions: Count = Field(default=5, description="flows older than this are missing")
+    options_expiry_sessions: Count = Field(default=5, description="an option summary older than this is missing")
+
+
+class WalkForwardSettings(Section):
+    """How time is cut into train and test blocks."""
+
+    scheme: Literal["expanding", "rolling"] = Field(
+        default="expanding", description="whether train blocks grow or move"
+    )
+    train_sessions: Count = Field(default=504, description="length of a rolling train block")
+    embargo_sessions: Annotated[int, Field(ge=0)] = Field(default=0, description="sessions left out beyond the purge")
+    minimum_train_sessions: Count = Field(
+        default=40, description="a fold with fewer train sessions stops with an error"
+    )
+    sample_bars: Count = Field(default=13, description="training uses every k-th decision time of a session")
+    validation_share: Fraction = Field(
+        default=0.2, description="purged tail of the train block for penalties and early stopping"
+    )
+
+
+class ModelSettings(Section):
+    """The families and their defaults, sensible for noisy returns."""
+
+    families: tuple[Literal["ridge", "lightgbm", "xgboost"], ...] = Field(
+        default=("ridge", "lightgbm", "xgboost"), description="families that are trained", min_length=1
+    )
+    recency_half_life_sessions: Positive = Field(
+        default=250.0, description="weight of a train row halves over this age"
+    )
+    ridge_penalties: tuple[Positive, ...] = Field(
+        default=(10.0, 100.0, 1e3, 1e4, 1e5), description="penalties tried inside the train block"
+    )
+    tree_rounds: Count = Field(
+        default=400, description="most boosting rounds; early stopping chooses inside the train block"
+    )
+    tree_learning_rate: Positive = Field(default=0.03, description="step of a boosting round")
+    tree_leaves: Count = Field(default=12, description="leaves of a tree grown best leaf first (lightgbm)")
+    tree_depth: Count = Field(default=4, description="depth of a tree grown level by level (xgboost)")
+    tree_leaf_rows: Count = Field(default=200, description="fewest rows in a leaf")
+    tree_leaf_penalty: NotNegative = Field(default=100.0, description="L2 penalty on a leaf, in rows")
+    tree_row_share: Fraction = Field(default=0.7, description="rows seen by a tree")
+    tree_feature_share: Fraction = Field(default=0.5, description="features seen by a tree")
+    early_stopping_rounds: Count = Field(default=50, description="rounds without gain before a booster stops")
+
+
+class EnsembleSettings(Section):
+    """Weights of the families."""
+
+    half_life_sessions: Positive = Field(
+        default=40.0, description="weight of a session's matured IC halves over this age"
+    )
+    minimum_sessions: Count = Field(default=10, description="matured sessions before weights leave equality")
+    shrinkage: Fraction = Field(default=0.5, description="pull towards equal weights")
+    cap: Fraction = Field(default=0.4, description="largest weight; 1 / number of positive families if that is more")
+
+
+class CalibrationSettings(Section):
+    """Score to expected return and interval."""
+
+    minimum_sessions: Count = Field(default=5, description="matured sessions before a signal counts as calibrated")
+    half_life_sessions: Positive = Field(default=60.0, description="weight of a matured session halves over this age")
+    prior_sessions: NotNegative = Field(default=10.0, description="strength of the prior IC of zero, in sessions")
+    volatility_span_sessions: Positive = Field(default=20.0, description="span of the residual volatility forecast")
+    conformal_step: Fraction = Field(default=0.02, description="adaptive conformal update per session")
+
+
+class CostSettings(Section):
+    """What a trade costs; charged on the trade, not on the position."""
+
+    half_spread_floor: NotNegative = Field(default=0.0001, description="smallest half-spread, fraction of price")
+    half_spread_cap: NotNegative = Field(default=0.0050, description="largest half-spread estimate, fraction of price")
+    fee_rate: NotNegative = Field(default=0.00002, description="commissions and fees, fraction of traded value")
+    impact_coefficient: NotNegative = Field(default=0.7, description="Y of Y * sigma * sqrt(Q / ADV), sigma daily")
+    borrow_rate: NotNegative = Field(default=0.005, description="yearly rate on shorts, fraction")
+
+
+class BookSettings(Section):
+    """The book and every limit it obeys. Fractions of NAV unless said otherwise."""
+
+    nav: Positive = Field(default=10_000_000.0, description="starting capital, USD")
+    long_only: bool = Field(default=False, description="no short positions")
+    trade_uncalibrated: bool = Field(default=False, description="trade before the signal is calibrated")
+    utilisation_cap: Fraction = Field(default=0.22, description="gross exposure")
+    net_cap: Fraction = Field(default=0.10, description="absolute net exposure, fraction of the utilisation cap")
+    name_cap: Fraction = Field(default=0.01, description="absolute weight of one name")
+    sector_cap: Fraction = Field(default=0.05, description="absolute net weight of one sector")
+    volatility_target: Fraction = Field(default=0.008, description="yearly volatility of NAV")
+    risk_aversion: Positive = Field(default=20.0, description="weight of variance against alpha when sizing")
+    holding_horizons: Positive = Field(
+        default=4.0, description="horizons a position is expected to be held: what an edge may pay for"
+    )
+    turnover_day: Fraction = Field(default=0.05, description="budget per session")
+    turnover_week: Fraction = Field(default=0.15, description="budget per 5 sessions")
+    turnover_month: Fraction = Field(default=0.50, description="budget per 21 sessions, paced with carry")
+    build_sessions: Count = Field(default=10, description="sessions over which the first positions are built")
+    participation: Fraction = Field(default=0.02, description="share of a bar's volume an order may take")
+    drawdown_start: NotNegative = Field(
+        default=2.0, description="drawdown in volatility targets at which exposure starts to shrink"
+    )
+    drawdown_flat: Positive = Field(default=5.0, description="drawdown in volatility targets at which the book is flat")
+
+
+class Settings(Section):
+    """Everything a run can be told."""
+
+    seed: int = Field(default=1, description="seed of everything random", ge=0)
+    threads: Count = Field(default=2, description="threads a model may use")
+    horizon: Count | None = Field(default=None, description="label length in bars; 78 at 5min, 5 at session if unset")
+    execution_lag_bars: Literal[1] = Field(default=1, description="a decision is filled in the next bar")
+    warm_up_sessions: Count | None = Field(
+        default=None, description="sessions before the first fold; 60 at 5min, 504 at session"
+    )
+    market: MarketSettings = MarketSettings()
+    quality: QualitySettings = QualitySettings()
+    features: FeatureSettings = FeatureSettings()
+    walk_forward: WalkForwardSettings = WalkForwardSettings()
+    models: ModelSettings = ModelSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    costs: CostSettings = CostSettings()
+    book: BookSettings = BookSettings()
+
+    def horizon_bars(self, frequency: Frequency) -> int:
+        """Label length in bars."""
+        return self.horizon or (78 if frequency == "5min" else 5)
+
+    def warm_up(self, frequency: Frequency) -> int:
+        """Sessions before the first scored one."""
+        return self.warm_up_sessions or (60 if frequency == "5min" else 504)
+
+    def purge_bars(self, frequency: Frequency) -> int:
+        """Execution lag plus horizon: what separates a train row from the first test row."""
+        return self.execution_lag_bars + self.horizon_bars(frequency)
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, str]:
+    """Return every settable key with its description, dotted, such as ``book.name_cap``."""
+    keys: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            keys |= known_keys(annotation, f"{prefix}{name}.")
+        else:
+            keys[prefix + name] = field.description or ""
+    return keys
+
+
+def load_settings(
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge file, environment and command line, the later winning.
+
+    Parameters
+    ----------
+    file : Path, optional
+        YAML file with the sections of :class:`Settings`; need not exist.
+    overrides : sequence of str
+        ``key=value`` with dotted keys; values are read as YAML.
+    environment : mapping, optional
+        ``AURORA_BOOK__NAME_CAP=0.02`` sets ``book.name_cap``. Default: the process environment.
+
+    Raises
+    ------
+    SettingsError
+        Naming source, key, value, and what would have been valid.
+    """
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for key, value in _flatten(_read_yaml(file)).items():
+        _assign(merged, origin, key, value, str(file))
+    for variable, text in sorted((os.environ if environment is None else environment).items()):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in RESERVED_ENVIRONMENT:
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            _assign(merged, origin, key, _parse(text, variable), f"environment variable {variable}")
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {text!r}: expected key=value, such as --set book.name_cap=0.02")
+        _assign(merged, origin, key.strip(), _parse(value, f"--set {key}"), f"--set {text}")
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        source = origin.get(key, "settings")
+        raise SettingsError(f"{source}: {key} = {first.get('input')!r}: {first['msg']}") from error
+
+
+def save_settings(settings: Settings, file: Path) -> None:
+    """Write what differs from the defaults, so that the UI and later runs of the home agree with this one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = settings.model_dump(mode="json", exclude_defaults=True)
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(content, sort_keys=True) if content else "{}\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def _read_yaml(file: Path | None) -> dict[str, Any]:
+    if file is None or not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{file}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file}: expected a mapping of sections, found {type(content).__name__}")
+    return content
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{source}: {text!r} is not a YAML value: {error}") from error
+
+
+def _assign(merged: dict[str, Any], origin: dict[str, str], key: str, value: Any, source: str) -> None:
+    if key not in known_keys():
+        section = key.rpartition(".")[0]
+        near = [name for name in known_keys() if name.rpartition(".")[0] == section] or sorted(known_keys())
+        raise SettingsError(f"{source}: unknown key {key!r}; known there: {', '.join(near)}")
+    origin[key] = source
+    target = merged
+    *path, leaf = key.split(".")
+    for part in path:
+        target = target.setdefault(part, {})
+    target[leaf] = value

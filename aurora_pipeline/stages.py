@@ -1,0 +1,164 @@
+"""The stages from market feeds to the trade book, in order: what each reads, writes and depends on.
+
+:mod:`aurora_pipeline.lineage` turns this into fingerprints, :mod:`aurora_pipeline.defs` into the asset graph. A window that is
+too short would be a silent gap, so the assets refuse to run where a session they look back to is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
+from aurora_pipeline.settings import Settings
+
+BAR_LOOKBACK = 6
+"""Sessions of bars and residual returns the intraday features look back over."""
+SESSION_LOOKBACK = 280
+"""Sessions of session bars the daily features, betas and the risk model look back over."""
+RISK_LOOKBACK = 60
+"""Sessions of residual returns the risk model looks back over."""
+FULL_SESSION_BARS = 78
+"""5-minute bars of a session that is not cut short."""
+
+_VIEW_READS = (
+    Read("bars", "back", BAR_LOOKBACK),
+    Read("session_bars", "back", SESSION_LOOKBACK),
+    Read("residual_returns", "back", BAR_LOOKBACK),
+    Read("universe", "same"),
+)
+_FEATURE_SETTINGS = ("features", "quality")
+VIEWS = ("price", "sector", "microstructure", "fundamental", "alternative")
+
+
+def label_reach(purge_bars: int, bars_per_session: int) -> int:
+    """Sessions after a decision's own until its label has matured, a half-day on the way included."""
+    return -(-purge_bars // bars_per_session) + 1
+
+
+def book_name(settings: Settings) -> str:
+    """Name of the backtest book these settings give: equal settings, equal book."""
+    keys = [name for name in type(settings).model_fields if name != "market"]
+    return f"backtest-{settings_hash(settings, keys)[:10]}"
+
+
+def plan_stages(home: Home, settings: Settings) -> list[Stage]:
+    """Return the stages of this home's frequency, families and horizon."""
+    bars = FULL_SESSION_BARS if home.frequency == "5min" else 1
+    return build_stages(settings.models.families, label_reach(settings.purge_bars(home.frequency), bars))
+
+
+def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
+    """Return all stages for the given model families, in an order in which each comes after what it reads.
+
+    Parameters
+    ----------
+    families : sequence of str
+        Model families that are trained.
+    reach : int
+        Sessions a label looks ahead, from :func:`label_reach`.
+    """
+    stages = [
+        Stage(
+            "session_data",
+            ("universe", "bars", "session_bars", "quarantine", "data_quality"),
+            (Read("market", "raw", 1), *FEEDS),
+            ("quality",),
+            ("market", "calendar.py"),
+        ),
+        Stage(
+            "residual_returns",
+            ("residual_returns",),
+            (
+                Read("bars", "back", BAR_LOOKBACK),
+                Read("session_bars", "back", SESSION_LOOKBACK),
+                Read("universe", "same"),
+                Read("daily_bars", "feed"),
+                Read("corporate_actions", "feed"),
+            ),
+            _FEATURE_SETTINGS,
+            ("features",),
+        ),
+    ]
+    stages += [
+        Stage(f"{view}_features", (f"{view}_features",), (*_VIEW_READS, *FEEDS), _FEATURE_SETTINGS, ("features",))
+        for view in VIEWS
+    ]
+    stages += [
+        Stage(
+            "feature_panel",
+            ("features",),
+            (*(Read(f"{view}_features", "same") for view in VIEWS), Read("universe", "same")),
+            _FEATURE_SETTINGS,
+            ("features",),
+        ),
+        Stage(
+            "labels",
+            ("labels",),
+            (Read("residual_returns", "ahead", reach), Read("universe", "same")),
+            ("horizon", "execution_lag_bars"),
+            ("models/labels.py",),
+        ),
+    ]
+    for family in families:
+        stages += [
+            Stage(
+                f"trained_model/{family}",
+                (f"trained_model/{family}",),
+                (Read("features", "fold"), Read("labels", "fold")),
+                ("models", "walk_forward", "seed", "threads", "horizon", "warm_up_sessions"),
+                ("models",),
+            ),
+            Stage(
+                f"prediction/{family}",
+                ("predictions",),
+                (Read("features", "same"), Read(f"trained_model/{family}", "model")),
+                (),
+                ("models",),
+                scored=True,
+            ),
+        ]
+    scored = tuple(Read(f"prediction/{family}", "history") for family in families)
+    stages += [
+        Stage(
+            "ensemble_weights",
+            ("ensemble_weights",),
+            (*scored, Read("labels", "history")),
+            ("ensemble",),
+            ("ensemble", "monitoring/information_coefficient.py"),
+            scored=True,
+        ),
+        Stage(
+            "ensemble",
+            ("ensemble",),
+            (*(Read(f"prediction/{family}", "same") for family in families), Read("ensemble_weights", "same")),
+            (),
+            ("ensemble",),
+            scored=True,
+        ),
+        Stage(
+            "calibrated_signals",
+            ("signals",),
+            (Read("ensemble", "history"), Read("labels", "history"), Read("residual_returns", "history")),
+            ("calibration", "horizon"),
+            ("ensemble", "monitoring/information_coefficient.py"),
+            scored=True,
+        ),
+        Stage(
+            "trade_book",
+            ("targets", "orders", "fills", "positions", "portfolio"),
+            (
+                Read("signals", "history"),
+                Read("bars", "history"),
+                Read("universe", "history"),
+                Read("session_bars", "back", SESSION_LOOKBACK),
+                Read("residual_returns", "back", RISK_LOOKBACK),
+                Read("daily_bars", "feed"),
+                Read("corporate_actions", "feed"),
+            ),
+            ("book", "costs", "horizon"),
+            ("policy", "execution"),
+            scored=True,
+        ),
+    ]
+    return stages
