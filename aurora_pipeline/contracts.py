@@ -315,7 +315,7 @@ class Targets(_Book):
 
 
 class Orders(_Book):
-    """Orders sent for a decision; valid for the next bar."""
+    """Orders, valid for the bar after their decision; `session` is that bar's (the decision's if the order was rejected)."""
 
     order_id = _key("deterministic: the same decision gives the same id")
     symbol = _text(SYMBOL)

@@ -1,4 +1,4 @@
-"""Small feature, label and truth frames with a known information coefficient, for tests that need something to learn."""
+"""Small feature, label and truth frames with a known information coefficient, for tests that need one."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class BookStore:
         atomic_text(self._state_path(partition), content)
         rows: dict[str, int] = {}
         for name in TABLES:
-            frame = pl.concat(getattr(result, name).with_columns(pl.lit(self.book).alias("book")) for result in results)
+            frame = pl.concat([getattr(result, name) for result in results])
             self.lake.write(name, frame, partition, fingerprint=fingerprint, book=self.book)
             rows[name] = frame.height
         return rows

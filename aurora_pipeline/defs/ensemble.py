@@ -1,7 +1,5 @@
 """Predictions to calibrated signals: weights from matured evidence, one score, one expected return with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -41,7 +39,7 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
             )
         ],
     )
-    def ensemble_weights(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def ensemble_weights(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.ensemble.ic_weighted_ensemble import (
             ensemble_weights as weigh,
         )
@@ -83,7 +81,7 @@ def ensemble_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[
         kinds={"polars"},
         description="IC-weighted score of all families, the equal-weight score and their disagreement beside it.",
     )
-    def ensemble(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def ensemble(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 
         run = StageRun(context, home.open(), "ensemble")
@@ -119,7 +117,7 @@ def calibrated_signals_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Ass
             )
         ],
     )
-    def calibrated_signals(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def calibrated_signals(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.ensemble.signal_calibrator import calibrate, interval_violations
 
         run = StageRun(context, home.open(), "calibrated_signals")

@@ -1,7 +1,5 @@
 """Bars to features: residual returns, the five views, and the panel models train on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -38,7 +36,7 @@ def residual_returns_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Asset
         kinds={"polars", "numba"},
         description="Each bar's return less market and orthogonalised sector, betas known the session before.",
     )
-    def residual_returns(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def residual_returns(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.features.inputs import ResidualInputs
         from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
 
@@ -80,7 +78,7 @@ def view_asset(view: str, partitions: dg.PartitionsDefinition[Any]) -> dg.Assets
         kinds={"polars", "numba"},
         description=_DESCRIPTIONS[view],
     )
-    def view_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def view_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.features.panel_builder import compute_view
 
         run = StageRun(context, home.open(), name)
@@ -133,7 +131,7 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
             )
         ],
     )
-    def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.features.leakage import known_at_violations, sample_decision_times
         from aurora_pipeline.features.panel_builder import build_panel
 

@@ -1,7 +1,5 @@
 """Residual returns to labels: what the models are to forecast, once it is known."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -33,7 +31,7 @@ def labels_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinitio
             )
         ],
     )
-    def labels(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def labels(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.models.labels import compute_labels, entry_violations
 
         run = StageRun(context, home.open(), "labels")

@@ -1,7 +1,5 @@
 """Market folder to lake: the feeds as a whole, then each session's bars with universe, quarantine and data quality."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +34,7 @@ BAR_SOURCE = "bars"
         )
     ],
 )
-def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Validate and store every feed of the market folder."""
     from aurora_pipeline.market.ingest import ingest_feeds, known_before_event
 

@@ -1,7 +1,5 @@
 """Features and labels to trained models and predictions: two assets per family, from one factory."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -46,7 +44,7 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
     )
     def trained_model(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         from aurora_pipeline.models.training_pipeline import save_trained, train_model
         from aurora_pipeline.models.walk_forward import purge_violations, purged_labels
 
@@ -119,7 +117,7 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
             )
         ],
     )
-    def prediction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def prediction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.models.training_pipeline import load_trained, predict, prediction_violations
 
         run = StageRun(context, home.open(), f"prediction/{family}")

@@ -1,9 +1,6 @@
 """Everything stored to one scorecard."""
 
-from __future__ import annotations
-
 import json
-from typing import Any
 
 import dagster as dg
 
@@ -20,7 +17,7 @@ from aurora_pipeline.stages import book_name
     kinds={"json", "polars"},
     description="The scorecard: IC, calibration, costs and results of the backtest book, each with its interval.",
 )
-def report(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+def report(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Build `<home>/scorecard.json` from stored tables only."""
     from aurora_pipeline.adapters.scorecard_inputs import read_scorecard_inputs
     from aurora_pipeline.monitoring.scorecard import build_scorecard, headline

@@ -1,7 +1,5 @@
 """What assets are handed: the home with its lake, and the model registry."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +8,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.model_registry import ModelRegistry
 
 
-class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class HomeResource(dg.ConfigurableResource):
     """The directory that holds all state of this installation."""
 
     path: str
@@ -20,7 +18,7 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Home(Path(self.path))
 
 
-class RegistryResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RegistryResource(dg.ConfigurableResource):
     """MLflow tracking and registry, in the home's SQLite database."""
 
     directory: str

@@ -1,7 +1,5 @@
 """The five-minute schedule: today's session, from bars to target positions, while the exchange is open."""
 
-from __future__ import annotations
-
 from datetime import UTC, timedelta
 
 import dagster as dg

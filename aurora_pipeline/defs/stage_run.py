@@ -133,10 +133,17 @@ class StageRun:
         """Write partitions and attach row and null counts to the asset's materialisation of each."""
         written = self.home.lake.write_sessions(name, frame, self.fingerprints(keys), **branches)
         for key, part in written.items():
-            self.rows += part.height
-            metadata: dict[str, float | int] = {"rows": part.height, "nulls": sum(part.null_count().row(0))}
-            self.context.add_asset_metadata(metadata, asset_key=asset or self.context.asset_key, partition_key=key)
-            self._written.append((name, key, branches))
+            self.note(name, key, part.height, asset, nulls=sum(part.null_count().row(0)), **branches)
+
+    def note(
+        self, name: str, key: str, rows: int, asset: str | None = None, nulls: int | None = None, **branches: str
+    ) -> None:
+        """Attach a written partition's row (and null) count to the materialisation of its asset."""
+        self.rows += rows
+        self._written.append((name, key, branches))
+        metadata = {"rows" if asset in {None, name} else f"rows_{name}": rows}
+        metadata |= {} if nulls is None else {"nulls": nulls}
+        self.context.add_asset_metadata(metadata, asset_key=asset or self.context.asset_key, partition_key=key)
 
     def check(
         self, name: str, violations: pl.DataFrame, description: str, asset: str | dg.AssetKey | None = None

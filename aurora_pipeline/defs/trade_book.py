@@ -1,7 +1,5 @@
 """Signals to positions: one sequential loop over decision times, restarted from the book's last stored state."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -9,21 +7,23 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.lake import Lake, partition_of
-from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.stages import RISK_LOOKBACK, SESSION_LOOKBACK, book_name
 
 GROUP = "book"
 OWNERS = ["team:trading"]
+BOOK_BLOCK_SESSIONS = 10
 BOOK_ASSETS = {
     "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
     "orders": ("orders", "Orders of each decision, with deterministic ids."),
     "fills": ("fills", "Simulated executions in the next bar, costs by term."),
     "portfolio": ("portfolio", "NAV, exposure, turnover and costs at every bar; `positions` beside it."),
 }
+
+_ASSET_OF = {table_name: asset for asset, (table_name, _) in BOOK_ASSETS.items()} | {"positions": "portfolio"}
 
 
 def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -34,7 +34,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         specs=[
             dg.AssetSpec(
                 name,
-                deps=["calibrated_signals", "bars", "session_bars", "universe", "residual_returns"],
+                deps=["calibrated_signals", "bars", "session_bars", "universe", "residual_returns", FEEDS_ASSET],
                 group_name=GROUP,
                 owners=OWNERS,
                 kinds={"polars", "numba"},
@@ -60,48 +60,53 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         ],
     )
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
+        from aurora_pipeline.adapters.book_store import BookStore
         from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
         from aurora_pipeline.execution.trade_book import prepare_session_inputs, run_session
+        from aurora_pipeline.policy.session_returns import session_returns
 
         run = StageRun(context, home.open(), "trade_book")
-        lake = run.home.lake
-        store = BookStore(lake, book_name(run.settings))
-        sessions = [day for day in run.sessions if day >= run.scored_from]
-        state = store.state_before(sessions[0], run.lineage.sessions, run.scored_from)
+        lake, settings = run.home.lake, run.settings
+        store = BookStore(lake, book_name(settings))
+        manifest = run.home.folder().manifest
+        first = max(run.sessions[0], run.scored_from)
+        state = store.state_before(first, run.lineage.sessions, run.scored_from)
         daily_bars, actions = lake.read("daily_bars"), lake.read("corporate_actions")
-        folder = run.home.folder()
-        pending: list[Any] = []
         limits: list[pl.DataFrame] = []
         identity: list[pl.DataFrame] = []
-        for index, session in enumerate(sessions):
-            inputs = prepare_session_inputs(
-                session,
-                run.home.calendar,
-                run.home.frequency,
-                folder.manifest,
-                run.settings,
-                bars=run.read_back("bars", [session], 0),
-                signals=run.read_back("signals", [session], 0),
-                universe=run.read_back("universe", [session], 0),
-                residual_returns=run.read_back("residual_returns", [session], RISK_LOOKBACK),
-                session_bars=run.read_back("session_bars", [session], SESSION_LOOKBACK),
-                daily_bars=daily_bars,
-                corporate_actions=actions,
-            )
-            result = run_session(state, session, inputs, run.settings)
-            state = result.state
-            pending.append(result)
-            limits.append(limit_violations(result, inputs, run.settings))
-            identity.append(nav_identity_violations(result))
-            key = partition_of(session, run.home.frequency)
-            last_of_partition = (
-                index + 1 == len(sessions) or partition_of(sessions[index + 1], run.home.frequency) != key
-            )
-            if last_of_partition:
-                store.commit(key, pending, run.fingerprints([key])[key])
-                pending = []
-                report("trade_book", index + 1, len(sessions))
+        for keys, sessions in run.blocks(BOOK_BLOCK_SESSIONS):
+            stamps = run.fingerprints(keys)
+            scored = [day for day in sessions if day >= first]
+            frames = {name: run.read_back(name, scored, 0) for name in ("bars", "signals", "universe")}
+            returns = session_returns(run.read_back("residual_returns", scored, RISK_LOOKBACK))
+            session_bars = run.read_back("session_bars", scored, SESSION_LOOKBACK)
+            pending: list[Any] = []
+            for index, session in enumerate(scored):
+                inputs = prepare_session_inputs(
+                    session,
+                    run.home.calendar,
+                    run.home.frequency,
+                    manifest,
+                    settings,
+                    bars=frames["bars"].filter(pl.col("session") == session),
+                    signals=frames["signals"].filter(pl.col("session") == session),
+                    universe=frames["universe"].filter(pl.col("session") == session),
+                    returns=returns,
+                    session_bars=session_bars,
+                    daily_bars=daily_bars,
+                    corporate_actions=actions,
+                )
+                result = run_session(state, session, inputs, settings, store.book)
+                state = result.state
+                pending.append(result)
+                limits.append(limit_violations(result, inputs, settings))
+                identity.append(nav_identity_violations(result))
+                key = partition_of(session, run.home.frequency)
+                if index + 1 == len(scored) or partition_of(scored[index + 1], run.home.frequency) != key:
+                    for name, rows in store.commit(key, pending, stamps[key]).items():
+                        run.note(name, key, rows, _ASSET_OF[name], book=store.book)
+                    pending = []
         lake.write_views(run.home.database)
         numbers = _numbers(lake, store.book, sessions[0], sessions[-1])
         for name in BOOK_ASSETS:

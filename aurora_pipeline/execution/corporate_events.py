@@ -1,0 +1,87 @@
+"""Corporate actions as a book meets them: once, at the open of the first session with them in force and known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.market.point_in_time import as_known_at
+
+LATE_DAYS = 30
+KINDS_BY_ADJUSTMENT = {
+    "none": ("split", "dividend", "delist"),
+    "split": ("dividend", "delist"),
+    "split_dividend": ("delist",),
+}
+"""Which actions change holdings: what is already in the prices must not be booked again. A rename changes a label
+only."""
+
+
+@dataclass(frozen=True)
+class CorporateEvent:
+    """One action on one instrument.
+
+    Attributes
+    ----------
+    instrument : str
+        Permanent name.
+    kind : str
+        ``split``, ``dividend`` or ``delist``.
+    value : float
+        New shares per old share, or cash per share in USD; 0 for a delisting.
+    """
+
+    instrument: str
+    kind: str
+    value: float
+
+
+def events_at_open(
+    actions: pl.DataFrame, session: date, calendar: SessionCalendar, price_adjustment: str
+) -> tuple[CorporateEvent, ...]:
+    """Actions that reach holdings at the open of a session.
+
+    An action takes effect at the open of its ex-date, or of the first session that opens with it known, if that is up
+    to 30 days later. Values are those known at that open; a later correction is not booked.
+
+    Parameters
+    ----------
+    actions : polars.DataFrame
+        Rows of the table `corporate_actions`, versions included.
+    session : date
+        The session that opens.
+    calendar : SessionCalendar
+        Opens of this session and the one before.
+    price_adjustment : {"none", "split", "split_dividend"}
+        How the market's prices are adjusted.
+
+    Returns
+    -------
+    tuple of CorporateEvent
+        By instrument, splits before dividends before delistings: a dividend is paid on the shares after a split.
+    """
+    key = ["instrument_id", "ex_date", "kind"]
+    kinds = KINDS_BY_ADJUSTMENT[price_adjustment]
+    opening, previous = calendar.open(session), calendar.shift(session, -1)
+    days_late = (pl.lit(session) - pl.col("ex_date")).dt.total_days()
+    recent = actions.filter(pl.col("kind").is_in(kinds) & (pl.col("ex_date") <= session) & (days_late <= LATE_DAYS))
+    first_known = recent.group_by(key).agg(pl.col("known_at").min().alias("first_known"))
+    due = (
+        as_known_at(recent, opening, key)
+        .join(first_known, on=key)
+        .filter((pl.col("ex_date") > previous) | (pl.col("first_known") > calendar.open(previous)))
+        .with_columns(
+            pl.col("kind").replace_strict({"split": 0, "dividend": 1, "delist": 2}, default=3).alias("order"),
+            pl.coalesce(
+                pl.when(pl.col("kind") == "split").then("ratio"),
+                pl.when(pl.col("kind") == "dividend").then("amount"),
+                0.0,
+            ).alias("value"),
+        )
+        .filter((pl.col("kind") != "split") | (pl.col("value") > 0.0))
+        .sort("instrument_id", "order", "ex_date")
+    )
+    return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value").iter_rows())

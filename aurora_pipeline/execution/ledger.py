@@ -1,0 +1,152 @@
+"""Positions and cash of a book during a session, and the identity its NAV obeys.
+
+    nav[t] = nav[t-1] + gross_pnl[t] - cost[t]
+
+NAV is cash plus market value. Gross P&L is counted on its own, position by position: price moves on what was held,
+fills against the bar's close, dividends. That the two agree to the cent is what the check proves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.execution.bar_arrays import Floats
+from aurora_pipeline.execution.corporate_events import CorporateEvent
+
+if TYPE_CHECKING:
+    from aurora_pipeline.execution.session_result import SessionResult
+
+CENT = 0.01
+
+
+class Ledger:
+    """Holdings while a session runs.
+
+    Parameters
+    ----------
+    instruments : sequence of str
+        Names, one position of the arrays each.
+    shares, prices : dict of str to float
+        Holdings and last known prices at the start.
+    cash : float
+        USD.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (n_names,)
+        Negative when short.
+    price : ndarray of shape (n_names,)
+        Last known price, USD/share; NaN where never seen.
+    cash : float
+        USD, negative when borrowed.
+    gross_pnl : float
+        Since the last :meth:`take_pnl`, USD.
+    """
+
+    def __init__(
+        self, instruments: Sequence[str], shares: dict[str, float], prices: dict[str, float], cash: float
+    ) -> None:
+        self.instruments = tuple(instruments)
+        self.column = {name: index for index, name in enumerate(self.instruments)}
+        self.shares = np.array([shares.get(name, 0.0) for name in self.instruments])
+        self.price = np.array([prices.get(name, np.nan) for name in self.instruments])
+        self.cash = cash
+        self.gross_pnl = 0.0
+
+    def apply(self, event: CorporateEvent) -> None:
+        """Book a corporate action.
+
+        A split multiplies shares and divides the price; a fraction of a share is paid out at the new price. A dividend
+        is paid on longs and owed on shorts. A delisting turns the position into cash at the last price.
+        """
+        index = self.column.get(event.instrument)
+        if index is None:
+            return
+        if event.kind == "split":
+            self.price[index] /= event.value
+            scaled = self.shares[index] * event.value
+            whole = float(np.trunc(np.round(scaled, 9)))
+            if scaled != whole:
+                self.cash += (scaled - whole) * self.price[index]
+            self.shares[index] = whole
+        elif event.kind == "dividend":
+            amount = self.shares[index] * event.value
+            self.cash += amount
+            self.gross_pnl += amount
+        elif self.shares[index] != 0.0:
+            self.cash += self.shares[index] * self.price[index]
+            self.shares[index] = 0.0
+
+    def mark(self, prices: Floats) -> None:
+        """Move to new prices, shape (n_names,); NaN keeps the last one."""
+        new = np.where(np.isfinite(prices), prices, self.price)
+        held = self.shares != 0.0
+        self.gross_pnl += float((self.shares[held] * (new[held] - self.price[held])).sum())
+        self.price = new
+
+    def fill(self, index: int, signed_shares: float, price: float) -> None:
+        """Book a fill before costs; the name must have been marked in this bar."""
+        self.shares[index] += signed_shares
+        self.cash -= signed_shares * price
+        self.gross_pnl += signed_shares * (self.price[index] - price)
+
+    def pay(self, cost: float) -> None:
+        """Pay costs, USD."""
+        self.cash -= cost
+
+    def take_pnl(self) -> float:
+        """Return the gross P&L since the last call."""
+        pnl, self.gross_pnl = self.gross_pnl, 0.0
+        return pnl
+
+    @property
+    def nav(self) -> float:
+        """Cash plus market value, USD."""
+        held = self.shares != 0.0
+        return float(self.cash + (self.shares[held] * self.price[held]).sum())
+
+    def holdings(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return shares and prices of what is held, by instrument."""
+        held = np.flatnonzero(self.shares)
+        shares = {self.instruments[index]: float(self.shares[index]) for index in held}
+        return shares, {self.instruments[index]: float(self.price[index]) for index in held}
+
+
+def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
+    """Bars of a session whose account does not add up to the cent.
+
+    Checked are the NAV identity from bar to bar (the first from the NAV the session opened with), NAV against cash
+    plus the positions' value, the costs against their terms, and the trading costs against the fills.
+
+    Returns
+    -------
+    polars.DataFrame
+        `session`, `decision_time`, `identity`, `difference` (USD); empty when all is well.
+    """
+    portfolio = result.portfolio.sort("decision_time")
+    value = result.positions.group_by("decision_time").agg((pl.col("shares") * pl.col("price")).sum().alias("value"))
+    charged = result.fills.group_by(pl.col("fill_time").alias("decision_time")).agg(
+        (pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")).sum().alias("charged")
+    )
+    before = pl.col("nav").shift(1, fill_value=result.opening_nav)
+    terms = pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")
+    differences = (
+        portfolio.join(value, on="decision_time", how="left")
+        .join(charged, on="decision_time", how="left")
+        .sort("decision_time")
+        .select(
+            "session",
+            "decision_time",
+            (pl.col("nav") - before - pl.col("gross_pnl") + pl.col("cost")).alias("nav_change"),
+            (pl.col("nav") - pl.col("cash") - pl.col("value").fill_null(0.0)).alias("market_value"),
+            (pl.col("cost") - terms - pl.col("borrow_cost")).alias("cost_terms"),
+            (terms - pl.col("charged").fill_null(0.0)).alias("fill_costs"),
+        )
+    )
+    return differences.unpivot(
+        index=["session", "decision_time"], variable_name="identity", value_name="difference"
+    ).filter(~(pl.col("difference").abs() < CENT))

@@ -1,0 +1,87 @@
+"""Target weights to orders: whole shares, never beyond the target, with ids that a repeated decision repeats."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from aurora_pipeline.execution.bar_arrays import Floats
+from aurora_pipeline.execution.book_state import PendingOrder
+
+PRICE_TOLERANCE = 0.02
+"""Price move up to which a fill of the planned shares stays inside the turnover set aside for it."""
+
+
+def client_order_id(book: str, decision_time: datetime, instrument: str, side: str) -> str:
+    """Return the id of an order: the same decision gives the same id, so sending twice is seen as one order."""
+    text = f"{book}|{decision_time.isoformat()}|{instrument}|{side}"
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def plan_orders(
+    book: str,
+    decision_time: datetime,
+    execute_by: datetime,
+    instruments: Sequence[str],
+    symbols: Sequence[str],
+    shares: Floats,
+    price: Floats,
+    nav: float,
+    base: Floats,
+    target: Floats,
+    reasons: Sequence[str],
+) -> list[PendingOrder]:
+    """Turn targets into orders.
+
+    Shares are rounded towards what is held, so that rounding never takes a position beyond its target. A position that
+    crosses zero is one order.
+
+    Parameters
+    ----------
+    book : str
+        Book the orders are for.
+    decision_time, execute_by : datetime
+        Bar end of the decision and of the bar the orders may fill in.
+    instruments, symbols, reasons : sequence of str
+        One per name.
+    shares, price : ndarray of shape (n_names,)
+        Held, and last known close in USD/share; a name without price (NaN) is not traded.
+    nav : float
+        USD.
+    base, target : ndarray of shape (n_names,)
+        Weights after forced reductions and after sizing.
+
+    Returns
+    -------
+    list of PendingOrder
+        By instrument.
+    """
+    tradable = np.isfinite(price)
+    unit = np.where(tradable, price, 1.0) / nav
+    quantity = np.where(target == 0.0, -shares, np.trunc(np.round(target / unit - shares, 6)))
+    quantity = np.where(tradable, quantity, 0.0)
+    forced = np.ceil(np.round(np.abs(base / unit - shares), 6))
+    orders = []
+    for index in np.flatnonzero(quantity).tolist():
+        side = "buy" if quantity[index] > 0.0 else "sell"
+        count = float(abs(quantity[index]))
+        exempt = float(min(forced[index], count))
+        orders.append(
+            PendingOrder(
+                order_id=client_order_id(book, decision_time, instruments[index], side),
+                instrument=instruments[index],
+                symbol=symbols[index],
+                decision_time=decision_time,
+                execute_by=execute_by,
+                side=side,
+                shares=count,
+                reference_price=float(price[index]),
+                exempt_shares=exempt,
+                budget_value=(count - exempt) * float(price[index]) * (1.0 + PRICE_TOLERANCE),
+                reason=str(reasons[index]),
+            )
+        )
+    return orders

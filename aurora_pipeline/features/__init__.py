@@ -1,0 +1,1 @@
+"""Bars and feeds to features: residual returns, five views, one panel."""

@@ -1,0 +1,131 @@
+"""Market and sector betas through the session before, and the residual returns of the daily history.
+
+Market beta first, then the beta of what is left to the sector's return orthogonalised to the market; both exponentially
+weighted (span 126 sessions, window 252), shrunk towards 1 (Vasicek 1973), estimated through t-1 and applied at t. A sector's
+return is its ETF's, or, where the ETF has no price that session, the leave-one-out mean of its stocks: a stock's own return
+never moves the peer mean it is measured against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.rolling import Panel, rolling_beta, span_weights
+from aurora_pipeline.features.session_panel import SessionPanel
+
+MINIMUM_PAIRS = 40
+"""Sessions a beta needs; with fewer it is the prior, 1."""
+
+
+@dataclass(frozen=True)
+class Betas:
+    """Exposures of each instrument at each session, known before it.
+
+    Attributes
+    ----------
+    market, sector : ndarray of shape (sessions + 1, instruments)
+        Betas to the market and to the orthogonalised sector return. The last row is the session after the panel's newest.
+    sector_to_market : ndarray of shape (sessions + 1, instruments)
+        Beta of the stock's sector series to the market, which orthogonalises it.
+    residual : ndarray of shape (sessions, instruments)
+        Residual return of each session, fraction; NaN for instruments without a sector.
+    market_only : ndarray of bool of shape (sessions + 1, instruments)
+        Neither ETF nor enough peers on the session before: only the market is taken out.
+    """
+
+    market: Panel
+    sector: Panel
+    sector_to_market: Panel
+    residual: Panel
+    market_only: NDArray[np.bool_]
+
+
+def estimate_betas(panel: SessionPanel, inputs: ResidualInputs) -> Betas:
+    """Estimate betas over a panel; shapes as in :class:`Betas`."""
+    settings = inputs.settings.features
+    returns = panel.total_return
+    weights = span_weights(settings.beta_span_sessions, settings.beta_window_sessions)
+    market = market_returns(returns, panel.column(inputs.manifest.benchmark), stock_columns(panel))
+    sector, market_only = sector_returns(returns, panel, inputs.manifest.sector_etfs, settings.minimum_peers)
+
+    def lagged(dependent: Panel, regressor: Panel) -> Panel:
+        slope = rolling_beta(dependent, regressor, weights, MINIMUM_PAIRS, 0)
+        shrunk = (1.0 - settings.beta_shrinkage) * slope + settings.beta_shrinkage
+        prior = np.ones((1, slope.shape[1]))
+        return np.concatenate([prior, np.where(np.isnan(shrunk), 1.0, shrunk)])
+
+    beta_market = lagged(returns, market)
+    sector_to_market = lagged(sector, market)
+    orthogonal = sector - sector_to_market[:-1] * market
+    after_market = returns - beta_market[:-1] * market
+    beta_sector = lagged(after_market, orthogonal)
+    beta_sector[market_only] = 0.0
+    explained = np.where(market_only[:-1], 0.0, beta_sector[:-1] * orthogonal)
+    return Betas(beta_market, beta_sector, sector_to_market, after_market - explained, market_only)
+
+
+def stock_columns(panel: SessionPanel) -> NDArray[np.int64]:
+    """Columns of the instruments that have a sector."""
+    return np.array([panel.instruments.index(name) for name in sorted(panel.sectors)], dtype=np.int64)
+
+
+def market_returns(returns: Panel, benchmark: int | None, stocks: NDArray[np.int64]) -> Panel:
+    """Market return each column is measured against: the benchmark's, or without one the other stocks' mean."""
+    if benchmark is not None:
+        return np.repeat(returns[:, [benchmark]], returns.shape[1], axis=1)
+    return leave_one_out_mean(returns, stocks, np.arange(returns.shape[1]))
+
+
+def sector_returns(
+    returns: Panel, panel: SessionPanel, etfs: dict[str, str], minimum_peers: int
+) -> tuple[Panel, NDArray[np.bool_]]:
+    """Sector return each column is measured against, row by row: the ETF's where it has one, else the peers' mean.
+
+    Returns
+    -------
+    sector : ndarray of shape (rows, columns)
+        NaN for columns without a sector.
+    market_only : ndarray of bool of shape (rows + 1, columns)
+        Neither an ETF on the row before nor enough peers; the first row has none before it and counts as sound.
+    """
+    sector = np.full_like(returns, np.nan)
+    market_only = np.zeros((returns.shape[0] + 1, returns.shape[1]), dtype=np.bool_)
+    for name in sorted(set(panel.sectors.values())):
+        members = np.array(
+            [panel.instruments.index(stock) for stock, own in sorted(panel.sectors.items()) if own == name],
+            dtype=np.int64,
+        )
+        peers = leave_one_out_mean(returns, members, members)
+        etf = panel.column(etfs.get(name))
+        own = np.repeat(returns[:, [etf]], members.size, axis=1) if etf is not None else np.full_like(peers, np.nan)
+        sector[:, members] = np.where(np.isnan(own), peers, own)
+        if members.size - 1 < minimum_peers:
+            market_only[1:, members] = np.isnan(own)
+    return sector, market_only
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def leave_one_out_mean(returns: Panel, members: NDArray[np.int64], columns: NDArray[np.int64]) -> Panel:
+    """Mean return of `members` without the column itself, for each of `columns`; NaN where nobody else has one.
+
+    Each mean is summed over the other members, not by taking one's own return out of a total: a stock's own return must not
+    move it by even a rounding error.
+    """
+    out = np.full((returns.shape[0], columns.size), np.nan)
+    for row in range(returns.shape[0]):
+        for position in range(columns.size):
+            total = 0.0
+            count = 0
+            for member in members:
+                value = returns[row, member]
+                if member != columns[position] and value == value:
+                    total += value
+                    count += 1
+            if count > 0:
+                out[row, position] = total / count
+    return out

@@ -1,0 +1,61 @@
+"""Stretches of a session's decision times between which nothing about an earlier row becomes known late.
+
+Within a stretch the view of the past only grows by rows that arrive on time, and the kernels look backwards only: one pass over
+what is known at the stretch's last decision time gives every one of its decision times.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.market.point_in_time import knowledge_epochs
+
+
+@dataclass(frozen=True)
+class DecisionEpoch:
+    """Decision times `first` .. `stop - 1` of a session (0-based bars), seen at `moment`, the last of them."""
+
+    first: int
+    stop: int
+    moment: datetime
+
+
+def decision_epochs(inputs: FeatureInputs, session: date, frames: Sequence[pl.DataFrame]) -> list[DecisionEpoch]:
+    """Cut the wanted decision times of a session where a row of `frames` (with `bar_end`) becomes known late.
+
+    Parameters
+    ----------
+    inputs : FeatureInputs
+        Calendar, frequency and `until`.
+    session : date
+        Session of the decision times.
+    frames : sequence of polars.DataFrame
+        Rows with `bar_end`, `known_at` and `quarantined_at`.
+
+    Returns
+    -------
+    list of DecisionEpoch
+        In time order; empty if no decision time is wanted.
+    """
+    ends = wanted_decision_times(inputs, session)
+    if not ends:
+        return []
+    start = inputs.calendar.open(session)
+    late = {moment for frame in frames for moment in knowledge_epochs(frame, "bar_end", start, ends[-1])}
+    cuts = sorted({0, *(bisect.bisect_left(ends, moment) for moment in late)})
+    stops = [*cuts[1:], len(ends)]
+    return [DecisionEpoch(first, stop, ends[stop - 1]) for first, stop in zip(cuts, stops, strict=True)]
+
+
+def wanted_decision_times(inputs: FeatureInputs, session: date) -> list[datetime]:
+    """Decision times of a session, none later than `inputs.until`."""
+    calendar: SessionCalendar = inputs.calendar
+    ends = calendar.bar_ends(session, inputs.frequency)
+    return ends if inputs.until is None else ends[: bisect.bisect_right(ends, inputs.until)]

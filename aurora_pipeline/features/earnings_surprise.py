@@ -1,0 +1,134 @@
+"""Earnings surprises: how far announced earnings per share lay from what was expected, and how fresh the news is.
+
+Against the analysts' estimate scaled by price (Livnat and Mendenhall 2006) and by the stock's own earlier surprises, and
+against the same quarter a year before (seasonal random walk with drift, Bernard and Thomas 1989). The drift after an announcement
+fades over a quarter, so each comes with a version that halves every 20 sessions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurora_pipeline.features.as_of import NEVER, FactHistory
+from aurora_pipeline.features.market_state import DAY, MarketState
+from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.market.manifest import MarketManifest
+
+DRIFT_HALF_LIFE = 20.0
+"""Sessions in which an announcement loses half of its weight."""
+OWN_HISTORY = 8
+"""Earlier announcements a surprise is measured against, two years."""
+MINIMUM_HISTORY = 4
+DEPTH = OWN_HISTORY + 5
+COLUMNS = ("eps_estimate", "eps_actual")
+
+
+def earnings_features(
+    history: FactHistory, ages: NDArray[np.float64], market: MarketState, manifest: MarketManifest
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the earnings features of some states.
+
+    Parameters
+    ----------
+    history : FactHistory
+        Announcements, of depth :data:`DEPTH`, with :data:`COLUMNS`.
+    ages : ndarray of shape (states,)
+        Sessions since the newest announcement; NaN where it has expired.
+    market : MarketState
+        Prices and splits of the same states.
+    manifest : MarketManifest
+        Says how prices and earnings per share are adjusted.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (states,)
+    """
+    fresh = ~np.isnan(ages)
+    to_newest = _per_share_scale(history, market, manifest)
+    actual = history.values["eps_actual"] * to_newest
+    surprise = actual - history.values["eps_estimate"] * to_newest
+    to_price = surprise[:, 0] / _price_before(history, market, manifest)
+    standardised = surprise[:, 0] / trailing_deviation(surprise[:, 1 : OWN_HISTORY + 1])
+    seasonal = _seasonal_surprise(actual, history.gap_days())
+    fade = np.power(0.5, np.where(fresh, ages, 0.0) / DRIFT_HALF_LIFE)
+    values = {
+        "surprise_to_price": to_price,
+        "surprise_to_price_decayed": to_price * fade,
+        "standardised_surprise": standardised,
+        "standardised_surprise_decayed": standardised * fade,
+        "seasonal_surprise_decayed": seasonal * fade,
+        "trailing_eps_to_price": _trailing_yield(actual, history, market, manifest),
+        "sessions_since_announcement": ages,
+    }
+    missing = {"announcement_missing": np.where(fresh, 0.0, 1.0)}
+    return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
+
+
+def per_share_matches_price(manifest: MarketManifest) -> bool:
+    """Whether earnings per share and prices are on one share basis: both as reported, or both rebased for later splits."""
+    rebased = any(f"earnings.{column}" in manifest.rebased_for_later_splits for column in COLUMNS)
+    return manifest.price_adjustment == ("split" if rebased else "none")
+
+
+def trailing_deviation(values: Panel) -> NDArray[np.float64]:
+    """Sample standard deviation along a row, at least :data:`MINIMUM_HISTORY` values; NaN where fewer or constant."""
+    count, total = np.zeros(len(values)), np.zeros(len(values))
+    for column in values.T:
+        present = ~np.isnan(column)
+        count += present
+        total += np.where(present, column, 0.0)
+    enough = count >= MINIMUM_HISTORY
+    mean = total / np.maximum(count, 1.0)
+    square = np.zeros(len(values))
+    for column in values.T:
+        square += np.where(np.isnan(column), 0.0, (column - mean) ** 2)
+    deviation = np.sqrt(square / np.maximum(count - 1.0, 1.0))
+    return np.where(enough & (deviation > 0.0), deviation, np.nan)
+
+
+def _per_share_scale(history: FactHistory, market: MarketState, manifest: MarketManifest) -> Panel:
+    """Factor that puts each announcement on the share basis of the newest one."""
+    if any(f"earnings.{column}" in manifest.rebased_for_later_splits for column in COLUMNS):
+        return np.ones(history.known.shape)
+    day = np.where(history.known == NEVER, 0, history.known // DAY)
+    return 1.0 / market.split_ratio(day, day[:, :1])
+
+
+def _price_before(history: FactHistory, market: MarketState, manifest: MarketManifest) -> NDArray[np.float64]:
+    """Last close before the newest announcement on the announcement's share basis; NaN where the bases cannot be matched."""
+    announced = history.first_known[:, 0]
+    if not per_share_matches_price(manifest):
+        return np.full(announced.shape, np.nan)
+    close = market.close_before(announced)
+    if manifest.price_adjustment == "split":
+        return close
+    return close / market.split_ratio(market.day_before(announced), history.known[:, 0] // DAY)
+
+
+def _seasonal_surprise(actual: Panel, gap_days: Panel) -> NDArray[np.float64]:
+    """Change over the year before, less its own mean, in standard deviations of the earlier changes."""
+    change = np.full((len(actual), OWN_HISTORY + 1), np.nan)
+    for lag in range(OWN_HISTORY + 1):
+        year = gap_days[:, lag + 4] - gap_days[:, lag]
+        change[:, lag] = np.where(np.abs(year - 365.0) <= 45.0, actual[:, lag] - actual[:, lag + 4], np.nan)
+    earlier = change[:, 1:]
+    count = np.maximum((~np.isnan(earlier)).sum(axis=1), 1)
+    drift = np.zeros(len(actual))
+    for column in earlier.T:
+        drift += np.where(np.isnan(column), 0.0, column)
+    return np.asarray((change[:, 0] - drift / count) / trailing_deviation(earlier))
+
+
+def _trailing_yield(
+    actual: Panel, history: FactHistory, market: MarketState, manifest: MarketManifest
+) -> NDArray[np.float64]:
+    """Earnings per share of the last four quarters over the newest close."""
+    if not per_share_matches_price(manifest):
+        return np.full(len(actual), np.nan)
+    gap = history.gap_days()[:, 3]
+    year = np.where((gap >= 230.0) & (gap <= 320.0), actual[:, 0] + actual[:, 1] + actual[:, 2] + actual[:, 3], np.nan)
+    price = market.newest(market.panel.close)
+    if manifest.price_adjustment == "none":
+        price = price * market.split_ratio(history.known[:, 0] // DAY, market.newest_day)
+    return year / price

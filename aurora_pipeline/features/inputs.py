@@ -1,0 +1,76 @@
+"""What the feature stages are handed: sessions to compute, and frames that cover them and their look-back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from aurora_pipeline.calendar import Frequency, SessionCalendar
+from aurora_pipeline.market.folder import MarketManifest
+from aurora_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class ResidualInputs:
+    """Inputs of residual returns.
+
+    Attributes
+    ----------
+    sessions : sequence of date
+        Sessions to compute, in time order.
+    bars, session_bars, universe : polars.DataFrame
+        Lake tables over the sessions and the look-back before them, versions included.
+    daily_bars, corporate_actions : polars.DataFrame
+        Feeds, as long as they go back.
+    """
+
+    sessions: Sequence[date]
+    calendar: SessionCalendar
+    frequency: Frequency
+    manifest: MarketManifest
+    settings: Settings
+    bars: pl.DataFrame
+    session_bars: pl.DataFrame
+    universe: pl.DataFrame
+    daily_bars: pl.DataFrame
+    corporate_actions: pl.DataFrame
+
+    def session_cutoff(self, session: date) -> datetime:
+        """Moment up to which session-level facts count for decisions of a session: its open, or its close at `session`."""
+        return self.calendar.open(session) if self.frequency == "5min" else self.calendar.close(session)
+
+    def newest_session(self, session: date) -> date:
+        """Newest complete session a decision of `session` can look at."""
+        return self.calendar.shift(session, -1) if self.frequency == "5min" else session
+
+
+@dataclass(frozen=True)
+class FeatureInputs(ResidualInputs):
+    """Inputs of the feature views.
+
+    Attributes
+    ----------
+    until : datetime or None
+        Newest decision time wanted, for a session that is still going on; None for whole sessions.
+    residual_returns : polars.DataFrame
+        Lake table over the sessions and the bar look-back.
+    earnings, fundamentals, short_interest, etf_flows, options : polars.DataFrame
+        Feeds, as long as they go back.
+    """
+
+    until: datetime | None
+    residual_returns: pl.DataFrame
+    earnings: pl.DataFrame
+    fundamentals: pl.DataFrame
+    short_interest: pl.DataFrame
+    etf_flows: pl.DataFrame
+    options: pl.DataFrame
+
+    def with_frames(self, **changes: Any) -> FeatureInputs:
+        """Return a copy with some members replaced."""
+        members = {field.name: getattr(self, field.name) for field in fields(self)}
+        return FeatureInputs(**(members | changes))

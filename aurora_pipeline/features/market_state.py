@@ -1,0 +1,128 @@
+"""Prices, trading and share bases that go with states of knowledge: through the newest session each state can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aurora_pipeline.features.as_of import NEVER, Moments
+from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.session_panel import SessionPanel, session_panels
+from aurora_pipeline.market.point_in_time import as_known_at
+
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+
+
+@dataclass(frozen=True)
+class MarketState:
+    """States that share one daily history.
+
+    Attributes
+    ----------
+    positions : ndarray of int of shape (members,)
+        Positions of the states in the frame they came from.
+    panel : SessionPanel
+        Daily history known to all of them.
+    row : ndarray of int of shape (members,)
+        Panel row of the newest complete session of each state.
+    column : ndarray of int of shape (members,)
+        Panel column of each state's instrument; -1 without any history.
+    splits : polars.DataFrame
+        Known splits: `instrument_id`, `ex_date`, `ratio`.
+    """
+
+    positions: NDArray[np.int64]
+    panel: SessionPanel
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    splits: pl.DataFrame
+
+    @property
+    def first_row(self) -> int:
+        """Oldest newest-row: kernels need nothing before it."""
+        return int(self.row.min())
+
+    @property
+    def newest_day(self) -> NDArray[np.int64]:
+        """Newest complete session of each state, days since 1970."""
+        return self._days[self.row]
+
+    @property
+    def _days(self) -> NDArray[np.int64]:
+        return np.array(self.panel.sessions, dtype="datetime64[D]").astype(np.int64)
+
+    def newest(self, values: Panel) -> NDArray[np.float64]:
+        """Pick each state's value out of a panel whose last row is the panel's last row."""
+        offset = len(self.panel.sessions) - values.shape[0]
+        return np.where(self.column >= 0, values[self.row - offset, self.column], np.nan)
+
+    def close_before(self, moments: Moments) -> NDArray[np.float64]:
+        """Close of the session before the one in which a fact was published, USD per share as traded then.
+
+        Of an announcement after the close this is the close of the session before that day, untouched by it.
+        """
+        row = np.searchsorted(self._days, moments // DAY, side="left") - 1
+        usable = (moments != NEVER) & (row >= 0) & (self.column >= 0)
+        return np.where(usable, self.panel.close[np.where(usable, row, 0), self.column], np.nan)
+
+    def day_before(self, moments: Moments) -> NDArray[np.int64]:
+        """Session whose price :meth:`close_before` gives, days since 1970."""
+        row = np.searchsorted(self._days, moments // DAY, side="left") - 1
+        return self._days[np.maximum(row, 0)]
+
+    def split_ratio(self, after: NDArray[np.int64], through: NDArray[np.int64]) -> Panel:
+        """Product of the split ratios with an ex-date in (after, through]: shares then per share before.
+
+        Parameters
+        ----------
+        after, through : ndarray of int of shape (members,) or (members, depth)
+            Days since 1970.
+        """
+        ratio = np.ones(np.broadcast_shapes(after.shape, through.shape))
+        columns = {name: index for index, name in enumerate(self.panel.instruments)}
+        for instrument, ex_date, value in self.splits.iter_rows():
+            own = self.column == columns.get(instrument, -2)
+            if not own.any():
+                continue
+            day = int(np.datetime64(ex_date, "D").astype(np.int64))
+            inside = (after < day) & (day <= through)
+            member = own if inside.ndim == 1 else own[:, None]
+            ratio = np.where(member & inside, ratio * value, ratio)
+        return ratio
+
+
+def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[MarketState]:
+    """Attach daily histories to states.
+
+    Parameters
+    ----------
+    inputs : ResidualInputs
+        Sessions, calendar, daily bars, corporate actions.
+    states : polars.DataFrame
+        `session`, `instrument_id`; any further columns.
+    """
+    every = states.with_row_index("position")
+    for group, panel in session_panels(inputs):
+        own = every.filter(pl.col("session").is_in(group))
+        if own.is_empty():
+            continue
+        rows = {session: panel.row(inputs.newest_session(session)) for session in group}
+        columns = {name: index for index, name in enumerate(panel.instruments)}
+        actions = as_known_at(
+            inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
+        )
+        yield MarketState(
+            positions=own.get_column("position").to_numpy().astype(np.int64),
+            panel=panel,
+            row=np.array([rows[session] for session in own.get_column("session")], dtype=np.int64),
+            column=np.array([columns.get(name, -1) for name in own.get_column("instrument_id")], dtype=np.int64),
+            splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
+                "instrument_id", "ex_date", "ratio"
+            ),
+        )

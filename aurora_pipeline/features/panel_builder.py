@@ -1,0 +1,112 @@
+"""One view of the features, and the panel of all: joined at decision times, transformed across the symbols of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aurora_pipeline.errors import ContractError
+from aurora_pipeline.features.alternative_data_engine import compute_alternative_features
+from aurora_pipeline.features.decision_rows import decision_rows
+from aurora_pipeline.features.feature_spec import FeatureSpec
+from aurora_pipeline.features.fundamental_engine import compute_fundamental_features
+from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.microstructure import compute_microstructure_features
+from aurora_pipeline.features.price import compute_price_features
+from aurora_pipeline.features.registry import REGISTRY, feature_names, unavailable_features
+from aurora_pipeline.features.sector_features import compute_sector_features
+from aurora_pipeline.features.transforms import centred_rank, less_sector_mean, winsorised_z
+from aurora_pipeline.settings import Settings
+
+_KEY = ["session", "symbol", "decision_time"]
+_VIEWS: dict[str, Callable[[FeatureInputs, pl.DataFrame], pl.DataFrame]] = {
+    "price": compute_price_features,
+    "sector": compute_sector_features,
+    "microstructure": compute_microstructure_features,
+    "fundamental": compute_fundamental_features,
+    "alternative": compute_alternative_features,
+}
+
+
+def compute_view(view: str, inputs: FeatureInputs) -> pl.DataFrame:
+    """Compute one view's raw features.
+
+    Returns
+    -------
+    polars.DataFrame
+        `session`, `symbol`, `decision_time` and a Float32 column per feature of the view; null where missing and where the
+        market's manifest forbids its use.
+    """
+    frame = _VIEWS[view](inputs, decision_rows(inputs))
+    forbidden = unavailable_features(inputs.manifest).keys() & set(feature_names(view))
+    return frame.with_columns(pl.lit(None, pl.Float32).alias(name) for name in sorted(forbidden)).select(
+        [*_KEY, *feature_names(view)]
+    )
+
+
+def build_panel(views: Sequence[pl.DataFrame], universe: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Join the views and transform every feature across the symbols of each decision time.
+
+    Parameters
+    ----------
+    views : sequence of polars.DataFrame
+        Tables `price_features` .. `alternative_features` over the same rows.
+    universe : polars.DataFrame
+        Table `universe` of their sessions: sectors.
+    settings : Settings
+        `features.minimum_peers`.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table `features`, sorted by decision time and symbol: columns of the registry, null where missing.
+
+    Raises
+    ------
+    ContractError
+        If two views do not have the same rows, or a feature of the registry is in none of them.
+    """
+    joined = _joined(views)
+    times = joined.get_column("decision_time").to_physical().to_numpy()
+    starts = np.concatenate([np.flatnonzero(np.diff(times, prepend=-1)), [times.size]]).astype(np.int64)
+    sector, sectors = _sector_codes(joined, universe)
+    peers = settings.features.minimum_peers
+
+    def transformed(spec: FeatureSpec) -> pl.Series:
+        values = joined.get_column(spec.name).fill_null(np.nan).to_numpy()
+        if spec.transform == "z":
+            values = winsorised_z(values, starts)
+        elif spec.transform != "none":
+            values = centred_rank(values, starts)
+        if spec.transform == "sector_rank":
+            values = less_sector_mean(values, starts, sector, sectors, peers)
+        return pl.Series(spec.name, values, dtype=pl.Float32).fill_nan(None)
+
+    return joined.select(_KEY).with_columns(transformed(spec) for spec in REGISTRY)
+
+
+def _joined(views: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    ordered = [view.sort("decision_time", "symbol") for view in views]
+    joined = ordered[0]
+    for view in ordered[1:]:
+        if not view.select(_KEY).equals(joined.select(_KEY)):
+            raise ContractError(
+                f"the views do not have the same rows: {joined.height} with {joined.columns[3:4]}, {view.height} with "
+                f"{view.columns[3:4]}; materialise all views of these sessions again"
+            )
+        joined = joined.hstack(view.drop(_KEY))
+    missing = [name for name in feature_names() if name not in joined.columns]
+    if missing:
+        raise ContractError(f"no view has the features {', '.join(missing)}; materialise the views again")
+    return joined
+
+
+def _sector_codes(rows: pl.DataFrame, universe: pl.DataFrame) -> tuple[NDArray[np.int64], int]:
+    """Code of each row's sector, -1 if unknown, and the number of sectors."""
+    names = universe.get_column("sector").drop_nulls().unique().sort()
+    sectors = universe.select("session", "symbol", pl.col("sector").cast(pl.Enum(names)).to_physical().alias("code"))
+    found = rows.select("session", "symbol").join(sectors, on=["session", "symbol"], how="left", maintain_order="left")
+    return found.get_column("code").cast(pl.Int64).fill_null(-1).to_numpy(), len(names)

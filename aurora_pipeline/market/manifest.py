@@ -1,0 +1,72 @@
+"""`market.yaml`: what a market is, at which frequency decisions are taken, and what its data must not be used for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aurora_pipeline.calendar import Frequency
+from aurora_pipeline.errors import MarketDataError
+
+MANIFEST_FILE = "market.yaml"
+
+
+class MarketManifest(BaseModel):
+    """Content of `market.yaml`.
+
+    Attributes
+    ----------
+    name : str
+    calendar : str
+        `exchange_calendars` code.
+    frequency : {"5min", "session"}
+        Decision frequency.
+    benchmark : str or None
+        Symbol of the market return.
+    sector_etfs : dict of str to str
+        Sector to ETF symbol; sectors without one use leave-one-out peers.
+    price_adjustment : {"none", "split", "split_dividend"}
+        What intraday and daily bars are already adjusted for.
+    not_point_in_time, rebased_for_later_splits, decoys : list of str
+        `feed.column` entries no feature may use; that only scale-free features may use; that carry nothing (planted markets).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    calendar: str
+    frequency: Frequency
+    benchmark: str | None
+    sector_etfs: dict[str, str]
+    price_adjustment: Literal["none", "split", "split_dividend"]
+    survivorship: str
+    redistribution: str
+    notes: str
+    not_point_in_time: list[str] = Field(default_factory=list)
+    rebased_for_later_splits: list[str] = Field(default_factory=list)
+    decoys: list[str] = Field(default_factory=list)
+
+
+def read_manifest(directory: Path) -> MarketManifest:
+    """Read and validate a folder's `market.yaml`.
+
+    Raises
+    ------
+    MarketDataError
+        Naming the file and the key that is missing, unknown or of a wrong value.
+    """
+    file = directory / MANIFEST_FILE
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise MarketDataError(f"{file}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise MarketDataError(f"{file}: expected a mapping of keys such as name and calendar, found {content!r}")
+    try:
+        return MarketManifest.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise MarketDataError(f"{file}: {problems}. The keys are {', '.join(MarketManifest.model_fields)}") from error

@@ -1,0 +1,91 @@
+"""The families of models behind one protocol.
+
+A family is one small file: :mod:`~aurora_pipeline.models.ridge`, :mod:`~aurora_pipeline.models.lightgbm_family`,
+:mod:`~aurora_pipeline.models.xgboost_family`. A new one implements :class:`Model`, enters :data:`FAMILIES` and the
+behaviour suite in the tests runs over it. Libraries are imported when a model is fitted or loaded, never by importing
+this module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+from aurora_pipeline.errors import ModelError, SettingsError
+from aurora_pipeline.models.lightgbm_family import LightGBMModel
+from aurora_pipeline.models.ridge import RidgeModel
+from aurora_pipeline.models.train_block import Float32, TrainBlock
+from aurora_pipeline.models.xgboost_family import XGBoostModel
+from aurora_pipeline.settings import Settings
+
+
+class Model(Protocol):
+    """What every family does.
+
+    Fitting is deterministic: the same block and settings give the same predictions to the last bit, whatever the
+    number of threads. A prediction depends on its own row only, so one row alone and a history at once agree.
+    """
+
+    family: ClassVar[str]
+
+    @classmethod
+    def create(cls, settings: Settings) -> Self:
+        """Return an unfitted model with the family's settings."""
+
+    @classmethod
+    def load(cls, directory: Path, threads: int) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ModelError
+            The file is missing or unreadable.
+        """
+
+    def fit(self, block: TrainBlock) -> None:
+        """Choose penalty or rounds on the block's validation tail, then fit on all its rows.
+
+        Raises
+        ------
+        TrainingError
+            The family found nothing to fit: its prediction would be constant.
+        """
+
+    def predict(self, X: Float32) -> Float32:
+        """Score of each row, float32 of shape (n_rows,); higher is better.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), float32
+            Columns as trained, NaN where a feature is missing.
+
+        Raises
+        ------
+        ModelError
+            The model is not fitted, or the number of columns is not the one it was trained on.
+        """
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted model into an existing directory in the family's native format or JSON."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was set, what was chosen on the tail and its IC; JSON-able, the same for equal fits."""
+
+
+_MEMBERS: tuple[type[Model], ...] = (RidgeModel, LightGBMModel, XGBoostModel)
+_CLASSES = {model.family: model for model in _MEMBERS}
+FAMILIES = tuple(_CLASSES)
+
+
+def create_model(family: str, settings: Settings) -> Model:
+    """Return an unfitted model of a family; an unknown one is a SettingsError that lists the known ones."""
+    if family not in _CLASSES:
+        raise SettingsError(f"models.families: no family {family!r}; there are {', '.join(FAMILIES)}")
+    return _CLASSES[family].create(settings)
+
+
+def load_model(family: str, directory: Path, threads: int = 1) -> Model:
+    """Return the model of a family stored in a directory; an unknown family is a ModelError."""
+    if family not in _CLASSES:
+        raise ModelError(f"{directory}: holds a model of family {family!r}; known are {', '.join(FAMILIES)}")
+    return _CLASSES[family].load(directory, threads)

@@ -1,0 +1,232 @@
+"""The rows a model is trained on: matrix, standardised target, decision times, weights, and the purged validation tail.
+
+1. :func:`sampled`: every k-th decision time of a session (sessions carry information, extra decision times hardly do);
+2. :func:`feature_matrix`: Float32 matrix of the declared features, NaN where a feature is missing;
+3. :func:`standardised_target`: label to z-score within each decision time, winsorised for training only;
+4. :func:`build_train_block`: the above for one fold, rows in order of decision time and symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from numba import njit
+
+from aurora_pipeline.errors import AuroraError, LeakageError, TrainingError
+from aurora_pipeline.models.walk_forward import Fold, inner_split
+from aurora_pipeline.settings import Settings
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+WINSOR_SIGMAS = 3.0
+"""Training targets are clipped at this many of their decision time's standard deviations; evaluation never clips."""
+KEY = ["session", "symbol", "decision_time"]
+
+
+@dataclass(frozen=True)
+class TrainBlock:
+    """Rows of one train block, ordered by decision time and symbol.
+
+    Attributes
+    ----------
+    feature_names : tuple of str
+        Columns of `X`.
+    X : ndarray of shape (n_rows, n_features), float32
+        NaN where a feature is missing.
+    target : ndarray of shape (n_rows,), float32
+        Winsorised z-score of the label within its decision time.
+    groups : ndarray of shape (n_rows,), int64
+        Decision time of each row, microseconds since the epoch, ascending.
+    weights : ndarray of shape (n_rows,), float32
+        Recency weight, mean 1.
+    fit, validation : ndarray of int64
+        Rows of the inner split: the tail, and what had matured before its first decision.
+    """
+
+    feature_names: tuple[str, ...]
+    X: Float32
+    target: Float32
+    groups: Int64
+    weights: Float32
+    fit: Int64
+    validation: Int64
+
+    @property
+    def unusable_features(self) -> list[str]:
+        """Features without any value in the block: they are ignored, at prediction too."""
+        present = np.any(~np.isnan(self.X), axis=0)
+        return [name for name, seen in zip(self.feature_names, present.tolist(), strict=True) if not seen]
+
+
+def build_train_block(
+    fold: Fold, features: pl.DataFrame, labels: pl.DataFrame, settings: Settings, feature_names: Sequence[str]
+) -> tuple[TrainBlock, pl.DataFrame]:
+    """Join features and labels of a fold's train block.
+
+    Parameters
+    ----------
+    fold : Fold
+        Whose train block.
+    features : polars.DataFrame
+        Table `features`, at least the train block's sessions.
+    labels : polars.DataFrame
+        Result of :func:`~aurora_pipeline.models.walk_forward.purged_labels`.
+    settings : Settings
+        Sections `walk_forward` and `models`.
+    feature_names : sequence of str
+        Columns to train on.
+
+    Returns
+    -------
+    block : TrainBlock
+        Matrices.
+    rows : polars.DataFrame
+        `session`, `symbol`, `decision_time`, `label`, `matured_at` of the block's rows, for the purge check.
+
+    Raises
+    ------
+    TrainingError
+        Too few sessions or rows, a constant target, infinite features, no usable feature, an unknown feature.
+    LeakageError
+        The labels were not purged.
+    """
+    walk_forward = settings.walk_forward
+    train = labels.filter(pl.col("session").is_between(*fold.train))
+    unpurged = train.filter(pl.col("matured_at").dt.date() >= fold.test[0])
+    if not unpurged.is_empty():
+        row = unpurged.row(0, named=True)
+        raise LeakageError(
+            f"fold {fold.key}: the label of {row['symbol']} at {row['decision_time']} matures at {row['matured_at']}, "
+            f"inside the test block from {fold.test[0]}; train on purged_labels"
+        )
+    inside = features.filter(pl.col("session").is_between(*fold.train))
+    times = sampled(inside, walk_forward.sample_bars)
+    rows = train.join(times, on="decision_time", how="semi").join(
+        inside.select("symbol", "decision_time"), on=["symbol", "decision_time"], how="semi"
+    )
+    rows = rows.select(*KEY, "label", "matured_at").sort("decision_time", "symbol")
+    sessions = rows.get_column("session").n_unique()
+    if sessions < walk_forward.minimum_train_sessions:
+        raise TrainingError(
+            f"fold {fold.key}: {sessions} session(s) have matured labels and features, "
+            f"walk_forward.minimum_train_sessions asks for {walk_forward.minimum_train_sessions}; "
+            "use a longer span or lower the setting"
+        )
+    joined = rows.join(inside, on=["symbol", "decision_time"], how="left", maintain_order="left")
+    X = feature_matrix(joined, feature_names, f"fold {fold.key}", TrainingError)
+    if np.isnan(X).all():
+        raise TrainingError(f"fold {fold.key}: all {len(feature_names)} features are null in the train block")
+    groups = rows.get_column("decision_time").to_physical().to_numpy()
+    target = standardised_target(rows.get_column("label").to_numpy(), groups)
+    if not np.any(target):
+        raise TrainingError(
+            f"fold {fold.key}: the target is constant within every decision time; check labels and residual_returns"
+        )
+    fit, validation = inner_split(rows.with_row_index("row"), fold, walk_forward.validation_share)
+    block = TrainBlock(
+        tuple(feature_names),
+        X,
+        target,
+        groups,
+        _recency_weights(rows.get_column("session"), settings.models.recency_half_life_sessions),
+        fit.get_column("row").cast(pl.Int64).to_numpy(),
+        validation.get_column("row").cast(pl.Int64).to_numpy(),
+    )
+    return block, rows
+
+
+def sampled(features: pl.DataFrame, every: int) -> pl.DataFrame:
+    """Every k-th decision time of each session, starting in the middle of the first stride.
+
+    A session shorter than half a stride, such as the single decision time at frequency `session`, gives its last one.
+    """
+    times = features.select("session", "decision_time").unique().sort("decision_time")
+    index = pl.int_range(pl.len()).over("session")
+    first = pl.min_horizontal(pl.lit(every // 2), pl.len().over("session").cast(pl.Int64) - 1)
+    return times.filter((index >= first) & ((index - first) % every == 0)).select("decision_time")
+
+
+def feature_matrix(
+    features: pl.DataFrame, feature_names: Sequence[str], where: str, error: type[AuroraError]
+) -> Float32:
+    """Float32 matrix of shape (n_rows, n_features), NaN for null.
+
+    Raises
+    ------
+    AuroraError
+        Of the given type: a feature is not a column, or has a NaN or an infinite value; the first one is named.
+    """
+    missing = [name for name in feature_names if name not in features.columns]
+    if missing:
+        raise error(f"{where}: feature(s) {', '.join(missing)} are not in the features table; rebuild it or train anew")
+    chosen = features.select(pl.col(name).cast(pl.Float32) for name in feature_names)
+    faults = chosen.select((pl.all().is_nan() | pl.all().is_infinite()).any())
+    for name in feature_names:
+        if faults.get_column(name).item():
+            bad = features.filter(pl.col(name).is_nan() | pl.col(name).is_infinite()).row(0, named=True)
+            raise error(
+                f"{where}: feature {name} is {bad[name]} for {bad['symbol']} at {bad['decision_time']}; "
+                "features must be finite, or null where missing"
+            )
+    return np.ascontiguousarray(chosen.to_numpy(), dtype=np.float32)
+
+
+def standardised_target(label: Float64, groups: Int64) -> Float32:
+    """Z-score of the label within each decision time, winsorised at :data:`WINSOR_SIGMAS` and centred again.
+
+    Parameters
+    ----------
+    label : ndarray of shape (n_rows,)
+        Residual returns over the horizon.
+    groups : ndarray of shape (n_rows,)
+        Decision time of each row; equal values side by side.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float32
+        0 where a decision time has no variation.
+    """
+    target: Float32 = _standardise(label, group_ends(groups), WINSOR_SIGMAS).astype(np.float32)
+    return target
+
+
+def group_ends(groups: Int64) -> Int64:
+    """Row after the last one of each run of equal values."""
+    return np.append(np.flatnonzero(np.diff(groups)) + 1, len(groups)).astype(np.int64)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _standardise(values: Any, ends: Any, limit: float) -> Any:
+    out = np.zeros(len(values), np.float64)
+    start = 0
+    for stop in ends:
+        size = stop - start
+        mean = 0.0
+        for i in range(start, stop):
+            mean += values[i] / size
+        variance = 0.0
+        for i in range(start, stop):
+            variance += (values[i] - mean) ** 2 / size
+        if variance > 1e-24:
+            deviation = np.sqrt(variance)
+            clipped_mean = 0.0
+            for i in range(start, stop):
+                out[i] = min(limit, max(-limit, (values[i] - mean) / deviation))
+                clipped_mean += out[i] / size
+            for i in range(start, stop):
+                out[i] -= clipped_mean
+        start = stop
+    return out
+
+
+def _recency_weights(sessions: pl.Series, half_life: float) -> Float32:
+    age = sessions.rank("dense").cast(pl.Float64).to_numpy()
+    weights = 0.5 ** ((age.max() - age) / half_life)
+    scaled: Float32 = (weights / weights.mean()).astype(np.float32)
+    return scaled

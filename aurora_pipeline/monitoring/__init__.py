@@ -1,0 +1,1 @@
+"""Monitoring: information coefficient, calibration quality, performance, and the scorecard that collects them."""

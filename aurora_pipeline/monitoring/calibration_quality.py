@@ -1,0 +1,110 @@
+"""How far expected returns and intervals can be believed, on matured rows only.
+
+- :func:`mincer_zarnowitz`: regression of the label on the expected return; slope 1 and intercept 0 mean it is right
+  on average. Mincer and Zarnowitz, "The Evaluation of Economic Forecasts", NBER, 1969. Errors clustered by session
+  (Liang and Zeger, 1986).
+- :func:`coverage`: share of labels inside the 50, 80 and 90 % intervals, overall and by tercile of forecast volatility.
+- :func:`calibration_error`: the largest absolute gap of any of those to its nominal value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.ensemble.conformal import LEVELS
+
+TERCILES = ("low_volatility", "middle_volatility", "high_volatility")
+MINIMUM_CLUSTERS = 5
+
+
+def matured_signals(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Calibrated signals with the label they were meant for, ordered by decision time and symbol."""
+    return (
+        signals.filter("calibrated")
+        .join(labels.select("symbol", "decision_time", "label"), on=["symbol", "decision_time"])
+        .sort("decision_time", "symbol")
+    )
+
+
+def mincer_zarnowitz(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
+    """Slope and intercept of label on expected return.
+
+    Parameters
+    ----------
+    signals, labels : polars.DataFrame
+        Tables of the same name.
+
+    Returns
+    -------
+    dict
+        `slope`, `slope_lower`, `slope_upper`, `intercept`, `intercept_lower`, `intercept_upper` (95 % intervals;
+        fractions over the horizon), `rows`, `sessions`. Numbers are None where the expected return does not vary;
+        intervals are None with fewer than :data:`MINIMUM_CLUSTERS` sessions.
+    """
+    rows = matured_signals(signals, labels)
+    sessions = rows.get_column("session").rank("dense").cast(pl.Int64).to_numpy() - 1
+    clusters = int(sessions.max()) + 1 if len(rows) else 0
+    names = ("slope", "slope_lower", "slope_upper", "intercept", "intercept_lower", "intercept_upper")
+    result: dict[str, Any] = dict.fromkeys(names) | {"rows": len(rows), "sessions": clusters}
+    x, y = rows.get_column("expected_return").to_numpy(), rows.get_column("label").to_numpy()
+    if not len(rows) or np.ptp(x) == 0.0:
+        return result
+    spread = x - x.mean()
+    slope = float((spread * y).sum() / (spread**2).sum())
+    intercept = float(y.mean() - slope * x.mean())
+    result |= {"slope": slope, "intercept": intercept}
+    if clusters < MINIMUM_CLUSTERS:
+        return result
+    from scipy.special import stdtrit
+
+    error = y - intercept - slope * x
+    correction = clusters / (clusters - 1)
+    critical = float(stdtrit(clusters - 1, 0.975))
+    # Influence of each row on either estimate; summed by session, their squares give the clustered variance.
+    influence_slope = spread / (spread**2).sum() * error
+    influence_intercept = error / len(x) - x.mean() * influence_slope
+    for name, estimate, influence in (
+        ("slope", slope, influence_slope),
+        ("intercept", intercept, influence_intercept),
+    ):
+        by_session = np.bincount(sessions, influence, minlength=clusters)
+        half_width = critical * math.sqrt(correction * float((by_session**2).sum()))
+        result |= {f"{name}_lower": estimate - half_width, f"{name}_upper": estimate + half_width}
+    return result
+
+
+def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Share of matured labels inside their intervals.
+
+    Returns
+    -------
+    dict
+        ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; a part without rows is left
+        out.
+    """
+    rows = matured_signals(signals, labels)
+    if rows.is_empty():
+        return {}
+    thirds = (pl.col("residual_volatility").rank("ordinal") - 1) * 3 // pl.len()
+    inside = [
+        pl.col("label").is_between(f"lower_{level}", f"upper_{level}").mean().alias(level) for level in _nominal()
+    ]
+    parts = {"overall": rows.select(inside).row(0, named=True)}
+    by_tercile = rows.group_by(thirds.alias("tercile")).agg(inside).sort("tercile")
+    for row in by_tercile.iter_rows(named=True):
+        parts[TERCILES[row.pop("tercile")]] = row
+    return parts
+
+
+def calibration_error(covered: dict[str, dict[str, float]]) -> float | None:
+    """Largest absolute gap between coverage and nominal in the result of :func:`coverage`; None without rows."""
+    gaps = [abs(part[level] - nominal) for part in covered.values() for level, nominal in _nominal().items()]
+    return max(gaps, default=None)
+
+
+def _nominal() -> dict[str, float]:
+    return {str(round(100 * level)): level for level in LEVELS}

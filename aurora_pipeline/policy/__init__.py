@@ -1,0 +1,1 @@
+"""From calibrated expected returns to target weights: costs, risk, sizing, turnover and risk budgets."""

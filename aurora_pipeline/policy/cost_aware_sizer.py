@@ -1,0 +1,239 @@
+"""Target weights that are worth their costs, inside every limit.
+
+    maximise  alpha'w - gamma H / 2 w'Sigma w - linear'|w - base| - impact'|w - base|^1.5 - borrow'(-w)+
+
+over the H sessions a position is expected to be held, where `base` is what is held after forced reductions. The
+linear cost leaves a no-trade band around it; the turnover budget widens the band to what may be spent, so trades go
+where the net edge per unit of turnover is highest. The answer is feasible or the book stays at `base`; each name says
+why.
+
+Solved by :mod:`aurora_pipeline.policy.interior_point`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurora_pipeline.policy.forced_reductions import forced_reductions, room_for_drift
+from aurora_pipeline.policy.interior_point import Solution, solve
+from aurora_pipeline.policy.limits_in_force import (
+    ExposureLimits,
+    Floats,
+    Integers,
+    largest_step,
+    sector_nets,
+)
+from aurora_pipeline.policy.newton_system import Problem
+from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.trade_reasons import trade_reasons
+
+Flags = NDArray[np.bool_]
+DUST = 1e-7
+UNLIMITED = 10.0
+
+
+@dataclass(frozen=True)
+class SizingRequest:
+    """What is held, what is believed, what trading costs, and what is allowed. All arrays of shape (n_names,).
+
+    Attributes
+    ----------
+    held : ndarray
+        Weights before the decision, fractions of NAV.
+    alpha : ndarray
+        Expected residual return over the holding period; NaN where there is none: such a name is at most reduced.
+    frozen : ndarray of bool
+        Names that must not be traded for their edge, such as those with an uncalibrated signal.
+    must_close : ndarray of bool
+        Names that left the universe.
+    max_trade : ndarray
+        Largest trade in the next bar, fraction of NAV; 0 where a name cannot trade.
+    linear, impact : ndarray
+        Cost ``linear |trade| + impact |trade|**1.5``, fractions of NAV.
+    borrow : float
+        Cost of a short over the holding period, fraction of its value.
+    sectors : ndarray of int
+        Sector indices, -1 for none.
+    risk : RiskModel
+        Per session.
+    holding_sessions : float
+        H.
+    risk_aversion : float
+        gamma.
+    limits : ExposureLimits
+        With the gross cap as ramp and drawdown leave it.
+    gross_reason : str
+        Which rule that gross cap comes from.
+    volatility : float
+        Largest volatility per session, fraction of NAV.
+    turnover : float
+        Remaining budget: sum of absolute trades / 2 beyond the forced ones.
+    """
+
+    held: Floats
+    alpha: Floats
+    frozen: Flags
+    must_close: Flags
+    max_trade: Floats
+    linear: Floats
+    impact: Floats
+    borrow: float
+    sectors: Integers
+    risk: RiskModel
+    holding_sessions: float
+    risk_aversion: float
+    limits: ExposureLimits
+    gross_reason: str
+    volatility: float
+    turnover: float
+
+
+@dataclass(frozen=True)
+class SizingResult:
+    """Targets of one decision.
+
+    Attributes
+    ----------
+    target : ndarray of shape (n_names,)
+        Weights, fractions of NAV.
+    base : ndarray of shape (n_names,)
+        Weights after forced reductions only; the way from there is what needs turnover budget.
+    reasons : ndarray of str of shape (n_names,)
+        Why each name is where it is.
+    solution : Solution or None
+        Of the optimiser, scaled; None where nothing could be optimised.
+    """
+
+    target: Floats
+    base: Floats
+    reasons: NDArray[np.object_]
+    solution: Solution | None
+
+
+def objective(request: SizingRequest, weights: Floats, base: Floats) -> float:
+    """Value of target weights: edge minus risk and costs over the holding period, fraction of NAV."""
+    trade = np.abs(weights - base)
+    moved = trade > 0.0
+    edge = float(np.where(weights != 0.0, np.nan_to_num(request.alpha), 0.0) @ weights)
+    variance = request.risk.variance(weights)
+    cost = float((request.linear[moved] * trade[moved] + request.impact[moved] * trade[moved] ** 1.5).sum())
+    short = float(np.maximum(-weights, 0.0).sum())
+    risk = 0.5 * request.risk_aversion * request.holding_sessions * variance
+    return edge - risk - cost - request.borrow * short
+
+
+def size_positions(request: SizingRequest) -> SizingResult:
+    """Choose the target weights of one decision.
+
+    Returns
+    -------
+    SizingResult
+        Each exposure of the target is at most its cap or, where drift put the book above, at most what is held; trades
+        beyond forced reductions stay within the turnover budget and each within `max_trade`.
+    """
+    base, forced = forced_reductions(
+        request.held,
+        request.sectors,
+        request.must_close,
+        request.max_trade,
+        request.limits,
+        request.gross_reason,
+        request.risk,
+        request.volatility,
+    )
+    lower, upper = _box(request, base, forced)
+    target, solution = base, None
+    active = upper - lower > DUST
+    if request.turnover > DUST and request.limits.gross > 0.0 and active.any():
+        scaled, unit = _scaled_problem(request, base, lower, upper, active)
+        solution = solve(scaled)
+        candidate = base.copy()
+        candidate[active] = np.clip(solution.weights * unit, lower[active], upper[active])
+        candidate = np.where(np.abs(candidate - base) > DUST, candidate, base)
+        candidate = _inside(request, base, candidate)
+        if objective(request, candidate, base) > objective(request, base, base):
+            target = candidate
+    reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
+    return SizingResult(target, base, reasons, solution)
+
+
+def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> tuple[Floats, Floats]:
+    """Weights a name may take: its cap, what a bar takes, and no growth without a signal or after a forced cut."""
+    cap = room_for_drift(request.limits.name)
+    reach = 2.0 * request.turnover  # no trade is larger than the whole budget
+    floor = 0.0 if request.limits.long_only else -cap
+    lower = np.maximum(np.maximum(floor, request.held - request.max_trade), base - reach)
+    upper = np.minimum(np.minimum(cap, request.held + request.max_trade), base + reach)
+    reduce_only = ~np.isfinite(request.alpha) | (forced != "")
+    lower = np.where(reduce_only, np.maximum(lower, np.minimum(base, 0.0)), lower)
+    upper = np.where(reduce_only, np.minimum(upper, np.maximum(base, 0.0)), upper)
+    fixed = (
+        request.frozen
+        | request.must_close
+        | ~np.isfinite(request.risk.specific_variance)
+        | ~np.isfinite(request.linear + request.impact)
+    )
+    return np.where(fixed, base, np.minimum(lower, base)), np.where(fixed, base, np.maximum(upper, base))
+
+
+def _scaled_problem(
+    request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
+) -> tuple[Problem, float]:
+    """Express the free names in units that make every number about 1; what the others hold becomes offsets.
+
+    Returns
+    -------
+    tuple of Problem and float
+        The weight that is one unit comes second.
+    """
+    risk, outside = request.risk, np.where(active, 0.0, base)
+    unit = float((upper - lower)[active].max())
+    alpha = np.nan_to_num(request.alpha[active])
+    money = max(float(np.abs(alpha).max()), float(request.linear[active].max()), DUST)
+    variance_unit = float(risk.specific_variance[active].mean())
+    root = risk.factor_root / np.sqrt(variance_unit)
+    held_outside = outside != 0.0
+    specific_outside = float(outside[held_outside] ** 2 @ risk.specific_variance[held_outside])
+    limits = request.limits
+    nets = sector_nets(base, request.sectors)
+    sector_limit = np.maximum(room_for_drift(limits.sector), np.abs(nets))
+    gross_outside = float(np.abs(outside).sum())
+    net_limit = min(max(room_for_drift(limits.net), abs(float(base.sum()))), UNLIMITED)
+    gross_limit = max(room_for_drift(limits.gross), float(np.abs(base).sum()))
+    variance_limit = max(request.volatility**2, risk.variance(base))
+    problem = Problem(
+        alpha=alpha / money,
+        base=base[active] / unit,
+        lower=lower[active] / unit,
+        upper=upper[active] / unit,
+        linear=request.linear[active] / money,
+        impact=request.impact[active] * np.sqrt(unit) / money,
+        short=np.full(alpha.size, 0.5 * request.borrow / money),
+        exposure=risk.loadings[active] @ root,
+        exposure_offset=(outside @ risk.loadings) @ root / unit,
+        specific=risk.specific_variance[active] / variance_unit,
+        variance_offset=specific_outside / variance_unit / unit**2,
+        gamma=request.risk_aversion * request.holding_sessions * unit * variance_unit / money,
+        sector=request.sectors[active],
+        sector_offset=sector_nets(outside, request.sectors) / unit,
+        sector_limit=sector_limit / unit,
+        net_offset=float(outside.sum()) / unit,
+        net_limit=net_limit / unit,
+        gross_limit=(gross_limit - gross_outside) / unit,
+        turnover_limit=2.0 * request.turnover / unit,
+        variance_limit=variance_limit / variance_unit / unit**2,
+        variance_scale=unit / max(float(np.abs(base).max()), unit),
+    )
+    return problem, unit
+
+
+def _inside(request: SizingRequest, base: Floats, candidate: Floats) -> Floats:
+    """Go back towards `base` as far as solver tolerance, turnover or a limit ask for."""
+    turnover = 0.5 * float(np.abs(candidate - base).sum())
+    step = min(1.0, request.turnover / turnover) if turnover > 0.0 else 1.0
+    moved = candidate if step == 1.0 else base + step * (candidate - base)
+    share = largest_step(base, moved, request.sectors, request.limits)
+    return moved if share == 1.0 else base + share * (moved - base)

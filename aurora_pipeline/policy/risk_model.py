@@ -1,0 +1,170 @@
+"""Factor covariance of session returns: market and sectors, plus specific risk.
+
+``Sigma = B F B' + diag(d)`` with loadings `B` from the betas in force, factor covariance `F` and specific variances `d`
+exponentially weighted over the sessions before the decision. The off-diagonal of `F` is shrunk towards zero, specific
+variances towards the median of their sector: little history says little. Variances are per session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR
+
+Floats = NDArray[np.float64]
+HISTORY_SESSIONS = 60
+HALF_LIFE_SESSIONS = 30.0
+PRIOR_SESSIONS = 20.0
+CORRELATION_SHRINKAGE = 0.2
+MARKET_FACTOR = "market"
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """Factor covariance of one session.
+
+    Attributes
+    ----------
+    factors : tuple of str
+        ``market``, then one per sector.
+    loadings : ndarray of shape (n_names, n_factors)
+        Betas to the factors.
+    factor_covariance : ndarray of shape (n_factors, n_factors)
+        Per session, positive semi-definite.
+    specific_variance : ndarray of shape (n_names,)
+        Per session; NaN for every name where there is no history at all.
+    total_volatility : ndarray of shape (n_names,)
+        Volatility of the total return per session, the sigma of the impact law; NaN as above.
+    """
+
+    factors: tuple[str, ...]
+    loadings: Floats
+    factor_covariance: Floats
+    specific_variance: Floats
+    total_volatility: Floats
+
+    @cached_property
+    def factor_root(self) -> Floats:
+        """Matrix R of shape (n_factors, n_factors) with ``R R' = F``; a singular F is fine."""
+        values, vectors = np.linalg.eigh(self.factor_covariance)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    def variance(self, weights: Floats) -> float:
+        """Variance per session of a book with these weights, fraction of NAV squared."""
+        held = weights != 0.0
+        exposure = weights[held] @ self.loadings[held]
+        return float(exposure @ self.factor_covariance @ exposure + weights[held] ** 2 @ self.specific_variance[held])
+
+    def yearly_volatility(self, weights: Floats) -> float:
+        """Ex-ante volatility of a book, fraction of NAV per year."""
+        return float(np.sqrt(SESSIONS_PER_YEAR * max(self.variance(weights), 0.0)))
+
+
+def estimate_risk_model(history: pl.DataFrame, instruments: list[str], sectors: list[str | None]) -> RiskModel:
+    """Estimate the covariance that holds for a session from the sessions before it.
+
+    Parameters
+    ----------
+    history : polars.DataFrame
+        One row per session and instrument as known at the session's open, see
+        :func:`aurora_pipeline.policy.session_returns.session_returns`. Only the newest 60 sessions are used.
+    instruments : list of str
+        Names in the order of the result.
+    sectors : list of str or None
+        Their sectors; None loads on the market only.
+
+    Returns
+    -------
+    RiskModel
+        A name without history has market beta 1, sector beta 1 and the median specific variance of its sector.
+    """
+    sessions = history.get_column("session").unique().sort().tail(HISTORY_SESSIONS).to_list()
+    weights = _weights(len(sessions))
+    panel = {name: _pivot(history, name, sessions, instruments) for name in _COLUMNS}
+    names = tuple(sorted({sector for sector in sectors if sector is not None}))
+    members = np.array([-1 if sector is None else names.index(sector) for sector in sectors], dtype=np.int64)
+    factors = np.column_stack(
+        [
+            _median_by_session(panel["market_return"]),
+            *(_median_by_session(panel["sector_return"][:, members == index]) for index in range(len(names))),
+        ]
+    )
+    loadings = np.zeros((len(instruments), 1 + len(names)))
+    loadings[:, 0] = _last_known(panel["beta_market"], default=1.0)
+    known = np.flatnonzero(members >= 0)
+    loadings[known, 1 + members[known]] = _last_known(panel["beta_sector"], default=1.0)[known]
+    return RiskModel(
+        factors=(MARKET_FACTOR, *names),
+        loadings=loadings,
+        factor_covariance=_factor_covariance(factors, weights),
+        specific_variance=_shrunk_variance(panel["residual_return"], weights, members),
+        total_volatility=np.sqrt(_shrunk_variance(panel["bar_return"], weights, members)),
+    )
+
+
+_COLUMNS = ("bar_return", "market_return", "sector_return", "residual_return", "beta_market", "beta_sector")
+
+
+def _weights(count: int) -> Floats:
+    """Exponential weights of sessions in time order, newest heaviest, sum 1."""
+    ages = np.arange(count - 1, -1, -1, dtype=np.float64)
+    raw = np.exp2(-ages / HALF_LIFE_SESSIONS)
+    return np.asarray(raw / raw.sum()) if count else raw
+
+
+def _pivot(history: pl.DataFrame, column: str, sessions: list[object], instruments: list[str]) -> Floats:
+    rows = history.select("session", "instrument_id", column).filter(pl.col("session").is_in(sessions))
+    row = {session: index for index, session in enumerate(sessions)}
+    position = {name: index for index, name in enumerate(instruments)}
+    rows = rows.filter(pl.col("instrument_id").is_in(instruments))
+    dense = np.full((len(sessions), len(instruments)), np.nan)
+    at = [row[session] for session in rows.get_column("session").to_list()]
+    of = [position[name] for name in rows.get_column("instrument_id").to_list()]
+    dense[at, of] = rows.get_column(column).to_numpy()
+    return dense
+
+
+def _median_by_session(values: Floats) -> Floats:
+    """Median over names, 0 in a session without any: the spans of late or halted names differ, the median does not."""
+    result = np.zeros(values.shape[0])
+    for index, row in enumerate(values):
+        known = row[np.isfinite(row)]
+        if known.size:
+            result[index] = np.median(known)
+    return result
+
+
+def _last_known(values: Floats, default: float) -> Floats:
+    result = np.full(values.shape[1], default)
+    for row in values:
+        result = np.where(np.isfinite(row), row, result)
+    return result
+
+
+def _factor_covariance(factors: Floats, weights: Floats) -> Floats:
+    raw = (factors * weights[:, None]).T @ factors
+    symmetric = 0.5 * (raw + raw.T)
+    diagonal = np.diag(np.diag(symmetric))
+    return np.asarray((1.0 - CORRELATION_SHRINKAGE) * symmetric + CORRELATION_SHRINKAGE * diagonal)
+
+
+def _shrunk_variance(returns: Floats, weights: Floats, members: NDArray[np.int64]) -> Floats:
+    """Exponentially weighted mean square, pulled towards the sector's median with the strength of 20 sessions."""
+    known = np.isfinite(returns)
+    count = known.sum(axis=0)
+    mass = np.where(known, weights[:, None], 0.0).sum(axis=0)
+    square = np.where(known, returns, 0.0) ** 2
+    own = np.where(count > 0, (square * weights[:, None]).sum(axis=0) / np.where(mass > 0.0, mass, 1.0), np.nan)
+    overall = np.median(own[count > 0]) if (count > 0).any() else np.nan
+    prior = np.full(own.shape, overall)
+    for sector in np.unique(members[members >= 0]):
+        peers = own[(members == sector) & (count > 0)]
+        if peers.size:
+            prior[members == sector] = np.median(peers)
+    pulled = (count * np.where(count > 0, own, 0.0) + PRIOR_SESSIONS * prior) / (count + PRIOR_SESSIONS)
+    return np.asarray(pulled)

@@ -1,0 +1,129 @@
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+import yaml
+
+from aurora_pipeline.adapters.home import REPOSITORY, Home, MarketRecord
+from aurora_pipeline.adapters.instance import instance_config
+from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
+from aurora_pipeline.stages import build_stages
+
+ASSETS = {
+    "market_feeds", "universe", "bars", "session_bars", "quarantine", "data_quality", "residual_returns",
+    "price_features", "sector_features", "microstructure_features", "fundamental_features", "alternative_features",
+    "feature_panel", "labels", "trained_model/ridge", "trained_model/lightgbm", "trained_model/xgboost",
+    "prediction/ridge", "prediction/lightgbm", "prediction/xgboost", "ensemble_weights", "ensemble",
+    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
+}  # fmt: skip
+JOBS = {
+    "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",
+    "trading_session", "report_job",
+}  # fmt: skip
+BLOCKING_CHECKS = {
+    ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"), ("feature_panel", "known_at"),
+    ("labels", "entry_after_decision"), ("ensemble_weights", "weights"), ("calibrated_signals", "intervals"),
+    ("target_positions", "limits"), ("portfolio", "nav_identity"),
+    *((f"trained_model/{family}", "purge") for family in ("ridge", "lightgbm", "xgboost")),
+    *((f"prediction/{family}", "covers_universe") for family in ("ridge", "lightgbm", "xgboost")),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    return build_definitions(Home(tmp_path_factory.mktemp("home")))
+
+
+def test_the_graph_has_the_assets_jobs_and_schedule_it_is_known_by(definitions):
+    specs = list(definitions.resolve_all_asset_specs())
+    assert {spec.key.to_user_string() for spec in specs} == ASSETS
+    assert {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")} == JOBS
+    assert definitions.resolve_schedule_def("five_minutes").cron_schedule == "*/5 * * * *"
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs(definitions):
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.group_name in {"market", "features", "models", "ensemble", "book", "report"}
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+
+
+def test_the_integrity_checks_are_there_and_block(definitions):
+    graph = definitions.resolve_asset_graph()
+    checks = {
+        (key.asset_key.to_user_string(), key.name): graph.get_check_spec(key).blocking for key in graph.asset_check_keys
+    }
+    assert set(checks) == BLOCKING_CHECKS
+    assert all(checks.values())
+
+
+def test_the_edges_on_the_screen_cover_what_the_stages_read(definitions):
+    writes = {
+        "features": "feature_panel", "signals": "calibrated_signals", "targets": "target_positions", "market": "market_feeds",
+        "daily_bars": "market_feeds", "corporate_actions": "market_feeds", "earnings": "market_feeds",
+        "fundamentals": "market_feeds", "short_interest": "market_feeds", "etf_flows": "market_feeds",
+        "options": "market_feeds",
+    }  # fmt: skip
+    deps = {
+        spec.key.to_user_string(): {dep.asset_key.to_user_string() for dep in spec.deps}
+        for spec in definitions.resolve_all_asset_specs()
+    }
+    made_by = {"session_data": "bars", "trade_book": "portfolio"}
+    for stage in build_stages(("ridge", "lightgbm", "xgboost"), 3):
+        asset = made_by.get(stage.name, stage.name)
+        for read in stage.reads:
+            upstream = writes.get(read.table, read.table)
+            assert upstream in deps[asset], f"{asset} reads {read.table}"
+
+
+def test_sessions_are_partitions_without_weekends_and_holidays(tmp_path):
+    keys = session_partitions(Home(tmp_path)).get_partition_keys(current_time=datetime(2024, 12, 31, 22, tzinfo=UTC))
+    assert keys[0] == "2024-05-14"
+    assert keys[-1] == "2024-12-31"
+    assert len(keys) == 160
+    assert "2024-11-28" not in keys
+
+
+def test_at_frequency_session_partitions_are_months_and_folds_years(tmp_path):
+    home = Home(tmp_path)
+    home.record_market(
+        MarketRecord(name="daily", frequency="session", first_session=date(2005, 1, 3), last_session=date(2006, 3, 6))
+    )
+    home = Home(tmp_path)
+    now = datetime(2006, 3, 6, 22, tzinfo=UTC)
+    assert session_partitions(home).get_partition_keys(current_time=now)[:2] == ["2005-01", "2005-02"]
+    assert fold_partitions(home).get_partition_keys(current_time=now) == ["2005", "2006"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "outcome"),
+    [
+        (datetime(2024, 11, 26, 14, 35, tzinfo=UTC), "2024-11-26"),
+        (datetime(2024, 11, 26, 21, 0, tzinfo=UTC), "2024-11-26"),
+        (datetime(2024, 11, 26, 14, 30, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 26, 21, 5, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 28, 15, 0, tzinfo=UTC), "not a session"),
+        (datetime(2024, 11, 29, 18, 0, tzinfo=UTC), "2024-11-29"),
+        (datetime(2024, 11, 29, 18, 5, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 1, 13, 35, tzinfo=UTC), "2024-11-01"),
+        (datetime(2024, 11, 4, 13, 35, tzinfo=UTC), "outside"),
+        (datetime(2025, 1, 2, 15, 0, tzinfo=UTC), "ends on"),
+    ],
+)
+def test_the_schedule_runs_in_sessions_and_says_why_elsewhere(definitions, moment, outcome):
+    schedule = definitions.resolve_schedule_def("five_minutes")
+    with dg.build_schedule_context(scheduled_execution_time=moment) as context:
+        (result,) = [schedule(context)]
+    if isinstance(result, dg.SkipReason):
+        assert outcome in str(result.skip_message)
+    else:
+        assert result.partition_key == outcome
+
+
+def test_the_shipped_dagster_yaml_is_the_default_homes_instance():
+    from pathlib import Path
+
+    shipped = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"))
+    assert shipped == instance_config(Path("data"))

@@ -1,0 +1,158 @@
+import json
+import shutil
+
+import dagster as dg
+import duckdb
+import polars as pl
+import pytest
+
+from aurora_pipeline import open_home
+from aurora_pipeline.contracts import TABLES, validated
+from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
+
+FILLED = set(TABLES) - {"orders", "fills", "positions"}
+
+
+def test_a_run_fills_every_table_within_its_contract(tiny_home):
+    home = open_home(tiny_home)
+    for name in TABLES:
+        frame = home.read(name)
+        assert not frame.is_empty() or name not in FILLED, name
+        if TABLES[name].partitioning == "none":
+            validated(name, frame)
+
+
+def test_every_session_after_the_warm_up_is_scored_by_every_family(tiny_home):
+    home = open_home(tiny_home)
+    predictions = home.read("predictions")
+    sessions = home.sessions(home.settings())
+    assert predictions.get_column("session").unique().sort().to_list() == sessions[14:]
+    assert sorted(predictions.get_column("model").unique()) == ["lightgbm", "ridge", "xgboost"]
+    features = home.read("features", start=sessions[14]).select("symbol", "decision_time")
+    for model in ("lightgbm", "ridge", "xgboost"):
+        scored = predictions.filter(pl.col("model") == model).select("symbol", "decision_time")
+        assert scored.sort("symbol", "decision_time").equals(features.sort("symbol", "decision_time"))
+
+
+def test_the_scorecard_and_the_manifest_say_what_was_run(tiny_home):
+    card = json.loads((tiny_home / "scorecard.json").read_text())
+    assert card["run"]["synthetic"] is True
+    assert set(card["signal"]["family_ic"]) == {"ridge", "lightgbm", "xgboost"}
+    assert card["signal"]["correlation_with_truth"] is not None
+    (manifest,) = (tiny_home / "runs").glob("*.json")
+    content = json.loads(manifest.read_text())
+    assert set(content["outputs"]) <= set(TABLES)
+    assert content["settings"]["warm_up_sessions"] == 14
+    assert {"revision", "dirty"} == set(content["git"])
+
+
+def test_dagster_shows_what_the_command_line_made(tiny_home, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tiny_home))
+    with dg.DagsterInstance.get() as instance:
+        home = open_home(tiny_home)
+        days = [day.isoformat() for day in home.sessions(home.settings())]
+        assert sorted(instance.get_materialized_partitions(dg.AssetKey("feature_panel"))) == days
+        assert sorted(instance.get_materialized_partitions(dg.AssetKey("portfolio"))) == days[14:]
+        event = instance.get_latest_materialization_event(dg.AssetKey("bars"))
+        assert event is not None
+        assert {"rows", "nulls", "latency_ms"} <= set(event.asset_materialization.metadata)
+        assert all(run.status == dg.DagsterRunStatus.SUCCESS for run in instance.get_runs())
+
+
+def test_mlflow_holds_one_registered_version_per_family_and_fold(tiny_home):
+    from aurora_pipeline.adapters.model_registry import ModelRegistry
+
+    client = ModelRegistry(tiny_home / "mlflow").client
+    folds = len(open_home(tiny_home).champions()["ridge"])
+    for family in ("ridge", "lightgbm", "xgboost"):
+        versions = client.search_model_versions(f"name='aurora-{family}'")
+        assert len(versions) == folds
+        run = client.get_run(versions[0].run_id)
+        assert run.data.tags["lake_fingerprint"]
+        assert run.data.metrics
+
+
+def test_running_again_recomputes_nothing(tiny_home):
+    before = {path: path.stat().st_mtime_ns for path in (tiny_home / "lake").rglob("data.parquet")}
+    aurora("run", "--home", tiny_home)
+    assert {path: path.stat().st_mtime_ns for path in (tiny_home / "lake").rglob("data.parquet")} == before
+
+
+def test_changing_a_book_setting_redoes_the_book_only(tiny_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(tiny_home, home)
+    before = lake_hashes(home)
+    aurora("run", "--home", home, "--set", "book.name_cap=0.005")
+    after = lake_hashes(home)
+    changed = {name.partition("/")[0] for name in after if before.get(name) != after[name]}
+    assert changed <= {"targets", "orders", "fills", "positions", "portfolio"}
+    assert changed
+
+
+def test_sql_reads_and_does_not_write(tiny_home):
+    done = aurora("sql", "select count(*) as n from signals", "--home", tiny_home)
+    assert str(open_home(tiny_home).read("signals").height) in done.stdout
+    for statement in ("drop view signals", "select 1; select 2", "copy signals to 'x.csv'", "selec 1"):
+        refused = aurora("sql", statement, "--home", tiny_home, check=False)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+
+
+def test_export_and_views_answer_the_same(tiny_home, tmp_path):
+    aurora("export", "--duckdb", tmp_path / "copy.duckdb", "--home", tiny_home)
+    query = "select count(*), sum(nav) from portfolio"
+    with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as copy:
+        exported = copy.execute(query).fetchone()
+    with duckdb.connect(str(tiny_home / "aurora.duckdb"), read_only=True) as views:
+        assert views.execute(query).fetchone() == exported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--market", "/no/such/folder"], "no such folder"),
+        (["run", "--set", "book.name_cap=7"], "book.name_cap = 7"),
+        (["run", "--set", "no.such=1"], "unknown key 'no.such'"),
+        (["check", "/no/such/folder"], "no such folder"),
+        (["backfill", "--from", "2031-01-01", "--to", "2031-01-05"], "no session"),
+    ],
+)
+def test_user_errors_are_one_line_and_exit_code_2(arguments, message, tmp_path):
+    extra = [] if arguments[0] == "check" else ["--home", str(tmp_path / "home")]
+    done = aurora(*arguments, *extra, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_impossible_span_is_refused_before_any_work(tiny_market, tmp_path):
+    done = aurora(
+        "run",
+        "--market",
+        tiny_market,
+        "--home",
+        tmp_path / "h",
+        "--start",
+        "2019-01-02",
+        "--end",
+        "2019-02-01",
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no session from 2019-01-02 to 2019-02-01" in done.stderr
+
+
+def test_too_short_a_market_says_how_much_is_missing(tiny_market, tmp_path):
+    done = aurora("run", "--market", tiny_market, "--home", tmp_path / "h", check=False)
+    assert done.returncode == 2
+    assert "26" in done.stderr
+    assert "warm_up_sessions" in done.stderr
+
+
+def test_a_home_refuses_another_market(tiny_home, tmp_path):
+    other = tmp_path / "other"
+    aurora("simulate", other, "--preset", "small", "--seed", "4", "--sessions", "20", "--symbols", "16")
+    done = aurora("run", "--market", other, "--home", tiny_home, check=False)
+    assert done.returncode == 2
+    assert "holds market" in done.stderr
+    aurora("run", "--home", tiny_home, *settings(*SHORT))

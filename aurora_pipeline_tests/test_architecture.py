@@ -1,0 +1,90 @@
+"""Walls: what may import what, checked on the source and, for start-up, in a fresh interpreter."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aurora_pipeline
+
+PACKAGE = Path(aurora_pipeline.__file__).parent
+DOMAIN = ("market", "features", "models", "ensemble", "policy", "execution", "monitoring")
+SIDE_EFFECTS = {"dagster", "duckdb", "mlflow"}
+MODEL_LIBRARIES = {"lightgbm", "xgboost", "catboost", "sklearn", "mlflow"}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("folder", DOMAIN)
+def test_domain_folders_import_no_dagster_duckdb_or_mlflow(folder):
+    files = list((PACKAGE / folder).rglob("*.py"))
+    assert files
+    guilty = {
+        str(path.relative_to(PACKAGE)): sorted(
+            name for name in _imports(path) if name.partition(".")[0] in SIDE_EFFECTS
+        )
+        for path in files
+    }
+    assert not {path: names for path, names in guilty.items() if names}
+
+
+@pytest.mark.parametrize("folder", DOMAIN)
+def test_domain_folders_import_neither_adapters_nor_defs(folder):
+    inner = ("aurora_pipeline.adapters", "aurora_pipeline.defs", "aurora_pipeline.lineage", "aurora_pipeline.stages")
+    guilty = [
+        (str(path.relative_to(PACKAGE)), name)
+        for path in (PACKAGE / folder).rglob("*.py")
+        for name in _imports(path)
+        if name.startswith(inner)
+    ]
+    assert not guilty
+
+
+def test_the_generator_imports_nothing_from_features():
+    guilty = [
+        (path.name, name)
+        for path in (PACKAGE / "market" / "simulation").rglob("*.py")
+        for name in _imports(path)
+        if name.startswith("aurora_pipeline.features")
+    ]
+    assert not guilty
+
+
+def test_nothing_of_dagster_outside_defs_and_nothing_internal_anywhere():
+    for path in PACKAGE.rglob("*.py"):
+        names = {name for name in _imports(path) if name.partition(".")[0] == "dagster"}
+        assert not any(name.startswith("dagster._") for name in names), path
+        if names:
+            assert path.parent.name == "defs" or path.name == "definitions.py", path
+
+
+def test_importing_definitions_loads_no_model_library_and_works_in_an_empty_home(tmp_path):
+    code = (
+        "import sys, aurora_pipeline.definitions as d;"
+        f"loaded = {sorted(MODEL_LIBRARIES)!r};"
+        "print([name for name in loaded if name in sys.modules], len(list(d.defs.resolve_all_asset_specs())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"AURORA_HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    loaded, assets = done.stdout.rsplit("]", 1)
+    assert loaded + "]" == "[]"
+    assert int(assets) >= 25
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_the_package_and_its_bootstrap_needs_only_the_standard_library():
+    code = "import sys, aurora_pipeline, aurora_pipeline.__main__; print(sorted({'polars', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "[]"
