@@ -96,12 +96,31 @@ def backfill(
 @app.command()
 def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set_: SetOption = None) -> None:
     """Validate a market folder: what it has, what is refused and why, what is missing and what that costs."""
+    from aurora_pipeline.adapters.progress import report
     from aurora_pipeline.market.folder import MarketFolder
     from aurora_pipeline.market.inspection import inspect_market
     from aurora_pipeline.settings import load_settings
 
-    report = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []))
-    out.print(report.render())
+    with _progress():
+        found = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []), report)
+    out.print(
+        f"[bold]{found.name}[/], {found.frequency}, {found.first} to {found.last}: {found.sessions} sessions, "
+        f"{found.stocks} stocks, {found.bars} bars accepted, {found.missing_bars} absent, {found.flat_bars} flat; "
+        f"{100 * found.refused_share:.3f} % of bar rows refused",
+        highlight=False,
+    )
+    feeds = Table("feed", "status", "rows", "symbols", "from", "to", "what that costs")
+    for feed in found.feeds:
+        cells = (feed.name, feed.status, feed.rows, feed.symbols, feed.first or "-", feed.last or "-", feed.cost)
+        feeds.add_row(*(str(cell) for cell in cells))
+    out.print(feeds)
+    if found.refusals:
+        refused = Table("file", "refused because", "rows", "such as")
+        for refusal in found.refusals:
+            refused.add_row(refusal.source, refusal.reason, str(refusal.rows), "\n".join(refusal.examples))
+        out.print(refused)
+    for note in [f"survivorship: {found.survivorship}", *found.notes]:
+        out.print(f"- {note}", highlight=False)
 
 
 @app.command()
@@ -179,6 +198,28 @@ def ui(
         webbrowser.open(f"http://127.0.0.1:{port}")
     module = ["-m", "dagster", "dev", "-m", "aurora_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
     sys.exit(subprocess.call([sys.executable, *module], env=environment))
+
+
+@app.command()
+def settings(
+    home: HomeOption = None,
+    set_: SetOption = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The defaults as the table of docs/settings.md.")
+    ] = False,
+) -> None:
+    """Show every setting with its value in force and its meaning."""
+    from aurora_pipeline.settings import Settings, known_keys, settings_markdown, value_of
+
+    if markdown:
+        typer.echo(settings_markdown(), nl=False)
+        return
+    in_force = _home(home).settings(set_ or [])
+    table = Table("key", "value", "default", "meaning")
+    for key, meaning in known_keys().items():
+        value, default = value_of(in_force, key), value_of(Settings(), key)
+        table.add_row(key, str(value), "" if value == default else str(default), meaning)
+    out.print(table)
 
 
 @app.command(name="import")

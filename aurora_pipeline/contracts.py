@@ -220,7 +220,6 @@ class ResidualReturns(_Instrument):
     beta_sector = _number("beta to sector_return; 0 where market_only", "dimensionless")
     residual_return = _number("bar_return - beta_market * market_return - beta_sector * sector_return", "fraction")
     market_only = _flag("no sector ETF and fewer than 3 peers")
-    quarantined_at = _time(VERDICT, nullable=True)
     quarantined_at = _time("moment the bar behind the row was withdrawn; null while sound", nullable=True)
 
 

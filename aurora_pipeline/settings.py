@@ -219,6 +219,31 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
     return keys
 
 
+def value_of(settings: Settings, key: str) -> Any:
+    """Value of a dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def settings_markdown() -> str:
+    """Return `docs/settings.md`: every key with its default and meaning."""
+    defaults = Settings()
+    lines = [
+        "# Settings",
+        "",
+        "Made with `aurora settings --markdown > docs/settings.md`. Set a key with `--set key=value`, with the environment",
+        "variable `AURORA_SECTION__KEY`, or in `<home>/settings.yaml`; the command line wins over the environment, which wins",
+        "over the file. Unknown keys are errors.",
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{key}` | `{value_of(defaults, key)}` | {meaning} |" for key, meaning in known_keys().items()]
+    return "\n".join(lines) + "\n"
+
+
 def load_settings(
     file: Path | None = None,
     overrides: Sequence[str] = (),

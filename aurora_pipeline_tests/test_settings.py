@@ -5,7 +5,8 @@ import pytest
 
 import aurora_pipeline
 from aurora_pipeline.errors import SettingsError
-from aurora_pipeline.settings import Settings, known_keys, load_settings, save_settings
+from aurora_pipeline.adapters.home import REPOSITORY
+from aurora_pipeline.settings import Settings, known_keys, load_settings, save_settings, settings_markdown
 
 
 def test_later_sources_win(tmp_path):
@@ -61,3 +62,7 @@ def test_every_settings_key_is_read_somewhere_in_the_package():
         read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     unread = [key for key in known_keys() if key.rpartition(".")[2] not in read]
     assert not unread
+
+
+def test_the_settings_page_is_the_one_the_command_makes():
+    assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == settings_markdown()

@@ -1,12 +1,9 @@
 """Bars to features: residual returns, the five views, and the panel models train on."""
 
-from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
@@ -79,34 +76,17 @@ def view_asset(view: str, partitions: dg.PartitionsDefinition[Any]) -> dg.Assets
         description=_DESCRIPTIONS[view],
     )
     def view_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
         from aurora_pipeline.features.panel_builder import compute_view
 
         run = StageRun(context, home.open(), name)
         for keys, sessions in run.blocks():
-            run.write(name, compute_view(view, feature_inputs(run, sessions)), keys)
+            run.write(
+                name, compute_view(view, read_feature_inputs(run.home, run.settings, sessions, run.read_back)), keys
+            )
         return dg.MaterializeResult(metadata=run.summary())
 
     return view_features
-
-
-def feature_inputs(run: StageRun, sessions: Sequence[date]) -> Any:
-    """Read everything the views of some sessions need, look-back included."""
-    from aurora_pipeline.features.inputs import FeatureInputs
-
-    feeds = {name: run.home.lake.read(name) for name in FEED_TABLES}
-    return FeatureInputs(
-        sessions=list(sessions),
-        until=None,
-        calendar=run.home.calendar,
-        frequency=run.home.frequency,
-        manifest=run.home.folder().manifest,
-        settings=run.settings,
-        bars=run.read_back("bars", sessions, BAR_LOOKBACK),
-        session_bars=run.read_back("session_bars", sessions, SESSION_LOOKBACK),
-        residual_returns=run.read_back("residual_returns", sessions, BAR_LOOKBACK),
-        universe=run.read_back("universe", sessions, BAR_LOOKBACK),
-        **feeds,
-    )
 
 
 def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -132,6 +112,7 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
         ],
     )
     def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
         from aurora_pipeline.features.leakage import known_at_violations, sample_decision_times
         from aurora_pipeline.features.panel_builder import build_panel
 
@@ -142,7 +123,7 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
             run.write("features", build_panel(views, universe, run.settings), keys)
         session = run.sessions[len(run.sessions) // 2]
         violations = known_at_violations(
-            feature_inputs(run, [session]),
+            read_feature_inputs(run.home, run.settings, [session], run.read_back),
             run.home.lake.read("features", session, session),
             sample_decision_times(session, run.home.calendar, run.home.frequency),
         )

@@ -171,7 +171,7 @@ def capped(weights: Float64, cap: float) -> Float64:
         out[held] = limit
         if not free.any():
             break
-        out[free] *= (1.0 - limit * held.sum()) / out[free].sum()
+        out[free] = out[free] / out[free].sum() * (1.0 - limit * held.sum())
     return out
 
 

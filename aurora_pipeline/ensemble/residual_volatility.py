@@ -22,6 +22,7 @@ from aurora_pipeline.models.versioned_panel import version_known_at, versioned_p
 
 WINDOW_SPANS = 4.0
 """Length of the window in spans; what lies beyond would weigh less than 0.04 %."""
+_END_OF_TIME = np.iinfo(np.int64).max
 MINIMUM_SESSIONS = 5
 """Sessions with returns a name needs for a forecast."""
 
@@ -93,24 +94,46 @@ def residual_volatility(
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
+def _realised_variance(offsets: Any, values: Any, known: Any, first: int, stop: int, moment: int) -> float:
+    """Sum of squares of the newest versions known at a moment in cells `first` to `stop` - 1; NaN if there is none."""
+    variance, present = 0.0, False
+    for cell in range(first, stop):
+        row = version_known_at(known, offsets[cell], offsets[cell + 1], moment)
+        if row >= 0:
+            present = True
+            variance += values[row] * values[row]
+    return variance if present else np.nan
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _variance_kernel(
     offsets: Any, values: Any, known: Any, bars: int, stops: Any, before: Any, moments: Any, window: int, decay: float
 ) -> Any:
-    """Weighted mean of realised variances, shape (n_sessions, n_instruments); NaN with too few sessions."""
+    """Weighted mean of realised variances, shape (n_sessions, n_instruments); NaN with too few sessions.
+
+    The variance of a past session is added up once, from the newest versions, with the moment the last of them was
+    known; only where that moment lies after a forecast's open is it added up again from the versions of the time.
+    """
     instruments = (len(offsets) - 1) // bars
+    settled = np.empty((len(stops), instruments), np.float64)
+    known_by = np.empty((len(stops), instruments), np.int64)
+    for k in range(len(stops)):
+        for instrument in range(instruments):
+            first, stop = instrument * bars + (stops[k - 1] if k > 0 else 0), instrument * bars + stops[k]
+            settled[k, instrument] = _realised_variance(offsets, values, known, first, stop, _END_OF_TIME)
+            known_by[k, instrument] = 0
+            for row in range(offsets[first], offsets[stop]):
+                known_by[k, instrument] = max(known_by[k, instrument], known[row])
     out = np.full((len(moments), instruments), np.nan)
     for s in range(len(moments)):
         for instrument in range(instruments):
             found, weight, weights, total = 0, 1.0, 0.0, 0.0
             for k in range(before[s] - 1, max(-1, before[s] - 1 - window), -1):
-                variance, present = 0.0, False
-                for bar in range(stops[k - 1] if k > 0 else 0, stops[k]):
-                    cell = instrument * bars + bar
-                    row = version_known_at(known, offsets[cell], offsets[cell + 1], moments[s] - 1)
-                    if row >= 0:
-                        present = True
-                        variance += values[row] * values[row]
-                if present:
+                variance = settled[k, instrument]
+                if known_by[k, instrument] >= moments[s]:
+                    first, stop = instrument * bars + (stops[k - 1] if k > 0 else 0), instrument * bars + stops[k]
+                    variance = _realised_variance(offsets, values, known, first, stop, moments[s] - 1)
+                if not np.isnan(variance):
                     found += 1
                     weights += weight
                     total += weight * variance

@@ -141,13 +141,14 @@ def _intraday_history(
 def _daily_history(session: date, panel: SessionPanel, daily_residual: Panel | None) -> BarHistory:
     stop = panel.row(session) + 1
     rows = slice(max(stop - WINDOW_DAYS, 0), stop)
-    missing = np.full(panel.close[rows].shape, np.nan)
+    count = stop - rows.start
+    missing = np.full((count, len(panel.instruments)), np.nan)
     return BarHistory(
         first=0,
         stop=1,
-        first_row=missing.shape[0] - 1,
-        session_row=missing.shape[0] - 1,
-        bar_index=np.zeros(missing.shape[0], dtype=np.int64),
+        first_row=count - 1,
+        session_row=count - 1,
+        bar_index=np.zeros(count, dtype=np.int64),
         instruments=panel.instruments,
         open=panel.open[rows],
         high=panel.high[rows],

@@ -78,7 +78,8 @@ def market_returns(returns: Panel, benchmark: int | None, stocks: NDArray[np.int
     """Market return each column is measured against: the benchmark's, or without one the other stocks' mean."""
     if benchmark is not None:
         return np.repeat(returns[:, [benchmark]], returns.shape[1], axis=1)
-    return leave_one_out_mean(returns, stocks, np.arange(returns.shape[1]))
+    others: Panel = leave_one_out_mean(returns, stocks, np.arange(returns.shape[1]))
+    return others
 
 
 def sector_returns(

@@ -13,7 +13,7 @@ from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.rolling import rolling_sum
 from aurora_pipeline.market.point_in_time import as_known_at
 
-_SCHEMA = {
+_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "session": pl.Date,
     "symbol": pl.String,
     "instrument_id": pl.String,

@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 
 def ratio(numerator: Any, denominator: Any) -> Floats:
     """``numerator / denominator`` with broadcasting; NaN where the denominator is not positive."""
-    top, bottom = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64))
+    top, bottom = np.broadcast_arrays(
+        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    )
     return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0.0))
 
 

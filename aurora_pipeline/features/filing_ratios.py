@@ -113,7 +113,8 @@ def _share_issuance(
     if "fundamentals.shares_outstanding" not in manifest.rebased_for_later_splits:
         day = history.known // DAY
         shares = shares * market.split_ratio(day, day[:, :1])
-    return np.asarray(np.log(shares[:, 0]) - np.log(_year_ago(shares, gap_days)))
+    change = np.log(shares[:, 0]) - np.log(_year_ago(shares, gap_days))
+    return np.asarray(np.round(change, 4))  # counts are filed in thousands: less than 1 bp is rounding, and ranks would see it
 
 
 def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:

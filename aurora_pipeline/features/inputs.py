@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -72,5 +72,4 @@ class FeatureInputs(ResidualInputs):
 
     def with_frames(self, **changes: Any) -> FeatureInputs:
         """Return a copy with some members replaced."""
-        members = {field.name: getattr(self, field.name) for field in fields(self)}
-        return FeatureInputs(**(members | changes))
+        return replace(self, **changes)

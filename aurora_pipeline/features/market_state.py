@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -56,6 +56,12 @@ class MarketState:
     @property
     def _days(self) -> NDArray[np.int64]:
         return np.array(self.panel.sessions, dtype="datetime64[D]").astype(np.int64)
+
+    def of_instruments(self, instruments: pl.Series) -> MarketState:
+        """The same states and sessions with other instruments, such as each stock's sector fund; null for none."""
+        columns = {name: index for index, name in enumerate(self.panel.instruments)}
+        column = np.array([columns.get(name, -1) for name in instruments], dtype=np.int64)
+        return replace(self, column=column)
 
     def newest(self, values: Panel) -> NDArray[np.float64]:
         """Pick each state's value out of a panel whose last row is the panel's last row."""
@@ -113,16 +119,16 @@ def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[Mark
         if own.is_empty():
             continue
         rows = {session: panel.row(inputs.newest_session(session)) for session in group}
-        columns = {name: index for index, name in enumerate(panel.instruments)}
         actions = as_known_at(
             inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
         )
-        yield MarketState(
+        market = MarketState(
             positions=own.get_column("position").to_numpy().astype(np.int64),
             panel=panel,
             row=np.array([rows[session] for session in own.get_column("session")], dtype=np.int64),
-            column=np.array([columns.get(name, -1) for name in own.get_column("instrument_id")], dtype=np.int64),
+            column=np.full(own.height, -1, dtype=np.int64),
             splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
                 "instrument_id", "ex_date", "ratio"
             ),
         )
+        yield market.of_instruments(own.get_column("instrument_id"))

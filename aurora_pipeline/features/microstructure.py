@@ -40,7 +40,12 @@ def _spec(name: str, formula: str, unit: str, lookback: str, transform: Transfor
 _EWM = f"{WINDOW_BARS} bars"
 MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     *(
-        _spec(f"signed_volume_{bars}_bars", "bulk-classified net volume / volume (Easley et al. 2012)", "fraction", f"{bars} bars")
+        _spec(
+            f"signed_volume_{bars}_bars",
+            "bulk-classified net volume / volume (Easley et al. 2012)",
+            "fraction",
+            f"{bars} bars",
+        )
         for bars in FLOW_BARS
     ),
     _spec("vwap_pressure_fast", "(vwap - mean of open, high, low, close) / range, half-life 3 bars", "ranges", _EWM),
@@ -48,12 +53,26 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     _spec("wick_pressure_fast", "(lower shadow - upper shadow) / range, half-life 3 bars", "ranges", _EWM),
     _spec("wick_pressure_slow", "the same, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
     _spec("close_location", "(2 close - high - low) / range, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
-    _spec("volume_surprise_fast", "log dollar volume less its 20-session level and time of day, half-life 3 bars", "log", _EWM),
+    _spec(
+        "volume_surprise_fast",
+        "log dollar volume less its 20-session level and time of day, half-life 3 bars",
+        "log",
+        _EWM,
+    ),
     _spec("volume_surprise_slow", "the same, half-life 20 bars at 5min, 8 at session", "log", _EWM),
-    _spec("reversal_times_volume", "residual_reversal * volume_surprise_fast, both less their sector's mean", "sigmas", _EWM),
+    _spec(
+        "reversal_times_volume",
+        "residual_reversal * volume_surprise_fast, both less their sector's mean",
+        "sigmas",
+        _EWM,
+    ),
     _spec("vwap_deviation", "close / vwap of the session - 1, over daily volatility", "sigmas", "the session"),
-    _spec("realised_volatility", "root of summed squared returns of the session / usual by then", "ratio", "the session"),
-    _spec("jump_share", "1 - bipower / realised variance (Barndorff-Nielsen and Shephard 2004)", "fraction", "the session"),
+    _spec(
+        "realised_volatility", "root of summed squared returns of the session / usual by then", "ratio", "the session"
+    ),
+    _spec(
+        "jump_share", "1 - bipower / realised variance (Barndorff-Nielsen and Shephard 2004)", "fraction", "the session"
+    ),
     _spec("half_spread_20", "Abdi and Ranaldo 2017 from daily close, high, low", "fraction", "20 sessions", "rank"),
 )
 
@@ -65,8 +84,7 @@ def compute_microstructure_features(inputs: FeatureInputs, rows: pl.DataFrame) -
         first = panel.row(inputs.newest_session(sessions[0]))
         residual = estimate_betas(panel, inputs).residual
         volatility = rolling_std(residual, 20, 10, first)
-        # The level a bar's volume is compared with ends a session before the newest: at `session` that one is the bar itself.
-        level = rolling_mean(logarithm(panel.dollar_volume), 20, 10, first - 1)[:-1]
+        level = volume_level(panel, first, inputs.frequency)
         spread = half_spread(panel, first)
         for session in sessions:
             row = panel.row(inputs.newest_session(session)) - first
@@ -87,6 +105,21 @@ def compute_microstructure_features(inputs: FeatureInputs, rows: pl.DataFrame) -
     return table.frame()
 
 
+def volume_level(panel: SessionPanel, first: int, frequency: Frequency) -> Panel:
+    """Mean log dollar volume that a session's bars are compared with; shape (rows from `first` on, instruments).
+
+    At 5min it is the feed's over 20 sessions plus what the market's bars usually hold of it, since bars may cover only some
+    venues. At `session` a bar is the feed's and the level ends a session before it.
+    """
+    volume = logarithm(panel.dollar_volume)
+    if frequency == "session":
+        level: Panel = rolling_mean(volume, 20, 10, first - 1)[:-1]
+        return level
+    coverage = rolling_mean(logarithm(panel.bar_dollar_volume) - volume, 20, 1, first)
+    level = rolling_mean(volume, 20, 10, first)
+    return np.where(np.isnan(coverage), level, level + coverage)
+
+
 def half_spread(panel: SessionPanel, first: int) -> Panel:
     """Half-spread of Abdi and Ranaldo (2017), fraction of price; shape (rows from `first` on, instruments).
 
@@ -98,7 +131,7 @@ def half_spread(panel: SessionPanel, first: int) -> Panel:
     pairs = np.full_like(growth, np.nan)
     # c[t-1] - m[t] = (c[t] - m[t]) - (c[t] - c[t-1])
     pairs[1:] = close_to_middle[:-1] * (close_to_middle[1:] - growth[1:])
-    return np.sqrt(np.maximum(rolling_mean(pairs, 20, 10, first), 0.0))
+    return np.asarray(np.sqrt(np.maximum(rolling_mean(pairs, 20, 10, first), 0.0)))
 
 
 def pressure_features(history: BarHistory, frequency: Frequency) -> dict[str, Panel]:
@@ -166,5 +199,6 @@ def sector_codes(history: BarHistory, panel: SessionPanel) -> NDArray[np.int64]:
     """Code of each instrument's sector in alphabetical order; -1 if unknown."""
     names = sorted(set(panel.sectors.values()))
     return np.array(
-        [names.index(panel.sectors[name]) if name in panel.sectors else -1 for name in history.instruments], dtype=np.int64
+        [names.index(panel.sectors[name]) if name in panel.sectors else -1 for name in history.instruments],
+        dtype=np.int64,
     )

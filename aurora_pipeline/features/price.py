@@ -23,9 +23,7 @@ from aurora_pipeline.features.rolling import (
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
 
 
-def _daily(
-    name: str, formula: str, unit: str, lookback: str, transform: Transform = "sector_rank"
-) -> FeatureSpec:
+def _daily(name: str, formula: str, unit: str, lookback: str, transform: Transform = "sector_rank") -> FeatureSpec:
     return FeatureSpec(name, "price", formula, unit, lookback, "newest complete session", transform)
 
 
@@ -36,7 +34,12 @@ def _intraday(name: str, formula: str, unit: str, lookback: str) -> FeatureSpec:
 PRICE_FEATURES: tuple[FeatureSpec, ...] = (
     _daily("return_5", "total return over 5 sessions", "fraction", "5 sessions"),
     _daily("return_20", "total return over 20 sessions", "fraction", "20 sessions"),
-    _daily("momentum_12_1", "total return over sessions t-251 .. t-21 (Jegadeesh and Titman 1993)", "fraction", "252 sessions"),
+    _daily(
+        "momentum_12_1",
+        "total return over sessions t-251 .. t-21 (Jegadeesh and Titman 1993)",
+        "fraction",
+        "252 sessions",
+    ),
     _daily("volatility_20", "standard deviation of daily total returns", "fraction", "20 sessions", "rank"),
     _daily("max_return_20", "largest daily return (Bali, Cakici and Whitelaw 2011)", "fraction", "20 sessions"),
     _daily("range_position_20", "(close - lowest low) / (highest high - lowest low)", "fraction", "20 sessions"),
@@ -47,8 +50,12 @@ PRICE_FEATURES: tuple[FeatureSpec, ...] = (
     _daily("dollar_volume_20", "log of mean dollar volume", "log USD", "20 sessions", "sector_rank"),
     _daily("volume_trend", "log of mean dollar volume over 5 sessions / over 60", "log ratio", "60 sessions"),
     _intraday("return_since_open", "close / open of the session - 1, over volatility_20", "sigmas", "the session"),
-    _intraday("overnight_gap", "return from the last close to the session's open, over volatility_20", "sigmas", "the session"),
-    _intraday("session_range_position", "(close - low) / (high - low) of the session so far", "fraction", "the session"),
+    _intraday(
+        "overnight_gap", "return from the last close to the session's open, over volatility_20", "sigmas", "the session"
+    ),
+    _intraday(
+        "session_range_position", "(close - low) / (high - low) of the session so far", "fraction", "the session"
+    ),
     _intraday("opening_range_position", "(close - low) / (high - low) of its first 6 bars", "fraction", "the session"),
 )
 OPENING_BARS = 6

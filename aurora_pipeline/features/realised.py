@@ -27,7 +27,8 @@ def realised_features(history: BarHistory, volatility: NDArray[np.float64]) -> d
     """
     rows = slice(history.session_row, history.session_row + history.stop)
     residual = history.residual[rows].copy()
-    residual[:1] = np.nan  # the first bar holds the night
+    first_bar = np.argmax(~np.isnan(residual), axis=0)
+    residual[first_bar, np.arange(residual.shape[1])] = np.nan  # it holds the night
     squared = np.nancumsum(residual**2, axis=0)
     products = np.full_like(residual, np.nan)
     products[1:] = np.abs(residual[1:] * residual[:-1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from aurora_pipeline.features.alternative_data_engine import ALTERNATIVE_FEATURES
-from aurora_pipeline.features.feature_spec import FeatureSpec
+from aurora_pipeline.features.feature_spec import FeatureSpec, View
 from aurora_pipeline.features.fundamental_engine import FUNDAMENTAL_FEATURES
 from aurora_pipeline.features.microstructure import MICROSTRUCTURE_FEATURES
 from aurora_pipeline.features.price import PRICE_FEATURES
@@ -19,6 +20,9 @@ REGISTRY: tuple[FeatureSpec, ...] = (
     *FUNDAMENTAL_FEATURES,
     *ALTERNATIVE_FEATURES,
 )
+
+VIEWS: tuple[View, ...] = get_args(View)
+"""Views in panel order."""
 
 
 def feature_names(view: str | None = None) -> list[str]:

@@ -39,4 +39,5 @@ def reversal(history: BarHistory, volatility: NDArray[np.float64], half_life: fl
     """Minus the exponentially weighted mean of :func:`standardised_residuals`; rows from `history.first_row` on."""
     weights = half_life_weights(half_life, REVERSAL_BARS)
     standardised = standardised_residuals(history, volatility)
-    return -rolling_weighted_mean(standardised, weights, 3, history.first_row)
+    recent: Panel = rolling_weighted_mean(standardised, weights, 3, history.first_row)
+    return -recent

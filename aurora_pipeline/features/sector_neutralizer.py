@@ -167,7 +167,7 @@ def _carried_forward(close: Panel) -> tuple[NDArray[np.int64], Panel]:
 
 
 def _recent_from(bars: BarPanel) -> int:
-    """First row from which an ETF's price counts as recent: the start of the session before the window's last one."""
+    """First row from which an ETF's or the benchmark's price counts as recent: the start of the session before the window's last one."""
     sessions = bars.grid.get_column("session")
     days = sessions.unique(maintain_order=True).to_list()
     return int((sessions < days[-2]).sum()) if len(days) > 1 else 0
@@ -194,7 +194,8 @@ def _bar_returns(
     Returns
     -------
     ndarray of shape (6, bars of the session, stocks)
-        NaN where there is no bar, no earlier close or no market price.
+        NaN where there is no bar, no earlier close or no market price. Without a recent benchmark the other stocks' mean is the
+        market, without a recent ETF the peers' mean is the sector.
     """
     rows = close.shape[0]
     out = np.full((6, rows - first_row, members.size), np.nan)
@@ -205,7 +206,7 @@ def _bar_returns(
             if start < 0 or close[row, column] != close[row, column]:
                 continue
             own = close[row, column] / filled[start, column] - 1.0
-            if benchmark >= 0:
+            if benchmark >= 0 and _has_bars(latest[row, benchmark], recent, first_row - 1):
                 market = filled[row, benchmark] / filled[start, benchmark] - 1.0
             else:
                 market = _peer_mean(filled, row, start, column, members, sector, -1, 1)
@@ -215,7 +216,7 @@ def _bar_returns(
             code = sector[position]
             if code >= 0:
                 etf = etfs[code]
-                if etf >= 0 and latest[row, etf] >= recent:
+                if etf >= 0 and _has_bars(latest[row, etf], recent, first_row - 1):
                     move = filled[row, etf] / filled[start, etf] - 1.0
                 if move != move:
                     move = _peer_mean(filled, row, start, column, members, sector, code, minimum_peers)
@@ -229,6 +230,12 @@ def _bar_returns(
             out[4, row - first_row, position] = own - beta_market[column] * market - slope * orthogonal
             out[5, row - first_row, position] = 1.0 if alone else 0.0
     return out
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _has_bars(newest: int, recent: int, daily_row: int) -> bool:
+    """Whether a fund's newest price is recent and a bar's: one with daily closes only would look as if it never moved."""
+    return newest >= recent and newest != daily_row
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

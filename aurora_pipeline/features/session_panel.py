@@ -23,6 +23,7 @@ HISTORY_SESSIONS = 580
 """Sessions of daily history kept. The longest chain is a 60-session window of residuals, each with a sector beta over 252
 sessions of returns orthogonalised with a market beta over 252 sessions before them."""
 _COLUMNS = ("open", "high", "low", "close", "volume")
+_ROW = ("instrument_id", "session", *_COLUMNS, "known_at", "quarantined_at")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class SessionPanel:
         Column axis, sorted.
     open, high, low, close, volume : ndarray of shape (sessions, instruments)
         As traded; NaN where there is no bar.
+    bar_dollar_volume : ndarray of shape (sessions, instruments)
+        Dollar volume in the market's own bars, USD: less than the feed's where the bars cover a part of all venues.
     total_return : ndarray of shape (sessions, instruments)
         Return since the instrument's last earlier close, corporate actions included, fraction.
     overnight_return : ndarray of shape (sessions, instruments)
@@ -52,6 +55,7 @@ class SessionPanel:
     low: Panel
     close: Panel
     volume: Panel
+    bar_dollar_volume: Panel
     total_return: Panel
     overnight_return: Panel
     sectors: dict[str, str]
@@ -92,27 +96,29 @@ def session_panels(inputs: ResidualInputs) -> Iterator[tuple[list[date], Session
     calendar = inputs.calendar
     axis = calendar.sessions(calendar.shift(inputs.sessions[0], -HISTORY_SESSIONS), inputs.sessions[-1])
     bars = _daily_rows(inputs, axis)
-    late = _late_moments(inputs, bars)
+    own = _own_rows(inputs, axis)
+    late = _late_moments(inputs, pl.concat([bars, own]))
     group: list[date] = []
     mark: tuple[int, dict[str, str]] | None = None
     for session in inputs.sessions:
         sectors = _sectors(inputs.universe, session)
         seen = sum(moment <= inputs.session_cutoff(session) for moment in late)
         if group and mark != (seen, sectors):
-            yield group, _build(inputs, axis, bars, group, mark[1] if mark else {})
+            yield group, _build(inputs, axis, bars, own, group, mark[1] if mark else {})
             group = []
         mark = (seen, sectors)
         group.append(session)
     if group and mark:
-        yield group, _build(inputs, axis, bars, group, mark[1])
+        yield group, _build(inputs, axis, bars, own, group, mark[1])
 
 
 def _daily_rows(inputs: ResidualInputs, axis: Sequence[date]) -> pl.DataFrame:
-    columns = ["instrument_id", "session", *_COLUMNS, "known_at", "quarantined_at"]
-    span = pl.col("session").is_between(axis[0], axis[-1])
-    feed = inputs.daily_bars.filter(span).select(columns)
-    own = inputs.session_bars.filter(span).select(columns)
-    return pl.concat([feed, own.join(feed, on=["instrument_id", "session"], how="anti")])
+    feed = inputs.daily_bars.filter(pl.col("session").is_between(axis[0], axis[-1])).select(_ROW)
+    return pl.concat([feed, _own_rows(inputs, axis).join(feed, on=["instrument_id", "session"], how="anti")])
+
+
+def _own_rows(inputs: ResidualInputs, axis: Sequence[date]) -> pl.DataFrame:
+    return inputs.session_bars.filter(pl.col("session").is_between(axis[0], axis[-1])).select(_ROW)
 
 
 def _late_moments(inputs: ResidualInputs, bars: pl.DataFrame) -> list[datetime]:
@@ -145,19 +151,27 @@ def _sectors(universe: pl.DataFrame, session: date) -> dict[str, str]:
 
 
 def _build(
-    inputs: ResidualInputs, axis: Sequence[date], bars: pl.DataFrame, group: Sequence[date], sectors: dict[str, str]
+    inputs: ResidualInputs,
+    axis: Sequence[date],
+    bars: pl.DataFrame,
+    own: pl.DataFrame,
+    group: Sequence[date],
+    sectors: dict[str, str],
 ) -> SessionPanel:
     newest, cutoff = inputs.newest_session(group[-1]), inputs.session_cutoff(group[-1])
     oldest = inputs.calendar.shift(group[0], -HISTORY_SESSIONS)
     sessions = [day for day in axis if oldest <= day <= newest]
-    known = as_known_at(bars.filter(pl.col("session") <= newest), cutoff, ["instrument_id", "session"])
+    seen = pl.col("session").is_between(oldest, newest)
+    known, known_own = (as_known_at(rows.filter(seen), cutoff, ["instrument_id", "session"]) for rows in (bars, own))
     instruments = sorted({*known.get_column("instrument_id").unique().to_list(), *sectors})
     arrays = {name: dense(known, name, sessions, instruments) for name in _COLUMNS}
+    own_close, own_volume = (dense(known_own, name, sessions, instruments) for name in ("close", "volume"))
     factor = adjustment_factors(inputs, sessions, instruments, arrays["close"], cutoff)
     before = last_close_before(arrays["close"], factor)
     return SessionPanel(
         sessions=sessions,
         instruments=instruments,
+        bar_dollar_volume=own_close * own_volume,
         total_return=arrays["close"] / before - 1.0,
         overnight_return=arrays["open"] / before - 1.0,
         sectors=sectors,

@@ -58,7 +58,7 @@ def contradicted_sessions(bars: pl.DataFrame, daily: pl.DataFrame, settings: Qua
         .with_columns(
             pl.when(late).then(pl.lit("close_off_daily")).otherwise(pl.lit("outside_daily_range")).alias("reason"),
             pl.when(late)
-            .then(pl.format("session's last close {}, expected the daily bar's {} within {}", "last", "daily_close", pl.lit(tolerance)))
+            .then(pl.format("last close {}, expected the daily bar's {} within {}", "last", "daily_close", pl.lit(tolerance)))
             .otherwise(
                 pl.format("{} of the session's bars lie outside the daily range, expected {} to {}",
                           pl.col("share").round(3), "daily_low", "daily_high")
@@ -101,7 +101,8 @@ def contradicted_spikes(
     Parameters
     ----------
     bars : polars.DataFrame
-        As for :func:`contradicted_sessions`, with `row` and `previous_close` (null for an instrument's first bar).
+        As for :func:`contradicted_sessions`, with `row`, `previous_close` (null for an instrument's first bar) and
+        `first_of_session`.
     scales : polars.DataFrame
         `instrument_id`, `session`, `bar_sigma`, `night_sigma` from earlier sessions.
 

@@ -9,6 +9,7 @@ about an earlier row.
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 
 import polars as pl
 
@@ -52,7 +53,7 @@ def instrument_map(universe: pl.DataFrame, corporate_actions: pl.DataFrame) -> p
 
 def _pieces(cuts: set[date]) -> list[tuple[date, date]]:
     edges = [date.min, *sorted(cuts), date.max]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _named(pieces: list[tuple[date, str, date]], taken_over: dict[tuple[str, date], str]) -> pl.DataFrame:

@@ -1,12 +1,12 @@
 """Breaks of a price's level that look like a split nobody filed.
 
-A step from one accepted price to the next is a break if it lies beyond `quality.jump_sigmas` of its own standard deviation and
-within `quality.split_tolerance` of a simple split ratio, after the splits on file have been taken out. Rows are refused from the
-break on, each at the moment it came, until a split that is known by then explains the level or the price is back nearer to the old
-level than to the new one. Everything that decides about a row was known when the row was.
+A step from the last accepted price to a bar is a break if it lies beyond `quality.jump_sigmas` of its own standard
+deviation and open and close lie within `quality.split_tolerance` of a simple split ratio, after the splits on file have
+been taken out. Rows are refused from the break on, each at the moment it came, until a split that is known by then explains
+the level or the price is back nearer to the old level than to the new one. Everything that decides about a row was known when the row was.
 
-Nights and bars inside a session have scales of their own: an opening gap is measured against earlier opening gaps. The scale is the
-median absolute step over 0.6745 (the normal quantile), which one faulty session does not move.
+Nights and bars inside a session have scales of their own: an opening gap is measured against earlier opening gaps. The
+scale is the median absolute step over 0.6745 (the normal quantile), which one faulty session does not move.
 """
 
 from __future__ import annotations
@@ -62,8 +62,13 @@ class LevelRules:
         return math.log(SPLIT_RATIOS[0]) - math.log1p(self.tolerance)
 
     def is_split(self, step: float, sessions: int) -> bool:
-        """Whether a log return is a simple ratio, allowing the price to drift over the sessions in between."""
-        slack = math.log1p(self.tolerance) * max(sessions, 1)
+        """Whether a log return over some sessions is a simple ratio.
+
+        A scan without a state from earlier sessions (`memory` set) sees a break that has lasted as one long step, and
+        allows the price to drift meanwhile.
+        """
+        drift = max(sessions, 1) if self.memory is not None else 1
+        slack = math.log1p(self.tolerance) * drift
         return any(abs(abs(step) - math.log(ratio)) <= slack for ratio in SPLIT_RATIOS)
 
 
@@ -115,13 +120,19 @@ class _Scan:
                 factor *= split.ratio
         return math.log(price * factor / reference.close)
 
-    def breaks(self, step: float, reference: _Price) -> bool:
-        """Whether a step is a split nobody filed."""
-        if abs(step) < self.rules.smallest_step / 2.0:
+    def breaks(self, first: float, last: float, reference: _Price) -> bool:
+        """Whether a bar whose log returns at open and close are `first` and `last` stands on a level nobody filed.
+
+        Both must look like a split: news that opens a stock at +54 % seldom leaves it there to within the tolerance.
+        """
+        if abs(first) < self.rules.smallest_step / 2.0:
             return False
         apart = self.index - reference.index
         scale = _scale(self.nights if apart else self.bars)
-        return abs(step) > self.rules.sigmas * scale and self.rules.is_split(step, apart)
+        if self.rules.memory is None:
+            scale *= math.sqrt(max(apart, 1))
+        beyond = abs(first) > self.rules.sigmas * scale
+        return beyond and self.rules.is_split(first, apart) and self.rules.is_split(last, apart)
 
     def accept(self, row: _Price, step: float | None, apart: int) -> None:
         """Make a row the newest price and its step part of the scale."""
@@ -145,13 +156,20 @@ def _scale(steps: deque[tuple[int, float]]) -> float:
     return max(median(size for _, size in steps) / NORMAL_MEDIAN, SMALLEST_SIGMA)
 
 
+def in_time_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sort rows by instrument, time and version."""
+    names = pl.Enum(rows["instrument_id"].unique().sort())  # sorts by number, several times faster than by text
+    order = [pl.col("instrument_id").cast(names), pl.col("bar_end"), pl.col("known_at")]
+    return rows.sort(order, maintain_order=True)
+
+
 def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[date], rules: LevelRules) -> pl.DataFrame:
     """Find the rows that stand on a broken level.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`, `quarantined_at`, `open`, `close`, and `tested`:
+        From :func:`in_time_order`: `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`, `quarantined_at`, `open`, `close`, and `tested`:
         rows that are not are accepted as they are (earlier sessions, or sessions a daily bar vouches for).
     splits : polars.DataFrame
         `instrument_id`, `ex_date`, `known_at`, `ratio`; empty where prices are adjusted already.
@@ -164,17 +182,16 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     polars.DataFrame
         `row` and `detail` of the refused rows.
     """
-    ordered = rows.sort("instrument_id", "bar_end", "known_at")
-    before = pl.col("close").shift(1).over("instrument_id")
-    jump = (pl.col("open") / before).log().abs() >= rules.smallest_step
-    suspects = ordered.filter(jump.fill_null(value=False))["instrument_id"].unique().to_list()
+    same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
+    jump = same & ((pl.col("open") / pl.col("close").shift(1)).log().abs() >= rules.smallest_step)
+    suspects = rows.filter(jump.fill_null(value=False))["instrument_id"].unique().to_list()
     position = {day: index for index, day in enumerate(sessions)}
     filed: dict[str, list[Split]] = {}
     for name, ex_date, known_at, ratio in splits.select("instrument_id", "ex_date", "known_at", "ratio").iter_rows():
         filed.setdefault(name, []).append(Split(ex_date, known_at, ratio))
     found: list[tuple[int, str]] = []
     # Few instruments jump at all; those that do are walked through row by row, since each verdict depends on the one before.
-    for (name,), series in ordered.filter(pl.col("instrument_id").is_in(suspects)).group_by(
+    for (name,), series in rows.filter(pl.col("instrument_id").is_in(suspects)).group_by(
         "instrument_id", maintain_order=True
     ):
         found.extend(_refused(series, _Scan(rules, filed.get(str(name), [])), position))
@@ -196,11 +213,11 @@ def _refused(series: pl.DataFrame, scan: _Scan, position: dict[date, int]) -> It
             scan.accept(price, None, 0)
             continue
         step = scan.step(first, reference, session, known_at)
+        now = scan.step(last, reference, session, known_at)
         if tested and scan.broken is not None:
-            now = scan.step(last, reference, session, known_at)
             refused = abs(now) >= abs(scan.broken) / 2.0
         else:
-            refused = tested and scan.breaks(step, reference)
+            refused = tested and scan.breaks(step, now, reference)
             scan.broken = step if refused else None
         if refused:
             yield row, _sentence(step, first, reference)
@@ -211,6 +228,6 @@ def _refused(series: pl.DataFrame, scan: _Scan, position: dict[date, int]) -> It
 
 def _sentence(step: float, price: float, reference: _Price) -> str:
     return (
-        f"price {price:g} is {math.exp(step):.4g} times {reference.close:g} of {reference.session}, close to a split ratio; "
-        "expected a split in corporate_actions or the old level"
+        f"price {price:g} is {math.exp(step):.4g} times the close {reference.close:g} of {reference.session}, "
+        "close to a split ratio; expected a split in corporate_actions or the old level"
     )

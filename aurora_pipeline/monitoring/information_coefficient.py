@@ -171,7 +171,7 @@ def mean_with_interval(series: npt.NDArray[np.float64]) -> MeanEstimate:
 
 def cosine_terms(count: int) -> int:
     """Return B = floor(0.41 T^(2/3)), the number of cosines and degrees of freedom for T observations."""
-    return math.floor(0.41 * math.pow(count, 2.0 / 3.0))
+    return math.floor(0.41 * math.cbrt(count) ** 2)
 
 
 def long_run_variance(series: npt.NDArray[np.float64]) -> float:

@@ -192,7 +192,7 @@ def test_weights_from_one_session_too_many_are_caught() -> None:
     # The mutant weighs at the close instead of the open.
     closes = {session: CALENDAR.close(session) for session in PANEL.sessions}
     mutant = ensemble_weights(PANEL.sessions, closes, ics, FAMILIES, SETTINGS)
-    assert unmatured_rows(mutant, PANEL.labels, PANEL.opens).get_column("session").n_unique() == 28
+    assert unmatured_rows(mutant, PANEL.labels, PANEL.opens).get_column("session").n_unique() == 29
     # The mutant hides what it used, but counts a session more than had matured.
     hidden = weights.with_columns(pl.col("matured_sessions") + 1)
     assert unmatured_rows(hidden, PANEL.labels, PANEL.opens).height == hidden.height

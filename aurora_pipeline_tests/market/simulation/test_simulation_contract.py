@@ -19,8 +19,18 @@ FEEDS = {
     "options": ["symbol", "date"],
 }
 COLUMNS = {
-    "universe": {"symbol": pl.String, "kind": pl.String, "sector": pl.String, "valid_from": pl.Date, "valid_to": pl.Date},
-    "daily_bars": {"symbol": pl.String, "session": pl.Date, **dict.fromkeys(("open", "high", "low", "close"), pl.Float64)},
+    "universe": {
+        "symbol": pl.String,
+        "kind": pl.String,
+        "sector": pl.String,
+        "valid_from": pl.Date,
+        "valid_to": pl.Date,
+    },
+    "daily_bars": {
+        "symbol": pl.String,
+        "session": pl.Date,
+        **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
+    },
     "corporate_actions": {
         "symbol": pl.String,
         "ex_date": pl.Date,
@@ -30,7 +40,12 @@ COLUMNS = {
         "amount": pl.Float64,
         "new_symbol": pl.String,
     },
-    "earnings": {"known_at": TIMESTAMP, "fiscal_period_end": pl.Date, "eps_estimate": pl.Float64, "eps_actual": pl.Float64},
+    "earnings": {
+        "known_at": TIMESTAMP,
+        "fiscal_period_end": pl.Date,
+        "eps_estimate": pl.Float64,
+        "eps_actual": pl.Float64,
+    },
     "fundamentals": {
         "known_at": TIMESTAMP,
         "fiscal_period_end": pl.Date,
@@ -50,7 +65,12 @@ COLUMNS = {
             pl.Float64,
         ),
     },
-    "short_interest": {"settlement_date": pl.Date, "known_at": TIMESTAMP, "shares_short": pl.Int64, "avg_daily_volume": pl.Int64},
+    "short_interest": {
+        "settlement_date": pl.Date,
+        "known_at": TIMESTAMP,
+        "shares_short": pl.Int64,
+        "avg_daily_volume": pl.Int64,
+    },
     "etf_flows": {"date": pl.Date, "known_at": TIMESTAMP, "net_flow_usd": pl.Float64, "nav": pl.Float64},
     "options": {
         "date": pl.Date,

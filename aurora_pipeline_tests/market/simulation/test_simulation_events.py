@@ -56,7 +56,9 @@ def test_rename_keeps_one_instrument(market: Path) -> None:
 def test_delisted_stock_disappears_everywhere(market: Path) -> None:
     action = pl.read_parquet(market / "corporate_actions.parquet").filter(pl.col("kind") == "delist").to_dicts()[0]
     symbol, day = action["symbol"], action["ex_date"]
-    assert pl.read_parquet(market / "universe.parquet").filter(pl.col("symbol") == symbol)["valid_to"].to_list() == [day]
+    assert pl.read_parquet(market / "universe.parquet").filter(pl.col("symbol") == symbol)["valid_to"].to_list() == [
+        day
+    ]
     for name, column in (("daily_bars", "session"), ("options", "date")):
         frame = pl.read_parquet(market / f"{name}.parquet")
         assert frame.filter(pl.col("symbol") == symbol)[column].max() < day

@@ -82,7 +82,9 @@ def test_a_failure_leaves_no_half_written_folder(tmp_path: Path, monkeypatch: py
 
 def test_progress_ends_complete(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    simulate_market(tmp_path / "market", preset="small", sessions=5, symbols=8, progress=lambda *step: seen.append(step))
+    simulate_market(
+        tmp_path / "market", preset="small", sessions=5, symbols=8, progress=lambda *step: seen.append(step)
+    )
     assert ("prices", 257, 257) in seen
     assert seen[-1] == ("files", 4, 4)
 

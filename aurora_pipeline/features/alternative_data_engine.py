@@ -1,0 +1,158 @@
+"""Alternative features: short interest, options and fund flows, as known at each decision time.
+
+1. Add the sectors' peers at each session's cutoff (:func:`peer_rows`) and reduce all rows to states of knowledge.
+2. Lay out each feed's newest periods per state (:func:`history_at`), those of flows by the fund of the stock's sector.
+3. Attach daily history (:func:`market_states`) and compute :func:`short_interest_features`, :func:`option_features` and
+   :func:`fund_flow_measures`.
+4. Measure standings within the sector (:class:`SectorGroups`): flows act through a stock's size, and two products are planted
+   in theory as much as in practice: news that meets crowded shorts, and skew that meets flows.
+5. Spread the states' values over the rows.
+
+A fact older than its expiry, or none at all, is missing: null, with a flag per feed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aurora_pipeline.features import earnings_surprise, fund_flows, option_summary, short_interest
+from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
+from aurora_pipeline.features.as_of import (
+    FactHistory,
+    from_states,
+    history_at,
+    knowledge_states,
+    session_ages,
+    unexpired,
+)
+from aurora_pipeline.features.earnings_surprise import earnings_features
+from aurora_pipeline.features.filing_ratios import shares_outstanding
+from aurora_pipeline.features.fund_flows import fund_flow_measures
+from aurora_pipeline.features.fundamental_engine import EARNINGS_REACH, FILINGS_REACH
+from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.market_state import MarketState, market_states
+from aurora_pipeline.features.option_summary import option_features
+from aurora_pipeline.features.rolling import rolling_mean
+from aurora_pipeline.features.sector_standing import SectorGroups, peer_rows, sector_groups
+from aurora_pipeline.features.short_interest import short_interest_features
+
+__all__ = ["ALTERNATIVE_FEATURES", "compute_alternative_features"]
+
+SIZE_SESSIONS = 60
+"""Sessions of dollar volume behind a stock's size."""
+_FEEDS = {
+    "short_interest": ("settlement_date", short_interest, timedelta(days=90)),
+    "options": ("date", option_summary, timedelta(days=30)),
+    "etf_flows": ("date", fund_flows, timedelta(days=60)),
+    "earnings": ("fiscal_period_end", earnings_surprise, EARNINGS_REACH),
+}
+
+
+def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> pl.DataFrame:
+    """Compute the alternative features of some decision rows.
+
+    Parameters
+    ----------
+    inputs : FeatureInputs
+        Feeds, daily history, universe, settings and manifest; `inputs.sessions` covers the rows.
+    rows : polars.DataFrame
+        `session`, `symbol`, `instrument_id`, `sector`, `decision_time`.
+
+    Returns
+    -------
+    polars.DataFrame
+        `session`, `symbol`, `decision_time` in the order of the rows, and one Float32 column per feature of
+        :data:`ALTERNATIVE_FEATURES`; null where missing, expired or not point-in-time in this market.
+    """
+    peers = peer_rows(inputs)
+    columns = ["session", "instrument_id", "sector", "decision_time"]
+    funds = dict(inputs.manifest.sector_etfs)
+    asked = pl.concat([rows.select(columns), peers.select(columns)]).with_columns(
+        pl.col("sector").replace_strict(funds, default=None, return_dtype=pl.String).alias("etf_flows_id")
+    )
+    feeds = {name: getattr(inputs, name) for name in (*_FEEDS, "fundamentals")}
+    states, state_of_row = knowledge_states(asked, feeds)
+    groups = sector_groups(inputs, states, state_of_row[rows.height :])
+    values = _values(inputs, states)
+    features = values | _pressures(values, groups)
+    for spec in ALTERNATIVE_FEATURES:
+        if set(spec.columns) & set(inputs.manifest.not_point_in_time):
+            features[spec.name] = np.full(states.height, np.nan)
+    out = {spec.name: features[spec.name] for spec in ALTERNATIVE_FEATURES}
+    return from_states(rows, state_of_row[: rows.height], out)
+
+
+def _history(inputs: FeatureInputs, states: pl.DataFrame, name: str) -> tuple[FactHistory, NDArray[np.float64]]:
+    """Newest periods of a feed and the sessions since the newest was first published, NaN where it has expired."""
+    period, module, reach = _FEEDS[name]
+    history = history_at(
+        states, name, getattr(inputs, name), period=period, columns=module.COLUMNS, depth=module.DEPTH, reach=reach
+    )
+    ages = session_ages(inputs.calendar, states, history.first_known[:, 0])
+    return history, unexpired(ages, ages, getattr(inputs.settings.features, f"{name}_expiry_sessions"))
+
+
+def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Features of each stock's own feeds, flow measures of its sector's fund, its size and its earnings surprise."""
+    manifest = inputs.manifest
+    short, short_age = _history(inputs, states, "short_interest")
+    options, options_age = _history(inputs, states, "options")
+    flows, flows_age = _history(inputs, states, "etf_flows")
+    announced, announced_age = _history(inputs, states, "earnings")
+    filed = history_at(
+        states,
+        "fundamentals",
+        inputs.fundamentals,
+        period="fiscal_period_end",
+        columns=("shares_outstanding",),
+        depth=1,
+        reach=FILINGS_REACH,
+    )
+    filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0])
+    counted = filed.values["shares_outstanding"][:, 0]
+    counted = unexpired(counted, filed_age, inputs.settings.features.fundamentals_expiry_sessions)
+    out: dict[str, NDArray[np.float64]] = {}
+    for market in market_states(inputs, states):
+        own = market.positions
+        fund = market.of_instruments(states.get_column("etf_flows_id")[own])
+        shares = shares_outstanding(counted[own], filed.take(own), market, manifest)
+        surprises = earnings_features(announced.take(own), announced_age[own], market, manifest)
+        values = (
+            short_interest_features(short.take(own), ~np.isnan(short_age[own]), shares, market, manifest)
+            | option_features(options.take(own), ~np.isnan(options_age[own]), market)
+            | fund_flow_measures(flows.take(own), ~np.isnan(flows_age[own]), fund)
+            | {"size": _size(market), "surprise": surprises["standardised_surprise_decayed"]}
+        )
+        for name, value in values.items():
+            out.setdefault(name, np.full(states.height, np.nan))[own] = value
+    return out
+
+
+def _size(market: MarketState) -> NDArray[np.float64]:
+    """Log of the mean dollar volume of the last 60 sessions."""
+    dollars = market.newest(
+        rolling_mean(market.panel.dollar_volume, SIZE_SESSIONS, SIZE_SESSIONS // 3, market.first_row)
+    )
+    return np.asarray(np.log(np.where(dollars > 0.0, dollars, np.nan)))
+
+
+def _pressures(
+    values: dict[str, NDArray[np.float64]], groups: SectorGroups
+) -> dict[str, NDArray[np.float64]]:
+    """Flows times size standing, and the two products."""
+    size = groups.standing(values["size"])
+    pressure = values["flow_to_assets"] * size
+    short = groups.standing(np.log(values["short_interest_ratio"]))
+    return {
+        "flow_pressure": pressure,
+        "flow_to_volume_pressure": values["flow_to_volume"] * size,
+        "flow_acceleration_pressure": values["flow_acceleration"] * size,
+        "flow_price_divergence_pressure": values["flow_price_divergence"] * size,
+        "sector_flow": values["flow_to_assets"],
+        "surprise_times_short_interest": groups.standing(values["surprise"]) * short,
+        "skew_times_flow_pressure": groups.standing(values["option_skew"]) * pressure,
+    }

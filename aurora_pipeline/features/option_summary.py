@@ -1,0 +1,68 @@
+"""Options: the price of downside against upside, of volatility against what was realised, and who trades puts.
+
+Skew after Xing, Zhang and Zhao (2010), volatility spread after Goyal and Saretto (2009), put-call volume after Pan and
+Poteshman (2006).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurora_pipeline.features.as_of import FactHistory
+from aurora_pipeline.features.market_state import MarketState
+from aurora_pipeline.features.rolling import Panel, rolling_std
+
+CHANGE_SESSIONS = 5
+REALISED_SESSIONS = 20
+SESSIONS_A_YEAR = 252.0
+DEPTH = CHANGE_SESSIONS + 1
+COLUMNS = ("iv_30d", "iv_call_25d", "iv_put_25d", "put_volume", "call_volume")
+
+
+def option_features(
+    history: FactHistory, fresh: NDArray[np.bool_], market: MarketState
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the option features of some states.
+
+    Parameters
+    ----------
+    history : FactHistory
+        Daily summaries, of depth :data:`DEPTH`, with :data:`COLUMNS`.
+    fresh : ndarray of bool of shape (states,)
+        The newest summary has not expired.
+    market : MarketState
+        Daily returns of the same states.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (states,)
+    """
+    implied = np.where(history.values["iv_30d"] > 0.0, history.values["iv_30d"], np.nan)
+    skew = (history.values["iv_put_25d"] - history.values["iv_call_25d"]) / implied
+    put_call = _put_call(history)
+    realised = market.newest(
+        rolling_std(market.panel.total_return, REALISED_SESSIONS, REALISED_SESSIONS // 2, market.first_row)
+    )
+    values = {
+        "option_skew": skew[:, 0],
+        "option_skew_change": _change(skew, history),
+        "put_call_volume": put_call[:, 0],
+        "put_call_volume_change": _change(put_call, history),
+        "implied_volatility": implied[:, 0],
+        "implied_volatility_change": _change(np.log(implied), history),
+        "volatility_spread": implied[:, 0] - realised * np.sqrt(SESSIONS_A_YEAR),
+    }
+    missing = {"options_missing": np.where(fresh, 0.0, 1.0)}
+    return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
+
+
+def _put_call(history: FactHistory) -> Panel:
+    """Log ratio of put to call volume; one contract is added to each, so that a day without puts stays finite."""
+    return np.asarray(np.log1p(history.values["put_volume"]) - np.log1p(history.values["call_volume"]))
+
+
+def _change(values: Panel, history: FactHistory) -> NDArray[np.float64]:
+    """Difference to five summaries before; NaN where those lie more than two weeks back."""
+    near = history.gap_days()[:, CHANGE_SESSIONS] <= 14.0
+    return np.where(near, values[:, 0] - values[:, CHANGE_SESSIONS], np.nan)

@@ -1,0 +1,72 @@
+"""Short interest: how much is sold short, how long it would take to cover, and how it changed (Asquith, Pathak, Ritter 2005)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurora_pipeline.features.as_of import FactHistory
+from aurora_pipeline.features.market_state import DAY, MarketState
+from aurora_pipeline.features.rolling import rolling_mean
+from aurora_pipeline.market.manifest import MarketManifest
+
+VOLUME_SESSIONS = 20
+DEPTH = 2
+COLUMNS = ("shares_short", "avg_daily_volume")
+
+
+def short_interest_features(
+    history: FactHistory,
+    fresh: NDArray[np.bool_],
+    outstanding: NDArray[np.float64],
+    market: MarketState,
+    manifest: MarketManifest,
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the short-interest features of some states.
+
+    Parameters
+    ----------
+    history : FactHistory
+        Publications, of depth :data:`DEPTH`, with :data:`COLUMNS`.
+    fresh : ndarray of bool of shape (states,)
+        The newest publication has not expired.
+    outstanding : ndarray of shape (states,)
+        Shares outstanding at the newest close; NaN where not known.
+    market : MarketState
+        Prices, volumes and splits of the same states.
+    manifest : MarketManifest
+        Says how prices are adjusted.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (states,)
+    """
+    short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
+    settled = history.period // DAY
+    now = short[:, 0] * market.split_ratio(settled[:, 0], market.newest_day)
+    change = np.log(short[:, 0]) - np.log(short[:, 1] * market.split_ratio(settled[:, 1], settled[:, 0]))
+    near = history.gap_days()[:, 1] <= 24.0
+    values = {
+        "short_interest_ratio": now / outstanding,
+        "days_to_cover": _days_to_cover(history, now, market, manifest),
+        "short_interest_change": np.where(near, change, np.nan),
+    }
+    missing = {"short_interest_missing": np.where(fresh, 0.0, 1.0)}
+    return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
+
+
+def _days_to_cover(
+    history: FactHistory, now: NDArray[np.float64], market: MarketState, manifest: MarketManifest
+) -> NDArray[np.float64]:
+    """Shares short over a day's volume.
+
+    The volume is the bars' own of the last 20 sessions. Where bars are rebased for later splits and short interest is not, the two
+    do not compare (their ratio would tell of splits to come): there it is the volume published beside it.
+    """
+    if manifest.price_adjustment != "none":
+        volume = history.values["avg_daily_volume"][:, 0]
+        return history.values["shares_short"][:, 0] / np.where(volume > 0.0, volume, np.nan)
+    dollars = market.newest(
+        rolling_mean(market.panel.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, market.first_row)
+    )
+    return now * market.newest(market.panel.close) / np.where(dollars > 0.0, dollars, np.nan)

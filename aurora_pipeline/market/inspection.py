@@ -1,0 +1,202 @@
+"""What a market folder holds, what is refused and why, what is missing and what that costs: the content of `aurora check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
+from aurora_pipeline.settings import Settings
+
+BLOCK_SESSIONS = 40
+EXAMPLES = 3
+COSTS = {
+    "daily_bars": "no history before the first bar: daily features and betas start late, and nothing contradicts bad bars",
+    "corporate_actions": "splits, dividends, renames and delistings cannot be told from price moves",
+    "earnings": "earnings-surprise features are missing",
+    "fundamentals": "yields, profitability, growth, and short interest to shares outstanding are missing",
+    "short_interest": "short-interest features are missing",
+    "etf_flows": "ETF-flow features are missing",
+    "options": "implied-volatility, skew and put-call features are missing",
+}
+_DAY_OF = {"daily_bars": "session"}
+_EXPIRY = {
+    "earnings": "earnings_expiry_sessions",
+    "fundamentals": "fundamentals_expiry_sessions",
+    "short_interest": "short_interest_expiry_sessions",
+    "etf_flows": "etf_flows_expiry_sessions",
+    "options": "options_expiry_sessions",
+}
+
+
+@dataclass(frozen=True)
+class FeedReport:
+    """One feed: `status` is `present`, `missing`, `starts late` or `stops`; `cost` says what that means for features."""
+
+    name: str
+    status: str
+    rows: int
+    symbols: int
+    first: date | None
+    last: date | None
+    cost: str
+
+
+@dataclass(frozen=True)
+class RefusalReport:
+    """Rows refused for one reason, with examples as `symbol time: detail`."""
+
+    source: str
+    reason: str
+    rows: int
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class MarketReport:
+    """What `aurora check` found.
+
+    Attributes
+    ----------
+    name, frequency, survivorship : str
+        From the manifest.
+    first, last : date
+        Span of the decision frequency's bars.
+    sessions, stocks, bars : int
+        Sessions in the span, stocks in the universe, bars accepted.
+    missing_bars, flat_bars : int
+        Absences against the calendar; valid bars without a trade.
+    feeds : list of FeedReport
+    refusals : list of RefusalReport
+        Most frequent first.
+    refused_share : float
+        Refused bar rows over all bar rows, fraction.
+    notes : list of str
+        What else a user should know, such as columns that are not point in time or too short a history to train on.
+    """
+
+    name: str
+    frequency: str
+    survivorship: str
+    first: date
+    last: date
+    sessions: int
+    stocks: int
+    bars: int
+    missing_bars: int
+    flat_bars: int
+    feeds: list[FeedReport]
+    refusals: list[RefusalReport]
+    refused_share: float
+    notes: list[str]
+
+
+def inspect_market(
+    folder: MarketFolder, settings: Settings, progress: Callable[[str, int, int], None] | None = None
+) -> MarketReport:
+    """Validate a whole folder without writing anything.
+
+    Parameters
+    ----------
+    folder : MarketFolder
+        Opened, so its form is already sound.
+    settings : Settings
+        Sections `quality` and `features`, and the warm-up.
+    progress : callable, optional
+        Called with what, done and total.
+    """
+    feeds = ingest_feeds(folder, settings)
+    first, last = folder.span
+    sessions = folder.calendar.sessions(first, last)
+    refused, quality, bars = [feeds.quarantine], [], 0
+    recent: pl.DataFrame | None = None
+    for start in range(0, len(sessions), BLOCK_SESSIONS):
+        block = sessions[start : start + BLOCK_SESSIONS]
+        raw = folder.read_bars(block)
+        earlier = raw.clear() if recent is None else recent
+        made = ingest_bars(raw, block, feeds, folder.manifest, folder.calendar, earlier, settings)
+        refused.append(made.quarantine)
+        quality.append(made.data_quality)
+        bars += made.bars.height
+        kept = sessions[max(0, start + len(block) - LOOKBACK_SESSIONS) : start + len(block)]
+        held = made.bars if recent is None else pl.concat([recent, made.bars])
+        recent = held.filter(pl.col("session").is_in(kept))
+        if progress:
+            progress("bars", start + len(block), len(sessions))
+    quarantine, summary = pl.concat(refused), pl.concat(quality)
+    refused_bars = quarantine.filter(pl.col("source") == "bars").height
+    universe = folder.universe()
+    return MarketReport(
+        name=folder.manifest.name,
+        frequency=folder.manifest.frequency,
+        survivorship=folder.manifest.survivorship,
+        first=first,
+        last=last,
+        sessions=len(sessions),
+        stocks=universe.filter(pl.col("kind") == "stock").get_column("symbol").n_unique(),
+        bars=bars,
+        missing_bars=int(summary.get_column("missing_bars").sum()),
+        flat_bars=int(summary.get_column("flat_bars").sum()),
+        feeds=[_feed(name, feeds, folder, settings) for name in COSTS],
+        refusals=_refusals(quarantine),
+        refused_share=refused_bars / max(1, bars + refused_bars),
+        notes=_notes(folder, settings, len(sessions), universe),
+    )
+
+
+def _feed(name: str, feeds: FeedTables, folder: MarketFolder, settings: Settings) -> FeedReport:
+    rows = feeds[name]
+    if rows.is_empty():
+        return FeedReport(name, "missing", 0, 0, None, None, COSTS[name])
+    days = rows.get_column(_DAY_OF[name]) if name in _DAY_OF else rows.get_column("known_at").dt.date()
+    begin: date = days.min()  # type: ignore[assignment]
+    end: date = days.max()  # type: ignore[assignment]
+    first, last = folder.span
+    allowed = getattr(settings.features, _EXPIRY[name]) if name in _EXPIRY else None
+    status, cost = "present", ""
+    if allowed is not None and len(folder.calendar.sessions(end, last)) > allowed + 1:
+        status, cost = "stops", f"from {end} plus {allowed} sessions on, {COSTS[name]}"
+    elif allowed is not None and begin > first:
+        status, cost = "starts late", f"until {begin}, {COSTS[name]}"
+    return FeedReport(name, status, rows.height, rows.get_column("symbol").n_unique(), begin, end, cost)
+
+
+def _refusals(quarantine: pl.DataFrame) -> list[RefusalReport]:
+    example = pl.format(
+        "{} {}: {}", pl.col("symbol").fill_null("?"), pl.col("row_time").cast(pl.String).fill_null("?"), "detail"
+    )
+    grouped = (
+        quarantine.sort("symbol", "row_time")
+        .group_by("source", "reason")
+        .agg(pl.len().alias("rows"), example.head(EXAMPLES).alias("examples"))
+        .sort(["rows", "source", "reason"], descending=[True, False, False])
+    )
+    return [RefusalReport(**row) for row in grouped.iter_rows(named=True)]
+
+
+def _notes(folder: MarketFolder, settings: Settings, sessions: int, universe: pl.DataFrame) -> list[str]:
+    manifest = folder.manifest
+    notes = []
+    needed = settings.warm_up(manifest.frequency)
+    if sessions <= needed:
+        notes.append(
+            f"too short to train: {sessions} sessions, and the first fold needs more than warm_up_sessions = {needed}"
+        )
+    if manifest.not_point_in_time:
+        notes.append(f"not used, because not point in time: {', '.join(manifest.not_point_in_time)}")
+    if manifest.rebased_for_later_splits:
+        notes.append(f"used scale-free only: {', '.join(manifest.rebased_for_later_splits)}")
+    if manifest.benchmark is None:
+        notes.append("no benchmark: the market return is the mean of the other stocks")
+    sectors = set(universe.filter(pl.col("kind") == "stock").get_column("sector").drop_nulls())
+    alone = sorted(sectors - set(manifest.sector_etfs))
+    if alone:
+        notes.append(f"sectors without an ETF, measured against their peers: {', '.join(alone)}")
+    unknown = universe.filter((pl.col("kind") == "stock") & pl.col("sector").is_null()).get_column("symbol").n_unique()
+    if unknown:
+        notes.append(f"{unknown} stock(s) without a sector are never eligible")
+    return notes

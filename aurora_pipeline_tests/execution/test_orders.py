@@ -1,0 +1,144 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from aurora_pipeline.execution.order_planning import client_order_id, plan_orders
+from aurora_pipeline.execution.pre_trade_gate import GateContext, gate_orders
+from aurora_pipeline.execution.simulated_broker import execute
+from aurora_pipeline.policy.limits_in_force import ExposureLimits
+
+NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
+NEXT = datetime(2026, 1, 5, 15, 5, tzinfo=UTC)
+NAN = float("nan")
+
+
+def plan(shares, price, target, base=None, nav=100_000.0):
+    n = len(shares)
+    held = np.array(shares) * np.nan_to_num(np.array(price)) / nav
+    names = [f"N{index}" for index in range(n)]
+    return plan_orders(
+        "tiny",
+        NOW,
+        NEXT,
+        names,
+        names,
+        np.array(shares, dtype=float),
+        np.array(price, dtype=float),
+        nav,
+        held if base is None else np.array(base),
+        np.array(target),
+        ["enter"] * n,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "target", "side", "count"),
+    [
+        (0.0, 0.0205, "buy", 20.0),  # 20.5 shares: rounded towards what is held
+        (0.0, -0.0205, "sell", 20.0),
+        (30.0, 0.0205, "sell", 9.0),
+        (-30.0, -0.0205, "buy", 9.0),
+        (30.0, 0.0, "sell", 30.0),
+        (30.0, -0.02, "sell", 50.0),
+    ],
+)
+def test_orders_are_whole_shares_never_beyond_the_target(shares, target, side, count):
+    (order,) = plan([shares], [100.0], [target])
+    assert (order.side, order.shares) == (side, count)
+
+
+def test_less_than_a_share_and_names_without_price_are_left():
+    assert plan([0.0, 0.0, 10.0], [100.0, NAN, NAN], [0.0009, 0.5, 0.0]) == []
+
+
+def test_forced_shares_are_exempt_from_the_budget():
+    (order,) = plan([30.0], [100.0], [0.01], base=[0.02])
+    assert (order.shares, order.exempt_shares) == (20.0, 10.0)
+    assert order.budget_value == pytest.approx(10 * 100 * 1.02)
+
+
+def test_the_same_decision_gives_the_same_id_and_another_does_not():
+    first = client_order_id("live", NOW, "A", "buy")
+    assert first == client_order_id("live", NOW, "A", "buy")
+    others = {
+        client_order_id("backtest", NOW, "A", "buy"),
+        client_order_id("live", NEXT, "A", "buy"),
+        client_order_id("live", NOW, "B", "buy"),
+        client_order_id("live", NOW, "A", "sell"),
+    }
+    assert len(others | {first}) == 5
+
+
+def gate(orders, **changes):
+    values = {
+        "column": {"N0": 0, "N1": 1},
+        "shares": np.array([0.0, 0.0]),
+        "price": np.array([100.0, 100.0]),
+        "eligible": np.array([True, True]),
+        "max_trade": np.array([1.0, 1.0]),
+        "nav": 100_000.0,
+        "limits": ExposureLimits(0.05, 1.0, 1.0, 1.0),
+        "turnover": 1.0,
+    }
+    accepted, rejected = gate_orders(orders, GateContext(**(values | changes)))
+    return len(accepted), [code for _, code in rejected]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"price": np.array([NAN, 100.0])}, "no_price"),
+        ({"column": {}}, "no_price"),
+        ({"eligible": np.array([False, True])}, "not_eligible"),
+        ({"limits": ExposureLimits(0.01, 1.0, 1.0, 1.0)}, "name_cap"),
+        ({"max_trade": np.array([0.01, 1.0])}, "participation"),
+        ({"turnover": 0.005}, "turnover_budget"),
+    ],
+)
+def test_the_gate_rejects_with_a_code(changes, code):
+    orders = plan([0.0], [100.0], [0.02])
+    assert gate(orders, **changes) == ((1, []) if code is None else (0, [code]))
+
+
+def test_the_gate_refuses_shorts_of_a_long_only_book_and_repeats():
+    orders = plan([0.0], [100.0], [-0.02])
+    long_only = ExposureLimits(0.05, 1.0, 1.0, 1.0, long_only=True)
+    assert gate(orders, limits=long_only) == (0, ["long_only"])
+    assert gate([*orders, *orders]) == (1, ["duplicate"])
+
+
+def test_the_gate_lets_risk_go_whatever_the_limits():
+    orders = plan([60.0], [100.0], [0.0], base=[0.0])
+    held = {"shares": np.array([60.0, 0.0]), "turnover": 0.0, "eligible": np.array([False, True])}
+    assert gate(orders, **held) == (1, [])
+
+
+def test_the_budget_is_used_up_order_by_order():
+    orders = plan([0.0, 0.0], [100.0, 100.0], [0.02, 0.02])
+    assert gate(orders, turnover=0.0103) == (1, ["turnover_budget"])
+
+
+@pytest.mark.parametrize(
+    ("price", "volume", "status", "shares", "reason"),
+    [
+        (100.0, 1000.0, "filled", 20.0, "enter"),
+        (100.0, 150.0, "partial", 15.0, "participation"),
+        (100.0, 9.0, "expired", 0.0, "participation"),
+        (125.0, 1000.0, "partial", 16.0, "turnover_budget"),
+        (NAN, 0.0, "expired", 0.0, "no_bar"),
+    ],
+)
+def test_fills_of_the_next_bar(price, volume, status, shares, reason):
+    orders = plan([0.0], [100.0], [0.02])
+    (done,) = execute(orders, {"N0": 0}, np.array([price]), np.array([volume]), 0.1)
+    assert (done.status, done.shares, done.reason) == (status, shares, reason)
+
+
+def test_forced_shares_fill_first_and_at_any_price():
+    orders = plan([30.0], [100.0], [0.0], base=[0.01])
+    (done,) = execute(orders, {"N0": 0}, np.array([150.0]), np.array([1000.0]), 1.0)
+    assert (done.exempt_shares, done.shares) == (20.0, 26.0)
+    (cut,) = execute(orders, {"N0": 0}, np.array([100.0]), np.array([12.0]), 1.0)
+    assert (cut.exempt_shares, cut.shares) == (12.0, 12.0)

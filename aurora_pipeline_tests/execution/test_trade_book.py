@@ -1,0 +1,324 @@
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from aurora_pipeline.contracts import validated
+from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.ledger import nav_identity_violations
+from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.trade_book import BookState, run_session
+from aurora_pipeline.policy.turnover_manager import history_from_portfolio
+from aurora_pipeline_tests.execution.tiny_market import bar_end, day, session_inputs, settings
+
+RULES = settings()
+NAN = float("nan")
+TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+
+
+def run(inputs, state=None, rules=RULES):
+    result = run_session(state, inputs.session, inputs, rules, book="tiny")
+    assert nav_identity_violations(result).is_empty()
+    assert limit_violations(result, inputs, rules).is_empty()
+    for name in TABLES:
+        validated(name, getattr(result, name))
+    return result
+
+
+def holding(shares=980.0, price=100.0, cash=902_000.0, **changes):
+    """A book that holds shares of A, at the end of session 0."""
+    state = BookState(
+        book="tiny",
+        session=day(0),
+        complete=True,
+        cash=cash,
+        nav=cash + shares * price,
+        peak_nav=cash + shares * price,
+        shares={"A": shares},
+        prices={"A": price},
+        sessions=1,
+    )
+    return replace(state, **changes)
+
+
+def column(frame, name):
+    return frame.get_column(name).to_list()
+
+
+def test_a_buy_is_decided_at_a_close_and_filled_in_the_next_bar():
+    result = run(
+        session_inputs(0, [100.0, 102.0, 103.0], fill=[[100.0], [101.0], [103.0]], alpha=[[0.05], [0.0], [0.0]])
+    )
+    # 98,000 USD at the close of 100 are 980 shares, bought at 101: 98,980 USD, half-spread 98.98, fees 9.898.
+    assert result.targets.row(0, named=True)["target_weight"] == pytest.approx(0.098)
+    assert column(result.targets, "reason") == ["enter", "hold", "hold"]
+    order, fill = result.orders.row(0, named=True), result.fills.row(0, named=True)
+    assert (order["side"], order["shares"], order["reference_price"], order["status"]) == (
+        "buy",
+        980.0,
+        100.0,
+        "filled",
+    )
+    assert (order["decision_time"], order["execute_by"]) == (bar_end(0, 0), bar_end(0, 1))
+    assert (fill["shares"], fill["price"], fill["fill_time"]) == (980.0, 101.0, bar_end(0, 1))
+    assert fill["spread_cost"] == pytest.approx(98.98)
+    assert fill["fee_cost"] == pytest.approx(9.898)
+    first, second, third = result.portfolio.iter_rows(named=True)
+    assert (first["nav"], first["turnover"]) == (1_000_000.0, 0.0)
+    assert second["cash"] == pytest.approx(1_000_000 - 98_980 - 108.878)
+    assert second["nav"] == pytest.approx(1_000_000 + 980 - 108.878)
+    assert second["gross_pnl"] == pytest.approx(980.0)
+    assert second["turnover"] == pytest.approx(98_980 / 2 / 1_000_000)
+    assert third["nav"] - second["nav"] == pytest.approx(980.0)
+    assert third["cost"] == 0.0
+    assert column(result.positions, "shares") == [980.0, 980.0]
+
+
+def test_impact_is_charged_on_the_trade():
+    rules = settings("costs.impact_coefficient=0.7")
+    inputs = session_inputs(0, [100.0, 100.0], alpha=[[0.05], [0.0]], average_value=np.array([9.8e7]))
+    fill = run(inputs, rules=rules).fills.row(0, named=True)
+    # 98,000 / 98,000,000 = 0.001; 0.7 * 0.02 * sqrt(0.001) of 98,000 USD
+    assert fill["impact_cost"] == pytest.approx(0.014 * 0.001**0.5 * 98_000)
+
+
+def test_a_short_pays_borrow_for_the_night():
+    rules = settings("costs.borrow_rate=0.0252")
+    result = run(session_inputs(1, [100.0, 100.0], alpha=-0.05), holding(-980.0, cash=1_098_000.0), rules)
+    # 98,000 * 0.0252 / 252 = 9.80 USD, once a session
+    assert column(result.portfolio, "borrow_cost") == pytest.approx([9.8, 0.0])
+
+
+def test_a_split_changes_shares_but_not_value():
+    event = CorporateEvent("A", "split", 2.0)
+    result = run(session_inputs(1, [50.0], alpha=0.05, events=(event,)), holding())
+    assert column(result.positions, "shares") == [1960.0]
+    row = result.portfolio.row(0, named=True)
+    assert (row["nav"], row["gross_pnl"], row["turnover"]) == (1_000_000.0, 0.0, 0.0)
+
+
+def test_a_fraction_of_a_share_is_paid_out_at_the_new_price():
+    event = CorporateEvent("A", "split", 1.0 / 3.0)
+    result = run(session_inputs(1, [300.0], alpha=0.05, events=(event,)), holding())
+    assert column(result.positions, "shares") == [326.0]
+    assert column(result.portfolio, "cash") == pytest.approx([902_000 + 980 * 100 - 326 * 300])
+    assert column(result.portfolio, "nav") == pytest.approx([1_000_000.0])
+
+
+@pytest.mark.parametrize(("shares", "cash", "pnl"), [(980.0, 902_000.0, 490.0), (-980.0, 1_098_000.0, -490.0)])
+def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
+    event = CorporateEvent("A", "dividend", 0.5)
+    result = run(session_inputs(1, [100.0], alpha=np.sign(shares) * 0.05, events=(event,)), holding(shares, cash=cash))
+    row = result.portfolio.row(0, named=True)
+    assert row["gross_pnl"] == pytest.approx(pnl)
+    assert row["nav"] == pytest.approx(1_000_000 + pnl)
+
+
+def test_a_delisting_turns_the_position_into_cash_at_the_last_price():
+    event = CorporateEvent("A", "delist", 0.0)
+    result = run(session_inputs(1, [NAN], names=("B",), events=(event,)), holding())
+    assert result.positions.is_empty()
+    row = result.portfolio.row(0, named=True)
+    assert (row["cash"], row["nav"], row["gross_pnl"], row["turnover"]) == (1_000_000.0, 1_000_000.0, 0.0, 0.0)
+    assert result.state.shares == {}
+
+
+def test_a_rename_changes_the_label_only():
+    result = run(session_inputs(1, [100.0], alpha=0.05, symbols=("NEW",)), holding())
+    assert column(result.positions, "symbol") == ["NEW"]
+    assert column(result.positions, "instrument_id") == ["A"]
+    assert result.fills.is_empty()
+
+
+def test_crossing_zero_is_one_order():
+    result = run(session_inputs(1, [100.0, 100.0], alpha=[[-0.05], [-0.05]]), holding())
+    order = result.orders.row(0, named=True)
+    assert (order["side"], order["shares"], order["reason"]) == ("sell", 1960.0, "flip")
+    assert column(result.positions, "shares") == [980.0, -980.0]
+
+
+def test_participation_makes_a_fill_partial():
+    rules = settings("book.participation=0.1")
+    inputs = session_inputs(0, [100.0, 100.0], alpha=0.05, volume=np.array([[1e6], [3_000.0]]))
+    result = run(inputs, rules=rules)
+    order = result.orders.row(0, named=True)
+    assert (order["shares"], order["status"], order["reason"]) == (980.0, "partial", "participation")
+    assert column(result.fills, "shares") == [300.0]
+
+
+def test_a_trade_is_planned_within_what_a_bar_is_expected_to_take():
+    rules = settings("book.participation=0.1")
+    inputs = session_inputs(0, [100.0, 100.0], alpha=0.05, average_value=np.array([400_000.0]))
+    # 400,000 over two bars, a tenth of one: 20,000 USD
+    assert run(inputs, rules=rules).targets.row(0, named=True)["target_weight"] == pytest.approx(0.02)
+
+
+def test_a_halt_expires_the_order_and_freezes_the_position():
+    inputs = session_inputs(0, [100.0, 100.0, 110.0], fill=[[100.0], [NAN], [110.0]], alpha=0.05)
+    result = run(inputs)
+    assert result.orders.row(0, named=True)["status"] == "expired"
+    assert result.orders.row(0, named=True)["reason"] == "no_bar"
+    assert column(result.targets, "reason") == ["enter", "no_price", "enter"]
+    assert result.fills.is_empty()
+    assert len(result.state.pending) == 1
+
+
+def test_the_last_bars_order_fills_in_the_next_session():
+    first = run(session_inputs(0, [100.0], alpha=0.05))
+    assert first.orders.is_empty()
+    order = first.state.pending[0]
+    assert (order.decision_time, order.execute_by) == (bar_end(0, 0), bar_end(1, 0))
+    second = run(session_inputs(1, [101.0], alpha=0.0), BookState.from_json(first.state.to_json()))
+    assert second.fills.row(0, named=True)["decision_time"] == bar_end(0, 0)
+    assert column(second.positions, "shares") == [980.0]
+    assert column(second.orders, "session") == [day(1)]
+
+
+def test_an_order_that_waits_over_a_split_is_in_new_shares():
+    first = run(session_inputs(0, [100.0], alpha=0.05))
+    inputs = session_inputs(1, [50.0], alpha=0.05, events=(CorporateEvent("A", "split", 2.0),))
+    second = run(inputs, first.state)
+    fill, order = second.fills.row(0, named=True), second.orders.row(0, named=True)
+    assert (fill["shares"], order["reference_price"]) == (1960.0, 50.0)
+
+
+def test_a_price_that_runs_away_cannot_spend_more_turnover_than_was_set_aside():
+    rules = settings("book.turnover_day=0.051", "book.turnover_month=1.0")
+    # Room for 0.05 / 0.02 of tolerance: 98,000 USD of trades want 0.049.
+    first = run(session_inputs(0, [100.0], alpha=0.05), rules=settings("book.turnover_month=1.0"))
+    assert first.state.pending[0].shares == 980.0
+    second = run(session_inputs(1, [140.0], alpha=0.0), first.state, rules)
+    assert second.orders.row(0, named=True)["reason"] == "turnover_budget"
+    assert second.portfolio.row(0, named=True)["turnover"] <= 98_000 * 1.02 / 2 / 1_000_000
+
+
+def test_a_name_that_left_the_universe_is_closed():
+    result = run(session_inputs(1, [100.0, 100.0], alpha=0.05, eligible=np.array([False])), holding())
+    assert column(result.targets, "reason") == ["left_universe"]
+    assert column(result.orders, "reason") == ["left_universe"]
+    assert column(result.positions, "shares") == [980.0]
+    row = result.portfolio.row(1, named=True)
+    assert row["turnover"] == row["exempt_turnover"] == pytest.approx(0.049)
+    assert result.state.turnover.spent == (0.0,)
+
+
+def test_a_held_name_without_any_row_stays_where_it_is():
+    result = run(session_inputs(1, [50.0, 50.0], names=("B",), alpha=0.0), holding())
+    assert column(result.positions, "instrument_id") == ["A", "A"]
+    assert result.portfolio.row(1, named=True)["nav"] == 1_000_000.0
+    assert "no_price" in column(result.targets, "reason")
+
+
+@pytest.mark.parametrize(("shares", "cash"), [(0.0, 1_000_000.0), (980.0, 902_000.0)])
+def test_an_uncalibrated_signal_trades_nothing_unless_told(shares, cash):
+    inputs = session_inputs(1, [100.0, 100.0], alpha=-0.05, calibrated=np.zeros((2, 1), dtype=bool))
+    state = holding(shares, cash=cash, shares={"A": shares} if shares else {})
+    result = run(inputs, state)
+    assert result.orders.is_empty()
+    assert set(column(result.targets, "reason")) == {"uncalibrated"}
+    assert run(inputs, state, settings("book.trade_uncalibrated=true")).fills.height == 1
+
+
+def test_a_missing_signal_opens_nothing():
+    result = run(session_inputs(0, [100.0, 100.0], alpha=NAN))
+    assert result.orders.is_empty()
+    assert set(column(result.targets, "reason")) == {"no_signal"}
+    assert column(result.targets, "expected_return") == [None, None]
+
+
+def test_the_initial_build_is_spread_over_sessions():
+    rules = settings("book.build_sessions=10", "book.utilisation_cap=0.2", "book.net_cap=1.0")
+    result = run(session_inputs(0, [100.0, 100.0], alpha=0.05), rules=rules)
+    assert column(result.targets, "target_weight") == pytest.approx([0.0196, 0.0196])
+
+
+def random_sessions(count, names=("A", "B", "C"), bars=4):
+    random = np.random.default_rng(5)
+    price = 100.0 * np.exp(np.cumsum(random.normal(0, 0.01, (count * bars, len(names))), axis=0))
+    alpha = random.normal(0, 0.02, price.shape)
+    return [
+        session_inputs(
+            number,
+            price[number * bars : (number + 1) * bars],
+            names=names,
+            alpha=alpha[number * bars : (number + 1) * bars],
+        )
+        for number in range(count)
+    ]
+
+
+def test_a_restart_from_any_stored_session_gives_the_same_bits():
+    sessions, rules = random_sessions(5), settings("book.turnover_month=0.6", "book.risk_aversion=5")
+    through, state = [], None
+    for inputs in sessions:
+        result = run(inputs, state, rules)
+        through.append(result)
+        state = result.state
+    assert sum(result.fills.height for result in through) > 10
+    for start in range(1, 5):
+        state = BookState.from_json(through[start - 1].state.to_json())
+        assert state == through[start - 1].state
+        for number in range(start, 5):
+            result = run(sessions[number], state, rules)
+            state = result.state
+            assert state.to_json() == through[number].state.to_json()
+            for name in TABLES:
+                assert getattr(result, name).equals(getattr(through[number], name))
+
+
+def test_a_running_session_gives_the_rows_of_the_whole_one():
+    whole_inputs = random_sessions(1, bars=6)[0]
+    whole = run(whole_inputs)
+    for bars in range(1, 6):
+        part_inputs = replace(
+            whole_inputs,
+            decision_times=whole_inputs.decision_times[:bars],
+            next_bar_end=whole_inputs.next_bar_end[:bars],
+            **{
+                name: getattr(whole_inputs, name)[:bars]
+                for name in ("mark", "fresh", "fill_price", "fill_volume", "expected_return", "calibrated")
+            },
+        )
+        part = run(part_inputs)
+        assert not part.state.complete
+        newest = part_inputs.decision_times[-1]
+        for name in ("targets", "positions", "portfolio"):
+            expected = getattr(whole, name).filter(pl.col("decision_time") <= newest)
+            assert getattr(part, name).equals(expected)
+        assert part.fills.equals(whole.fills.filter(pl.col("fill_time") <= newest))
+
+
+def test_the_turnover_state_comes_back_from_the_portfolio_table():
+    sessions, state, rows = random_sessions(4), None, []
+    for inputs in sessions:
+        result = run(inputs, state)
+        state = result.state
+        rows.append(result.portfolio)
+    assert history_from_portfolio(pl.concat(rows)) == state.turnover
+
+
+def test_a_gap_between_sessions_is_refused():
+    with pytest.raises(BookError, match="ends with 2026-01-05, so it cannot go on with 2026-01-07"):
+        run_session(holding(), day(2), session_inputs(2, [100.0]), RULES)
+
+
+def test_a_running_sessions_state_is_not_continued():
+    with pytest.raises(BookError, match="from within 2026-01-05"):
+        run_session(holding(complete=False), day(1), session_inputs(1, [100.0]), RULES)
+
+
+def test_inputs_of_another_session_are_refused():
+    with pytest.raises(BookError, match="inputs are of 2026-01-06, expected 2026-01-07"):
+        run_session(None, day(2), session_inputs(1, [100.0]), RULES)
+
+
+def test_a_book_without_capital_stops():
+    with pytest.raises(BookError, match="NAV is"):
+        run_session(holding(-980.0, cash=98_100.0, nav=100.0), day(1), session_inputs(1, [200.0]), RULES)
+
+
+def test_a_damaged_state_is_refused():
+    with pytest.raises(BookError, match="not readable"):
+        BookState.from_json('{"book": "tiny"}')

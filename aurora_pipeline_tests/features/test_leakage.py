@@ -1,0 +1,118 @@
+"""No feature looks at anything later than its decision time, and the checks that say so can fail."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from aurora_pipeline.features.leakage import (
+    compute_panel,
+    known_at_violations,
+    poison_differences,
+    sample_decision_times,
+    truncation_differences,
+)
+from aurora_pipeline.features.registry import feature_names
+from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return random_inputs(seed=1, sessions=3)
+
+
+def late_correction(inputs, symbol, bar, delay, factor=1.05):
+    """Inputs in which one bar of the second session gets a corrected close `delay` bars after it ended."""
+    session = inputs.sessions[1]
+    end = CALENDAR.bar_ends(session)[bar]
+    row = inputs.bars.filter(pl.col("symbol") == symbol, pl.col("bar_end") == end)
+    corrected = row.with_columns(
+        pl.col("close") * factor, pl.col("high") * factor, (pl.col("known_at") + timedelta(minutes=5 * delay)).alias("known_at")
+    )
+    return with_residuals(inputs.with_frames(bars=pl.concat([inputs.bars, corrected])))
+
+
+def test_truncating_after_a_decision_changes_nothing_before_it(inputs):
+    session = inputs.sessions[1]
+    for moment in sample_decision_times(session, CALENDAR, "5min")[1:3]:
+        assert truncation_differences(inputs, moment).is_empty()
+
+
+def test_poison_after_a_decision_changes_nothing_before_it(inputs):
+    cut = CALENDAR.bar_ends(inputs.sessions[1])[30]
+    assert poison_differences(inputs, cut, seed=3).is_empty()
+
+
+def test_poison_shows_after_the_cut(inputs):
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    panel = compute_panel(inputs)
+    late = pl.col("known_at") > ends[30]
+    spoilt = inputs.with_frames(bars=inputs.bars.with_columns(pl.when(late).then(pl.col("volume") * pl.col("close")).otherwise(pl.col("volume")).alias("volume")))
+    after = compute_panel(spoilt)
+    at = pl.col("decision_time") == ends[31]
+    assert not panel.filter(at).equals(after.filter(at))
+
+
+def test_sound_panel_has_no_violations(inputs):
+    session = inputs.sessions[1]
+    assert known_at_violations(inputs, compute_panel(inputs), sample_decision_times(session, CALENDAR, "5min")).is_empty()
+
+
+def test_value_from_the_future_is_named(inputs):
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    panel = compute_panel(inputs)
+    name = feature_names("sector")[0]
+    spoilt = panel.with_columns(
+        pl.when(pl.col("decision_time") == ends[6], pl.col("symbol") == "BBB").then(0.4).otherwise(pl.col(name)).cast(pl.Float32).alias(name)
+    )
+    found = known_at_violations(inputs, spoilt, [ends[6]])
+    assert found.select("table", "column", "symbol").rows() == [("features", name, "BBB")]
+    assert found.get_column("stored").item() == pytest.approx(0.4)
+
+
+def test_missing_row_is_named(inputs):
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    panel = compute_panel(inputs).filter(~((pl.col("decision_time") == ends[6]) & (pl.col("symbol") == "CCC")))
+    assert known_at_violations(inputs, panel, [ends[6]]).select("column", "symbol").rows() == [("row", "CCC")]
+
+
+def test_late_correction_counts_from_when_it_was_known(inputs):
+    corrected = late_correction(inputs, "AAA", bar=20, delay=4)
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    before, after = compute_panel(inputs), compute_panel(corrected)
+    early, late = pl.col("decision_time") < ends[24], pl.col("decision_time") == ends[24]
+    assert before.filter(early).equals(after.filter(early))
+    assert not before.filter(late).equals(after.filter(late))
+    assert known_at_violations(corrected, after, [ends[20], ends[23], ends[24], ends[40]]).is_empty()
+    assert truncation_differences(corrected, ends[22]).is_empty()
+
+
+def test_late_etf_bar_changes_its_sector_from_then_on(inputs):
+    corrected = late_correction(inputs, "XLK", bar=20, delay=4)
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    panel = compute_panel(corrected)
+    assert known_at_violations(corrected, panel, [ends[23], ends[24]]).is_empty()
+    versions = corrected.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20]).sort("known_at")
+    assert versions.get_column("known_at").to_list() == [ends[20], ends[24]]
+
+
+def test_withdrawn_bar_counts_until_its_verdict(inputs):
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    hit = (pl.col("symbol") == "AAA") & (pl.col("bar_end") == ends[20])
+    verdict = pl.when(hit).then(pl.lit(ends[30]).cast(pl.Datetime("us", "UTC")))
+    withdrawn = with_residuals(inputs.with_frames(bars=inputs.bars.with_columns(verdict.alias("quarantined_at"))))
+    before, after = compute_panel(inputs), compute_panel(withdrawn)
+    early, late = pl.col("decision_time") < ends[30], pl.col("decision_time") == ends[30]
+    assert before.filter(early).equals(after.filter(early))
+    assert not before.filter(late).equals(after.filter(late))
+    assert known_at_violations(withdrawn, after, [ends[29], ends[30], ends[31]]).is_empty()
+    row = withdrawn.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20])
+    assert row.get_column("quarantined_at").to_list() == [ends[30]]
+
+
+def test_daily_market_is_sound_too():
+    inputs = random_inputs(seed=2, sessions=4, frequency="session")
+    cut = CALENDAR.close(inputs.sessions[1])
+    assert truncation_differences(inputs, cut).is_empty()
+    assert poison_differences(inputs, cut, seed=5).is_empty()
+    assert known_at_violations(inputs, compute_panel(inputs), [cut]).is_empty()

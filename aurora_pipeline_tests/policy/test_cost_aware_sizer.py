@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aurora_pipeline.policy.cost_aware_sizer import objective, size_positions
+from aurora_pipeline.policy.forced_reductions import room_for_drift
+from aurora_pipeline.policy.limits_in_force import ExposureLimits, excess
+from aurora_pipeline_tests.policy.sizing_problems import best_by_slsqp, random_request
+
+
+def gain(request, weights):
+    return objective(request, weights, request.held) - objective(request, request.held, request.held)
+
+
+@pytest.mark.parametrize("long_only", [False, True])
+@pytest.mark.parametrize("block", range(3))
+def test_objective_agrees_with_a_general_solver(block, long_only):
+    compared = 0
+    for seed in range(10 * block, 10 * block + 10):
+        request = random_request(seed, long_only=long_only)
+        reference, success = best_by_slsqp(request)
+        ours = size_positions(request)
+        scale = max(abs(objective(request, reference, request.held)), gain(request, reference))
+        assert ours.solution.converged
+        assert (ours.base == request.held).all()
+        assert gain(request, ours.target) >= gain(request, reference) - 1e-4 * scale
+        if success:
+            compared += 1
+            assert gain(request, ours.target) == pytest.approx(gain(request, reference), abs=1e-5 * scale)
+    assert compared >= 7
+
+
+def single_name(alpha, held=0.0, **changes):
+    """One name, one free market: the answer is known on paper."""
+    request = random_request(0, names=1, sectors=1)
+    return replace(
+        request,
+        held=np.array([held]),
+        alpha=np.array([alpha]),
+        frozen=np.array([False]),
+        must_close=np.array([False]),
+        max_trade=np.array([1.0]),
+        linear=np.array([0.001]),
+        impact=np.array([0.0]),
+        borrow=0.0,
+        holding_sessions=2.0,
+        risk_aversion=50.0,
+        limits=ExposureLimits(0.5, 1.0, 1.0, 1.0),
+        volatility=1.0,
+        turnover=1.0,
+        risk=replace(
+            request.risk,
+            loadings=np.zeros((1, 2)),
+            specific_variance=np.array([0.0004]),
+        ),
+        **changes,
+    )
+
+
+def test_a_single_name_is_held_to_where_edge_equals_risk_and_cost():
+    # alpha - gamma H d w = linear: (0.005 - 0.001) / (50 * 2 * 0.0004) = 0.1
+    assert size_positions(single_name(0.005)).target[0] == pytest.approx(0.1, abs=1e-6)
+    assert size_positions(single_name(-0.005)).target[0] == pytest.approx(-0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "held", "target", "reason"),
+    [
+        (0.0009, 0.0, 0.0, "hold_no_edge"),  # the edge does not pay for the spread
+        (0.0035, 0.1, 0.1, "hold"),  # 0.0035 - 0.004 = -0.0005: inside the band of +-0.001
+        (0.0045, 0.1, 0.1, "hold"),  # +0.0005: neither more
+        (0.0020, 0.1, 0.075, "reduce"),  # down to where alpha - 0.04 w = -0.001
+        (0.0060, 0.1, 0.125, "increase"),
+        (-0.0030, 0.1, -0.05, "flip"),
+    ],
+)
+def test_the_no_trade_band_is_as_wide_as_the_linear_cost(alpha, held, target, reason):
+    result = size_positions(single_name(alpha, held))
+    assert result.target[0] == pytest.approx(target, abs=1e-6)
+    assert result.reasons[0] == reason
+
+
+def test_a_blocked_name_says_what_blocked_it():
+    assert size_positions(replace(single_name(0.005), turnover=0.0)).reasons[0] == "turnover_budget"
+    assert size_positions(replace(single_name(0.005), max_trade=np.array([0.0]))).reasons[0] == "no_price"
+    assert size_positions(replace(single_name(0.005), frozen=np.array([True]))).reasons[0] == "uncalibrated"
+    assert size_positions(single_name(np.nan)).reasons[0] == "no_signal"
+    long_only = replace(single_name(-0.005), limits=ExposureLimits(0.5, 1.0, np.inf, 1.0, long_only=True))
+    assert size_positions(long_only).reasons[0] == "long_only"
+    capped = single_name(0.5, held=room_for_drift(0.5))
+    assert size_positions(capped).reasons[0] == "name_cap"
+    throttled = replace(single_name(0.005), limits=ExposureLimits(0.5, 1.0, 1.0, 0.0), gross_reason="drawdown")
+    assert size_positions(throttled).reasons[0] == "drawdown"
+    unknown = single_name(0.005)
+    unknown = replace(unknown, risk=replace(unknown.risk, specific_variance=np.array([np.nan])))
+    assert size_positions(unknown).reasons[0] == "no_risk_estimate"
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (ExposureLimits(0.05, 1.0, 1.0, 0.06), "gross_cap"),
+        (ExposureLimits(0.05, 0.03, 1.0, 1.0), "sector_cap"),
+        (ExposureLimits(0.05, 1.0, 0.03, 1.0), "net_cap"),
+    ],
+)
+def test_the_binding_limit_is_named(limits, reason):
+    request = random_request(3, names=6, held=False, max_trade=np.full(6, 1.0), volatility=1.0, turnover=1.0)
+    request = replace(request, alpha=np.linspace(0.02, 0.03, 6), limits=limits, risk_aversion=0.01)
+    result = size_positions(request)
+    assert set(result.reasons) <= {"enter", reason}
+    assert reason in result.reasons
+
+
+def test_a_missing_signal_never_opens_or_grows_a_position():
+    request = random_request(5, names=12)
+    alpha = request.alpha.copy()
+    alpha[::2] = np.nan
+    result = size_positions(replace(request, alpha=alpha))
+    missing = np.isnan(alpha)
+    assert (np.abs(result.target[missing]) <= np.abs(request.held[missing])).all()
+    assert (result.target[missing] * request.held[missing] >= 0.0).all()
+    assert (result.target[~missing] != request.held[~missing]).any()
+
+
+def test_the_turnover_budget_goes_to_the_best_edge():
+    request = random_request(1, names=4, held=False, turnover=0.005, max_trade=np.full(4, 1.0), volatility=1.0)
+    request = replace(
+        request,
+        alpha=np.array([0.010, -0.012, 0.011, 0.009]),
+        linear=np.full(4, 0.001),
+        impact=np.zeros(4),
+        risk_aversion=0.001,
+        borrow=0.0,
+    )
+    target = size_positions(request).target
+    np.testing.assert_allclose(target, [0.0, -0.01, 0.0, 0.0], atol=1e-6)
+
+
+def test_scaling_edge_and_cost_together_changes_nothing():
+    request = random_request(7)
+    scaled = replace(
+        request,
+        alpha=request.alpha * 3.0,
+        linear=request.linear * 3.0,
+        impact=request.impact * 3.0,
+        borrow=request.borrow * 3.0,
+        risk_aversion=request.risk_aversion * 3.0,
+    )
+    np.testing.assert_allclose(size_positions(scaled).target, size_positions(request).target, atol=1e-6)
+
+
+def test_equal_requests_give_equal_bits():
+    first, second = (size_positions(random_request(11, names=40, sectors=4)) for _ in range(2))
+    assert first.target.tobytes() == second.target.tobytes()
+
+
+def test_a_singular_factor_covariance_is_no_obstacle():
+    request = random_request(2)
+    flat = replace(request, risk=replace(request.risk, factor_covariance=np.zeros((3, 3))))
+    assert size_positions(flat).solution.converged
+
+
+def test_a_full_size_book_stays_inside_with_a_tiny_budget():
+    for seed in range(5):
+        request = random_request(seed, names=130, sectors=11, turnover=2e-4)
+        result = size_positions(request)
+        assert (excess(result.target, request.held, request.sectors, request.limits) <= 0.0).all()
+        assert 0.5 * np.abs(result.target - result.base).sum() <= request.turnover * (1 + 1e-9)
+        assert (np.abs(result.target - request.held) <= request.max_trade + 1e-12).all()

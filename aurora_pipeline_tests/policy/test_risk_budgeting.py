@@ -1,0 +1,39 @@
+import pytest
+
+from aurora_pipeline.policy.risk_budgeting import build_scale, drawdown_scale, risk_budget
+from aurora_pipeline.settings import BookSettings
+
+RULES = BookSettings(
+    volatility_target=0.01, drawdown_start=2.0, drawdown_flat=5.0, build_sessions=4, utilisation_cap=0.2
+)
+
+
+@pytest.mark.parametrize(
+    ("nav", "scale"),
+    [(101.0, 1.0), (100.0, 1.0), (98.0, 1.0), (96.5, 0.5), (95.0, 0.0), (80.0, 0.0)],
+)
+def test_drawdown_throttles_linearly_in_volatility_targets(nav, scale):
+    assert drawdown_scale(nav, 100.0, RULES) == pytest.approx(scale)
+
+
+def test_a_throttle_without_a_ramp_is_a_switch():
+    rules = BookSettings(volatility_target=0.01, drawdown_start=3.0, drawdown_flat=3.0)
+    assert drawdown_scale(97.1, 100.0, rules) == 1.0
+    assert drawdown_scale(96.9, 100.0, rules) == 0.0
+
+
+def test_no_volatility_target_means_no_exposure():
+    assert drawdown_scale(100.0, 100.0, BookSettings(volatility_target=0.0)) == 0.0
+
+
+def test_the_initial_build_ramps_over_its_sessions():
+    assert [build_scale(done, RULES) for done in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_the_smaller_scale_binds_and_is_named():
+    assert risk_budget(100.0, 100.0, 0, RULES).gross == pytest.approx(0.05)
+    assert risk_budget(100.0, 100.0, 0, RULES).binding == "build_ramp"
+    assert risk_budget(96.5, 100.0, 9, RULES).gross == pytest.approx(0.1)
+    assert risk_budget(96.5, 100.0, 9, RULES).binding == "drawdown"
+    assert risk_budget(100.0, 100.0, 9, RULES).binding == "gross_cap"
+    assert risk_budget(100.0, 100.0, 9, RULES).volatility == pytest.approx(0.01 / 252**0.5)

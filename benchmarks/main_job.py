@@ -1,0 +1,95 @@
+"""Stage times of the main job on the reference market, and the newest bar's feature time.
+
+    .venv/bin/python benchmarks/main_job.py [--market DIR] [--home DIR]
+
+Runs in a clean home (a temporary one unless named). Each stage is printed in seconds and as a share of the raw model fits of the
+same run, the reference that travels between machines; peak memory is the largest resident size of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.launch import instance_of
+from aurora_pipeline.main_job import run_main_job
+from aurora_pipeline.stages import VIEWS
+
+REPEATS = 7
+
+
+def stage_seconds(home: Home) -> dict[str, float]:
+    """Seconds of each step, summed over the runs of a home."""
+    seconds: dict[str, float] = {}
+    with instance_of(home) as instance:
+        for run in instance.get_runs():
+            for stats in instance.get_run_step_stats(run.run_id):
+                if stats.start_time is not None and stats.end_time is not None:
+                    seconds[stats.step_key] = seconds.get(stats.step_key, 0.0) + stats.end_time - stats.start_time
+    return seconds
+
+
+def fit_seconds(home: Home) -> float:
+    """Seconds spent inside the model libraries' fits, from the training metadata."""
+    total = 0.0
+    with instance_of(home) as instance:
+        for family in home.settings().models.families:
+            key = dg.AssetKey(["trained_model", family])
+            for record in instance.fetch_materializations(key, limit=100).records:
+                metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+                total += float(metadata["fit_seconds"].value) if "fit_seconds" in metadata else 0.0
+    return total
+
+
+def newest_bar_seconds(home: Home) -> list[float]:
+    """Seconds to compute all features of the last session's newest bar, views and panel, inputs in memory."""
+    from aurora_pipeline.features.panel_builder import build_panel, compute_view
+
+    settings = home.settings()
+    session = home.sessions(settings)[-1]
+
+    def read_back(name: str, sessions: Sequence[date], count: int) -> pl.DataFrame:
+        return home.lake.read(name, home.calendar.shift(sessions[0], -count), sessions[-1])
+
+    until = home.calendar.bar_ends(session, home.frequency)[-1]
+    inputs = read_feature_inputs(home, settings, [session], read_back, until)
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        build_panel([compute_view(view, inputs) for view in VIEWS], inputs.universe, settings)
+        times.append(time.perf_counter() - started)
+    return times[1:]
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--market", type=Path)
+    parser.add_argument("--home", type=Path)
+    arguments = parser.parse_args()
+    home = Home(arguments.home or Path(tempfile.mkdtemp(prefix="aurora-bench-")))
+    started = time.perf_counter()
+    run_main_job(home, arguments.market, [], fresh=True)
+    total = time.perf_counter() - started
+    fits = fit_seconds(Home(home.path))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"main job      {total:7.1f} s   peak memory {peak:.2f} GiB   raw model fits {fits:.1f} s")
+    for step, seconds in sorted(stage_seconds(Home(home.path)).items(), key=lambda item: -item[1]):
+        print(f"{step:<34} {seconds:7.2f} s {seconds / fits if fits else float('nan'):8.2f} x raw fits")
+    times = newest_bar_seconds(Home(home.path))
+    print(f"newest bar, all features          median {1000 * statistics.median(times):.0f} ms of {len(times)} runs")
+
+
+if __name__ == "__main__":
+    main()
