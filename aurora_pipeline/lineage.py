@@ -44,7 +44,8 @@ class Read:
         Lake table, or the stage `trained_model/<family>`.
     window : str
         `same` partition; `back` or `ahead` by `sessions`; all `history` up to the partition; a `feed` up to the session's
-        close; the `fold`'s train block; the `model` that serves; the market's `raw` bars.
+        close; the `fold`'s train block; the `model` that serves; the market's `raw` bars up to the
+        partition (verdicts on bars look back).
     sessions : int
         Length of `back` and `ahead`.
     """
@@ -156,6 +157,10 @@ class Lineage:
         return self.partitions[self._first_scored :] if stage.scored else self.partitions
 
     @cached_property
+    def _folder(self) -> MarketFolder:
+        return self.home.folder()
+
+    @cached_property
     def _first_scored(self) -> int:
         return self._position[partition_of(self.folds[0].test_sessions[0], self.home.frequency)]
 
@@ -225,7 +230,7 @@ class Lineage:
         if read.window == "feed":
             return self._feed(read.table).get(key, "")
         if read.window == "raw":
-            return self._raw(self._around(key, -read.sessions))
+            return self._raw(self.partitions[: self._position[key] + 1])
         if read.window == "model":
             served = [fold.key for fold in self.folds if key in self._partitions_of(fold.test_sessions)]
             return _hash(*(upstream(self._stages[read.table], fold) for fold in served))
@@ -265,7 +270,7 @@ class Lineage:
         return list(dict.fromkeys(partition_of(day, self.home.frequency) for day in sessions))
 
     def _raw(self, keys: Sequence[str]) -> str:
-        folder = self.home.folder()
+        folder = self._folder
         months = sorted({key[:7] for key in keys})
         return _hash(folder.content_hash("manifest"), *(folder.content_hash(f"bars/{month}") for month in months))
 

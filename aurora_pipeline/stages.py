@@ -62,7 +62,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
         Stage(
             "session_data",
             ("universe", "bars", "session_bars", "quarantine", "data_quality"),
-            (Read("market", "raw", 1), *FEEDS),
+            (Read("market", "raw"), *FEEDS),
             ("quality",),
             ("market", "calendar.py"),
         ),

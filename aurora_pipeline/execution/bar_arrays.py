@@ -99,9 +99,8 @@ def _fill(
             end += 1
         name = column[first]
         for row in range(first, end):
-            is_first_version = row == first or bar[row - 1] != bar[row]
-            in_time = bar[row] < mark.shape[0] and usable_from[row] <= bar[row] < usable_until[row]
-            if is_first_version and in_time:
+            # Known at the bar's own end: a correction or a late bar never is.
+            if bar[row] < mark.shape[0] and usable_from[row] <= bar[row] < usable_until[row]:
                 fill_price[bar[row], name] = price[row]
                 fill_volume[bar[row], name] = volume[row]
         for moment in range(mark.shape[0]):

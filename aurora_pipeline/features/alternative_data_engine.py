@@ -4,8 +4,8 @@
 2. Lay out each feed's newest periods per state (:func:`history_at`), those of flows by the fund of the stock's sector.
 3. Attach daily history (:func:`market_states`) and compute :func:`short_interest_features`, :func:`option_features` and
    :func:`fund_flow_measures`.
-4. Measure standings within the sector (:class:`SectorGroups`): flows act through a stock's size, and two products are planted
-   in theory as much as in practice: news that meets crowded shorts, and skew that meets flows.
+4. Measure standings within the sector (:class:`SectorGroups`): flows act through a stock's size, and two products
+   follow from theory: news that meets crowded shorts, and skew that meets flows.
 5. Spread the states' values over the rows.
 
 A fact older than its expiry, or none at all, is missing: null, with a flag per feed.
@@ -13,13 +13,11 @@ A fact older than its expiry, or none at all, is missing: null, with a flag per 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features import earnings_surprise, fund_flows, option_summary, short_interest
+from aurora_pipeline.features import earnings_surprise, filing_ratios, fund_flows, option_summary, short_interest
 from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
 from aurora_pipeline.features.as_of import (
     FactHistory,
@@ -32,7 +30,6 @@ from aurora_pipeline.features.as_of import (
 from aurora_pipeline.features.earnings_surprise import earnings_features
 from aurora_pipeline.features.filing_ratios import shares_outstanding
 from aurora_pipeline.features.fund_flows import fund_flow_measures
-from aurora_pipeline.features.fundamental_engine import EARNINGS_REACH, FILINGS_REACH
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.market_state import MarketState, market_states
 from aurora_pipeline.features.option_summary import option_features
@@ -45,11 +42,12 @@ __all__ = ["ALTERNATIVE_FEATURES", "compute_alternative_features"]
 SIZE_SESSIONS = 60
 """Sessions of dollar volume behind a stock's size."""
 _FEEDS = {
-    "short_interest": ("settlement_date", short_interest, timedelta(days=90)),
-    "options": ("date", option_summary, timedelta(days=30)),
-    "etf_flows": ("date", fund_flows, timedelta(days=60)),
-    "earnings": ("fiscal_period_end", earnings_surprise, EARNINGS_REACH),
+    "short_interest": ("settlement_date", short_interest),
+    "options": ("date", option_summary),
+    "etf_flows": ("date", fund_flows),
+    "earnings": ("fiscal_period_end", earnings_surprise),
 }
+"""Feed to the column that orders its facts and the module that says how many of them it looks at."""
 
 
 def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> pl.DataFrame:
@@ -88,9 +86,15 @@ def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
 
 def _history(inputs: FeatureInputs, states: pl.DataFrame, name: str) -> tuple[FactHistory, NDArray[np.float64]]:
     """Newest periods of a feed and the sessions since the newest was first published, NaN where it has expired."""
-    period, module, reach = _FEEDS[name]
+    period, module = _FEEDS[name]
     history = history_at(
-        states, name, getattr(inputs, name), period=period, columns=module.COLUMNS, depth=module.DEPTH, reach=reach
+        states,
+        name,
+        getattr(inputs, name),
+        period=period,
+        columns=module.COLUMNS,
+        depth=module.DEPTH,
+        reach=module.REACH,
     )
     ages = session_ages(inputs.calendar, states, history.first_known[:, 0])
     return history, unexpired(ages, ages, getattr(inputs.settings.features, f"{name}_expiry_sessions"))
@@ -110,7 +114,7 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
         period="fiscal_period_end",
         columns=("shares_outstanding",),
         depth=1,
-        reach=FILINGS_REACH,
+        reach=filing_ratios.REACH,
     )
     filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0])
     counted = filed.values["shares_outstanding"][:, 0]
@@ -140,9 +144,7 @@ def _size(market: MarketState) -> NDArray[np.float64]:
     return np.asarray(np.log(np.where(dollars > 0.0, dollars, np.nan)))
 
 
-def _pressures(
-    values: dict[str, NDArray[np.float64]], groups: SectorGroups
-) -> dict[str, NDArray[np.float64]]:
+def _pressures(values: dict[str, NDArray[np.float64]], groups: SectorGroups) -> dict[str, NDArray[np.float64]]:
     """Flows times size standing, and the two products."""
     size = groups.standing(values["size"])
     pressure = values["flow_to_assets"] * size

@@ -6,7 +6,7 @@ from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
 
 
 def _spec(
-    name: str, formula: str, unit: str, lookback: str, columns: str, transform: Transform = "rank"
+    name: str, formula: str, unit: str, lookback: str, columns: str, transform: Transform = "sector_rank"
 ) -> FeatureSpec:
     return FeatureSpec(
         name, "alternative", formula, unit, lookback, "known_at of the publication", transform, tuple(columns.split())
@@ -42,7 +42,14 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "2 publications",
         _SHORT,
     ),
-    _spec("short_interest_missing", "1 where no publication is younger than its expiry", "flag", "1 publication", "", "none"),
+    _spec(
+        "short_interest_missing",
+        "1 where no publication is younger than its expiry",
+        "flag",
+        "1 publication",
+        "",
+        "none",
+    ),
     _spec(
         "option_skew",
         "(25-delta put - call implied volatility) / implied volatility",
@@ -75,7 +82,14 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "options.iv_30d",
     ),
     _spec("options_missing", "1 where no summary is younger than its expiry", "flag", "1 session", "", "none"),
-    _spec("sector_flow", "flow of 5 sessions into the sector's fund / its assets", "fraction", "5 sessions", _ASSETS),
+    _spec(
+        "sector_flow",
+        "flow of 5 sessions into the sector's fund / its assets",
+        "fraction",
+        "5 sessions",
+        _ASSETS,
+        "rank",
+    ),
     _spec("flow_pressure", f"sector_flow * {_SIZE}", "fraction", "60 sessions", _ASSETS, "z"),
     _spec(
         "flow_to_volume_pressure",

@@ -210,6 +210,9 @@ def from_states(
     with np.errstate(over="ignore"):
         narrow = {name: values.astype(np.float32) for name, values in features.items()}
     table = pl.DataFrame(
-        {name: pl.Series(np.where(np.isfinite(values), values, np.nan), nan_to_null=True) for name, values in narrow.items()}
+        {
+            name: pl.Series(np.where(np.isfinite(values), values, np.nan), nan_to_null=True)
+            for name, values in narrow.items()
+        }
     )
     return pl.concat([rows.select("session", "symbol", "decision_time"), table[state_of_row]], how="horizontal")

@@ -13,12 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.bar_panel import build_bar_panel
+from aurora_pipeline.features.bar_panel import build_bar_panel, dense_bars
 from aurora_pipeline.features.decision_epochs import DecisionEpoch, decision_epochs
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.rolling import Panel
 from aurora_pipeline.features.session_panel import SessionPanel
-from aurora_pipeline.market.point_in_time import as_known_at
 
 WINDOW_SESSIONS = 4
 """Sessions of 5-minute bars before a session: 156 bars, half-days included, and the time-of-day profiles."""
@@ -108,18 +107,9 @@ def _intraday_history(
     bars: pl.DataFrame,
     residuals: pl.DataFrame,
 ) -> BarHistory:
-    key = ["instrument_id", "bar_end"]
-    laid_out = build_bar_panel(inputs, as_known_at(bars, epoch.moment, key), window, instruments)
-    known = as_known_at(residuals, epoch.moment, key).filter(pl.col("instrument_id").is_in(instruments))
-    ends = laid_out.grid.get_column("bar_end").to_physical().to_numpy()
-    row = np.searchsorted(ends, known.get_column("bar_end").to_physical().to_numpy())
-    column = known.get_column("instrument_id").cast(pl.Enum(instruments)).to_physical().to_numpy()
-
-    def spread(name: str) -> Panel:
-        out = np.full(laid_out.close.shape, np.nan)
-        out[row, column] = known.get_column(name).to_numpy()
-        return out
-
+    laid_out = build_bar_panel(inputs, bars, epoch.moment, window, instruments)
+    ends = laid_out.grid.get_column("bar_end")
+    returns = dense_bars(residuals, epoch.moment, ends, instruments, ("bar_return", "residual_return"))
     return BarHistory(
         first=epoch.first,
         stop=epoch.stop,
@@ -133,8 +123,8 @@ def _intraday_history(
         close=laid_out.close,
         vwap=laid_out.vwap,
         dollar_volume=laid_out.dollar_volume,
-        bar_return=spread("bar_return"),
-        residual=spread("residual_return"),
+        bar_return=returns["bar_return"],
+        residual=returns["residual_return"],
     )
 
 

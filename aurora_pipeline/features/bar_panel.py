@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import polars as pl
@@ -56,36 +56,27 @@ class BarPanel:
 
 
 def build_bar_panel(
-    inputs: ResidualInputs, known: pl.DataFrame, sessions: Sequence[date], instruments: Sequence[str]
+    inputs: ResidualInputs, rows: pl.DataFrame, moment: datetime, sessions: Sequence[date], instruments: Sequence[str]
 ) -> BarPanel:
-    """Lay out bars that were known at some moment.
+    """Lay out the bars known at a moment.
 
     Parameters
     ----------
     inputs : ResidualInputs
         Calendar and corporate actions.
-    known : polars.DataFrame
-        Rows of `bars`, one version each.
+    rows : polars.DataFrame
+        Rows of `bars` inside the window, versions included.
+    moment : datetime
+        Versions and verdicts that became known later do not count.
     sessions : sequence of date
         Window, oldest first.
     instruments : sequence of str
         Columns.
     """
     grid = inputs.calendar.grid(sessions, inputs.frequency)
-    ends = grid.get_column("bar_end").to_physical().to_numpy()
-    codes = pl.Enum(list(instruments))
-    rows = known.filter(pl.col("instrument_id").is_in(list(instruments)), pl.col("session").is_in(list(sessions)))
-    column = rows.get_column("instrument_id").cast(codes).to_physical().to_numpy()
-    row = np.searchsorted(ends, rows.get_column("bar_end").to_physical().to_numpy())
-    shape = (grid.height, len(instruments))
-
-    def spread(name: str) -> Panel:
-        out = np.full(shape, np.nan)
-        out[row, column] = rows.get_column(name).fill_null(np.nan).to_numpy()
-        return out
-
-    prices = {name: spread(name) for name in _PRICES}
-    volume = spread("volume")
+    laid_out = dense_bars(rows, moment, grid.get_column("bar_end"), instruments, (*_PRICES, "volume"))
+    volume = laid_out.pop("volume")
+    prices = laid_out
     counts = grid.group_by("session", maintain_order=True).len().get_column("len").to_numpy()
     last_rows = np.cumsum(counts) - 1
     opens = inputs.calendar.open(sessions[-1]) if inputs.frequency == "5min" else inputs.calendar.close(sessions[-1])
@@ -96,6 +87,41 @@ def build_bar_panel(
         prices = {name: values * scale for name, values in prices.items()}
         volume = volume / scale
     return BarPanel(grid, list(instruments), int(last_rows[-1] + 1 - counts[-1]), volume=volume, **prices)
+
+
+def dense_bars(
+    rows: pl.DataFrame, moment: datetime, ends: pl.Series, instruments: Sequence[str], names: Sequence[str]
+) -> dict[str, Panel]:
+    """Spread the newest version known at a moment of each (instrument, bar_end) over dense arrays.
+
+    The same rule as :func:`~aurora_pipeline.market.point_in_time.as_known_at` without its sort: on-time rows are written first,
+    later versions over them in the order in which they became known, withdrawn ones as missing.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        `instrument_id`, `bar_end`, `known_at`, `quarantined_at` and `names`; instruments that are not asked for are left out.
+    ends : polars.Series
+        Row axis: sorted bar ends, those of `rows` among them.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (bars, instruments)
+        NaN where there is no bar.
+    """
+    seen = rows.filter(pl.col("known_at") <= moment, pl.col("instrument_id").is_in(list(instruments)))
+    on_time = pl.col("known_at") <= pl.col("bar_end")
+    late = seen.filter(~on_time).sort("known_at")
+    ordered = pl.concat([seen.filter(on_time), late]) if late.height else seen
+    column = ordered.get_column("instrument_id").cast(pl.Enum(list(instruments))).to_physical().to_numpy()
+    row = np.searchsorted(ends.to_physical().to_numpy(), ordered.get_column("bar_end").to_physical().to_numpy())
+    withdrawn = (ordered.get_column("quarantined_at") <= moment).fill_null(value=False).to_numpy()
+    out = {}
+    for name in names:
+        values = ordered.get_column(name).fill_null(np.nan).to_numpy()
+        out[name] = np.full((len(ends), len(instruments)), np.nan)
+        out[name][row, column] = np.where(withdrawn, np.nan, values)
+    return out
 
 
 def _last_present(values: Panel) -> NDArray[np.float64]:

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.features.bar_panel import dense_bars
 from aurora_pipeline.features.decision_epochs import decision_epochs, wanted_decision_times
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.rolling import rolling_sum
-from aurora_pipeline.market.point_in_time import as_known_at
 
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "session": pl.Date,
@@ -46,16 +46,10 @@ def _session_rows(inputs: FeatureInputs, session: date) -> pl.DataFrame:
     ends = wanted_decision_times(inputs, session)
     bars = inputs.bars.filter(pl.col("session") == session)
     recent = np.zeros((len(ends), names.height), dtype=np.bool_)
-    codes = pl.Enum(names.get_column("instrument_id"))
-    axis = np.array([int(end.timestamp() * 1e6) for end in ends], dtype=np.int64)
+    axis = pl.Series(inputs.calendar.bar_ends(session, inputs.frequency), dtype=TIMESTAMP)
     for epoch in decision_epochs(inputs, session, [bars]):
-        known = as_known_at(bars, epoch.moment, ["instrument_id", "bar_end"]).join(
-            names.select("instrument_id"), on="instrument_id", how="semi"
-        )
-        present = np.full(recent.shape, np.nan)
-        row = np.searchsorted(axis, known.get_column("bar_end").to_physical().to_numpy())
-        present[row, known.get_column("instrument_id").cast(codes).to_physical().to_numpy()] = 1.0
-        counted = rolling_sum(present, inputs.settings.quality.stale_bars, 1, 0)
+        close = dense_bars(bars, epoch.moment, axis, names.get_column("instrument_id").to_list(), ("close",))["close"]
+        counted = rolling_sum(close, inputs.settings.quality.stale_bars, 1, 0)
         recent[epoch.first : epoch.stop] = ~np.isnan(counted[epoch.first : epoch.stop])
     time, name = np.nonzero(recent)
     chosen = names[name]

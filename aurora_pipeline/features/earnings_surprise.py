@@ -7,6 +7,8 @@ fades over a quarter, so each comes with a version that halves every 20 sessions
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,8 @@ OWN_HISTORY = 8
 """Earlier announcements a surprise is measured against, two years."""
 MINIMUM_HISTORY = 4
 DEPTH = OWN_HISTORY + 5
+REACH = timedelta(days=1500)
+"""Thirteen quarters, and the year a late or restated one may take."""
 COLUMNS = ("eps_estimate", "eps_actual")
 
 

@@ -7,6 +7,8 @@ Schill (2008, asset growth), Sloan (1996, accruals), Pontiff and Woodgate (2008,
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ from aurora_pipeline.market.manifest import MarketManifest
 
 DEPTH = 6
 """Quarters looked at: the year before and one that may be absent."""
+REACH = timedelta(days=1100)
+"""Six quarters, and the year and a half a late or restated one may take."""
 COLUMNS = (
     "revenue",
     "gross_profit",
@@ -114,7 +118,9 @@ def _share_issuance(
         day = history.known // DAY
         shares = shares * market.split_ratio(day, day[:, :1])
     change = np.log(shares[:, 0]) - np.log(_year_ago(shares, gap_days))
-    return np.asarray(np.round(change, 4))  # counts are filed in thousands: less than 1 bp is rounding, and ranks would see it
+    return np.asarray(
+        np.round(change, 4)
+    )  # counts are filed in thousands: less than 1 bp is rounding, and ranks would see it
 
 
 def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:

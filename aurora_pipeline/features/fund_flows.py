@@ -6,6 +6,8 @@ in log dollar volume among the sector's stocks, so that pressure has no sector m
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ SHORT_SESSIONS, LONG_SESSIONS = 5, 20
 VOLUME_SESSIONS = 20
 RETURN_SESSIONS = 60
 DEPTH = LONG_SESSIONS
+REACH = timedelta(days=60)
 COLUMNS = ("net_flow_usd", "shares_outstanding", "nav")
 
 

@@ -11,8 +11,6 @@ A report older than its expiry, or none at all, is missing: null, with a flag of
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import polars as pl
 
@@ -24,13 +22,9 @@ from aurora_pipeline.features.filing_ratios import filing_features
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.market_state import market_states
 
-EARNINGS_REACH = timedelta(days=1500)
-"""Thirteen quarters, and the year a late or restated one may take."""
-FILINGS_REACH = timedelta(days=1100)
-
 
 def _spec(
-    name: str, formula: str, unit: str, lookback: str, columns: str, transform: Transform = "rank"
+    name: str, formula: str, unit: str, lookback: str, columns: str, transform: Transform = "sector_rank"
 ) -> FeatureSpec:
     return FeatureSpec(
         name, "fundamental", formula, unit, lookback, "known_at of the report", transform, tuple(columns.split())
@@ -47,7 +41,6 @@ FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "1 report",
         _EPS,
-        "z",
     ),
     _spec(
         "standardised_surprise",
@@ -79,6 +72,7 @@ FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
         "sessions",
         "1 report",
         "",
+        "rank",
     ),
     _spec("announcement_missing", "1 where no announcement is younger than its expiry", "flag", "1 report", "", "none"),
     _spec(
@@ -183,7 +177,7 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         period="fiscal_period_end",
         columns=earnings_surprise.COLUMNS,
         depth=earnings_surprise.DEPTH,
-        reach=EARNINGS_REACH,
+        reach=earnings_surprise.REACH,
     )
     filed = history_at(
         states,
@@ -192,7 +186,7 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         period="fiscal_period_end",
         columns=filing_ratios.COLUMNS,
         depth=filing_ratios.DEPTH,
-        reach=FILINGS_REACH,
+        reach=filing_ratios.REACH,
     )
     settings = inputs.settings.features
     announced_age = session_ages(inputs.calendar, states, announced.first_known[:, 0])

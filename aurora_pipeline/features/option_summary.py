@@ -6,6 +6,8 @@ Poteshman (2006).
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ CHANGE_SESSIONS = 5
 REALISED_SESSIONS = 20
 SESSIONS_A_YEAR = 252.0
 DEPTH = CHANGE_SESSIONS + 1
+REACH = timedelta(days=30)
 COLUMNS = ("iv_30d", "iv_call_25d", "iv_put_25d", "put_volume", "call_volume")
 
 

@@ -63,8 +63,7 @@ def _session_residuals(inputs: ResidualInputs, session: date, panel: SessionPane
     epochs = knowledge_epochs(rows, "bar_end", opened, _END_OF_TIME)
     frame = empty("residual_returns")
     for since, until in zip([opened, *epochs], [*epochs, _END_OF_TIME], strict=True):
-        known = as_known_at(rows, until - _INSTANT, ["instrument_id", "bar_end"])
-        frame = _merge(frame, _residuals(inputs, session, window, known, panel, betas), since)
+        frame = _merge(frame, _residuals(inputs, session, window, rows, until - _INSTANT, panel, betas), since)
     return frame.select(empty("residual_returns").columns)
 
 
@@ -92,12 +91,13 @@ def _residuals(
     inputs: ResidualInputs,
     session: date,
     window: list[date],
-    known: pl.DataFrame,
+    rows: pl.DataFrame,
+    moment: datetime,
     panel: SessionPanel,
     betas: Betas,
 ) -> pl.DataFrame:
     """Residuals of one session from bars known at one moment; one row per bar."""
-    bars = build_bar_panel(inputs, known, window, panel.instruments)
+    bars = build_bar_panel(inputs, rows, moment, window, panel.instruments)
     close = _with_earlier_close(inputs, session, bars, panel)
     latest, filled = _carried_forward(close)
     stocks = _stocks(inputs.universe, session)
@@ -128,6 +128,7 @@ def _residuals(
         betas.sector_to_market[row],
         inputs.settings.features.minimum_peers,
     )
+    known = as_known_at(rows.filter(pl.col("session") == session), moment, ["instrument_id", "bar_end"])
     return _as_frame(bars, session, known, stocks, returns, betas.market[row][members])
 
 
@@ -295,7 +296,7 @@ def _as_frame(
             "market_only": columns[5] == 1.0,
         }
     ).filter(pl.col("residual_return").is_not_nan())
-    moments = known.filter(pl.col("session") == session).select("instrument_id", "bar_end", "known_at")
+    moments = known.select("instrument_id", "bar_end", "known_at")
     return (
         frame.join(moments, on=["instrument_id", "bar_end"], how="left", maintain_order="left")
         .with_columns(pl.lit(session).alias("session"), pl.lit(None, pl.Datetime("us", "UTC")).alias("quarantined_at"))

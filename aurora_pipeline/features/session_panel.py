@@ -93,6 +93,8 @@ def session_panels(inputs: ResidualInputs) -> Iterator[tuple[list[date], Session
     panel : SessionPanel
         History up to the newest row of the group's last session.
     """
+    if not inputs.sessions:
+        return
     calendar = inputs.calendar
     axis = calendar.sessions(calendar.shift(inputs.sessions[0], -HISTORY_SESSIONS), inputs.sessions[-1])
     bars = _daily_rows(inputs, axis)
@@ -215,13 +217,14 @@ def adjustment_factors(
     )
     kinds = ("split", "dividend") if adjustment == "none" else ("dividend",)
     columns = {name: index for index, name in enumerate(instruments)}
+    days = np.array(sessions, dtype="datetime64[D]")
     # Dividends first: their amounts are per share before a split of the same day.
     for kind, instrument, day, ratio, amount in (
         actions.sort("kind").select("kind", "instrument_id", "ex_date", "ratio", "amount").iter_rows()
     ):
         if kind not in kinds or instrument not in columns:
             continue
-        row = int(np.searchsorted(np.array(sessions, dtype="datetime64[D]"), np.datetime64(day)))
+        row = int(np.searchsorted(days, np.datetime64(day)))
         column = columns[instrument]
         if kind == "split" and ratio:
             factor[row, column] /= ratio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from aurora_pipeline.market.manifest import MarketManifest
 
 VOLUME_SESSIONS = 20
 DEPTH = 2
+REACH = timedelta(days=90)
 COLUMNS = ("shares_short", "avg_daily_volume")
 
 
@@ -43,7 +46,7 @@ def short_interest_features(
     """
     short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
     settled = history.period // DAY
-    now = short[:, 0] * market.split_ratio(settled[:, 0], market.newest_day)
+    now = short[:, 0]
     change = np.log(short[:, 0]) - np.log(short[:, 1] * market.split_ratio(settled[:, 1], settled[:, 0]))
     near = history.gap_days()[:, 1] <= 24.0
     values = {
@@ -60,8 +63,8 @@ def _days_to_cover(
 ) -> NDArray[np.float64]:
     """Shares short over a day's volume.
 
-    The volume is the bars' own of the last 20 sessions. Where bars are rebased for later splits and short interest is not, the two
-    do not compare (their ratio would tell of splits to come): there it is the volume published beside it.
+    The volume is the bars' own of the last 20 sessions. Where bars are rebased for later splits and short interest is not,
+    the two do not compare (their ratio would tell of splits to come): there it is the volume published beside it.
     """
     if manifest.price_adjustment != "none":
         volume = history.values["avg_daily_volume"][:, 0]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -26,6 +27,7 @@ from aurora_pipeline.settings import QualitySettings
 SCALE_SESSIONS = LOOKBACK_SESSIONS - 1
 """Earlier sessions that scale a step: one less than the look-back, whose first night needs the close before it."""
 _PAIR = ["instrument_id", "session"]
+_SERIES = ["row", *_PAIR, "bar_end", "known_at", "quarantined_at", "open", "high", "low", "close"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class BarVerdicts:
 
     refused: pl.DataFrame
     withdrawn: pl.DataFrame
+
+    def instruments(self, bars: pl.DataFrame) -> pl.Series:
+        """Instruments with any verdict."""
+        rows = pl.concat([self.refused.select("row"), self.withdrawn.select("row")])
+        return bars.join(rows, on="row", how="semi")["instrument_id"].unique().sort()
+
+    def standing(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Rows that enter `bars`, with their `quarantined_at`."""
+        accepted = bars.join(self.refused.select("row"), on="row", how="anti", maintain_order="left")
+        verdicts = self.withdrawn.select("row", "quarantined_at")
+        return accepted.join(verdicts, on="row", how="left", maintain_order="left")
 
 
 def judge_bars(
@@ -70,6 +83,33 @@ def judge_bars(
     calendar : SessionCalendar
     settings : QualitySettings
     """
+    judge = partial(_judge, daily=daily, splits=splits, calendar=calendar, settings=settings)
+    at_once = judge(bars, recent, sessions)
+    suspects = at_once.instruments(bars)
+    if suspects.is_empty() or len(sessions) == 1:
+        return at_once
+    # A verdict changes what later sessions start from, and it must be what they would have found alone. An instrument
+    # without any verdict starts each session from the same rows either way.
+    own = bars.filter(pl.col("instrument_id").is_in(suspects.implode()))
+    past = recent.filter(pl.col("instrument_id").is_in(suspects.implode())).select(_SERIES[1:])
+    found: list[BarVerdicts] = []
+    for session in sessions:
+        part = own.filter(pl.col("session") == session)
+        verdicts = judge(part, past, [session])
+        found.append(verdicts)
+        past = pl.concat([past, verdicts.standing(part).select(_SERIES[1:])])
+    return BarVerdicts(pl.concat([each.refused for each in found]), pl.concat([each.withdrawn for each in found]))
+
+
+def _judge(
+    bars: pl.DataFrame,
+    recent: pl.DataFrame,
+    sessions: Sequence[date],
+    daily: pl.DataFrame,
+    splits: pl.DataFrame,
+    calendar: SessionCalendar,
+    settings: QualitySettings,
+) -> BarVerdicts:
     whole = contradicted_sessions(bars, daily, settings)
     first = calendar.shift(sessions[0], -LOOKBACK_SESSIONS)
     axis = calendar.sessions(first, sessions[-1])
@@ -101,9 +141,6 @@ def judge_bars(
     return BarVerdicts(
         refused, withdrawn.sort("quarantined_at", maintain_order=True).unique("row", keep="first", maintain_order=True)
     )
-
-
-_SERIES = ["row", *_PAIR, "bar_end", "known_at", "quarantined_at", "open", "high", "low", "close"]
 
 
 def _from_verdict() -> pl.Expr:

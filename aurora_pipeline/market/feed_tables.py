@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import polars as pl
@@ -14,6 +14,7 @@ from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.instruments import instrument_map, with_instrument
 from aurora_pipeline.market.levels import LevelRules, in_time_order, level_breaks
 from aurora_pipeline.market.quarantine import quarantine_rows
+from aurora_pipeline.market.universe import close_history
 from aurora_pipeline.market.validation import FeedContext, filed, row_moment, validate_feed
 from aurora_pipeline.settings import Settings
 
@@ -41,6 +42,21 @@ class FeedTables:
     intervals: pl.DataFrame
     quarantine: pl.DataFrame
     calendar: SessionCalendar
+    _histories: dict[int, pl.DataFrame] = field(default_factory=dict, repr=False)
+
+    def seasoning(self, needed: int) -> pl.DataFrame:
+        """Return the `needed` daily closes of each instrument that became usable first: more change no eligibility.
+
+        Columns as of :func:`aurora_pipeline.market.universe.close_history`; worked out once.
+        """
+        if needed not in self._histories:
+            closes = self["daily_bars"].select("instrument_id", "session", "known_at", "quarantined_at")
+            history = close_history(closes, self.calendar)
+            first = history.sort("instrument_id", "usable_from", "session").group_by(
+                "instrument_id", maintain_order=True
+            )
+            self._histories[needed] = first.head(needed).select(history.columns)
+        return self._histories[needed]
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.tables[name]

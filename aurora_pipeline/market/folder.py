@@ -150,7 +150,9 @@ class MarketFolder:
         """
         if self.manifest.frequency == "session":
             opens = self.calendar.grid(sessions, "session").select("session", "bar_start")
-            daily = self.read("daily_bars").join(opens, on="session", how="inner")
+            asked = pl.col("session").is_in(list(sessions))
+            daily = self._read(self._feed_file("daily_bars"), FEEDS["daily_bars"], asked)
+            daily = daily.join(opens, on="session", how="inner")
             empty = [pl.lit(None, pl.Float64).alias(name) for name in ("vwap", "trade_count")]
             return daily.with_columns(empty).select(list(BARS.columns))
         wanted = pl.any_horizontal([self._owned(first, last) for first, last in stretches(self.calendar, sessions)])
@@ -212,10 +214,11 @@ class MarketFolder:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise MarketDataError(f"{file}: not readable as Parquet: {error}") from error
 
-    def _read(self, file: Path, form: RawFile) -> pl.DataFrame:
+    def _read(self, file: Path, form: RawFile, wanted: pl.Expr | None = None) -> pl.DataFrame:
         schema = self._schema(file)
         require_columns(schema, form, str(file))
-        return pl.scan_parquet(file).select(contract_columns(schema, form)).collect()
+        rows = pl.scan_parquet(file).select(contract_columns(schema, form))
+        return (rows if wanted is None else rows.filter(wanted)).collect()
 
     def _rows_per_day(self) -> pl.DataFrame:
         if self.manifest.frequency == "session":

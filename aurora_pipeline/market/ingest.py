@@ -106,11 +106,12 @@ def ingest_bars(
         bars = _daily_as_bars(feeds["daily_bars"], grid)
         quarantine = empty("quarantine")
         faults = _refused_daily(raw, bars, grid)
-        history = close_history(feeds["daily_bars"].select(_CLOSES), calendar)
+        history = feeds.seasoning(settings.quality.eligibility_sessions)
     else:
         bars, quarantine = _intraday(raw, sessions, listed, feeds, manifest, calendar, recent, settings)
         faults = quarantine
-        history = _closes_before(sessions, feeds["daily_bars"], recent, bars, calendar)
+        lasting = feeds.seasoning(settings.quality.eligibility_sessions)
+        history = pl.concat([lasting, _intraday_history(recent, bars, calendar)])
     closes = pl.DataFrame(
         {"session": list(sessions), "session_close": [calendar.close(day) for day in sessions]},
         schema={"session": pl.Date, "session_close": TIMESTAMP},
@@ -158,12 +159,7 @@ def _intraday(
         for frame, moment in ((faulty, at_once), (broken, pl.col("known")), (withdrawn, pl.col("quarantined_at")))
     ]
     quarantine = quarantine_rows(pl.concat(listed_rows), "bars", list(BARS.columns))
-    bars = (
-        sound.join(verdicts.refused.select("row"), on="row", how="anti")
-        .join(verdicts.withdrawn.select("row", "quarantined_at"), on="row", how="left")
-        .with_columns(pl.col("known").alias("known_at"))
-    )
-    return _bar_form(bars), quarantine
+    return _bar_form(verdicts.standing(sound).with_columns(pl.col("known").alias("known_at"))), quarantine
 
 
 def _bar_form(bars: pl.DataFrame) -> pl.DataFrame:
@@ -173,7 +169,8 @@ def _bar_form(bars: pl.DataFrame) -> pl.DataFrame:
 def _daily_as_bars(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
     """Return the daily bars of the sessions as bars from open to close."""
     still = pl.all_horizontal(pl.col(name) == pl.col("open") for name in PRICE_COLUMNS)
-    bars = daily.join(grid.select("session", "bar_start", "bar_end"), on="session").with_columns(
+    asked = daily.filter(pl.col("session").is_in(grid["session"].implode()))
+    bars = asked.join(grid.select("session", "bar_start", "bar_end"), on="session").with_columns(
         pl.lit(None, pl.Float64).alias("vwap"),
         pl.lit(None, pl.Float64).alias("trade_count"),
         ((pl.col("volume") == 0.0) & still).alias("flat"),
@@ -189,16 +186,15 @@ def _refused_daily(raw: pl.DataFrame, bars: pl.DataFrame, grid: pl.DataFrame) ->
     )
 
 
-def _closes_before(
-    sessions: Sequence[date], daily: pl.DataFrame, recent: pl.DataFrame, bars: pl.DataFrame, calendar: SessionCalendar
-) -> pl.DataFrame:
-    """Sound history of daily bars, for good, and of intraday bars, over the look-back."""
+def _intraday_history(recent: pl.DataFrame, bars: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """Closes of intraday bars, which count over the look-back.
+
+    A session counts while at least one of its bars stands; one withdrawn bar does not undo it.
+    """
     intraday = pl.concat([recent.select(_CLOSES), bars.select(_CLOSES)])
-    # A session counts while at least one of its bars stands; one withdrawn bar does not undo it.
+    withdrawn = pl.col("quarantined_at")
     standing = intraday.group_by("instrument_id", "session").agg(
         pl.col("known_at").min(),
-        pl.when(pl.col("quarantined_at").is_null().any()).then(None).otherwise(pl.col("quarantined_at").max()).alias("quarantined_at"),
-    )  # fmt: skip
-    earlier = daily.filter(pl.col("session") < sessions[-1])
-    lasting = close_history(earlier.select(_CLOSES), calendar)
-    return pl.concat([lasting, close_history(standing, calendar, LOOKBACK_SESSIONS)])
+        pl.when(withdrawn.is_null().any()).then(None).otherwise(withdrawn.max()).alias("quarantined_at"),
+    )
+    return close_history(standing, calendar, LOOKBACK_SESSIONS)

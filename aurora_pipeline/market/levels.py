@@ -2,8 +2,9 @@
 
 A step from the last accepted price to a bar is a break if it lies beyond `quality.jump_sigmas` of its own standard
 deviation and open and close lie within `quality.split_tolerance` of a simple split ratio, after the splits on file have
-been taken out. Rows are refused from the break on, each at the moment it came, until a split that is known by then explains
-the level or the price is back nearer to the old level than to the new one. Everything that decides about a row was known when the row was.
+been taken out. Rows are refused from the break on, each at the moment it came, until a split that is known by then
+explains the level or the price is back nearer to the old level than to the new one. Everything that decides about a row
+was known when the row was.
 
 Nights and bars inside a session have scales of their own: an opening gap is measured against earlier opening gaps. The
 scale is the median absolute step over 0.6745 (the normal quantile), which one faulty session does not move.
@@ -169,8 +170,9 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     Parameters
     ----------
     rows : polars.DataFrame
-        From :func:`in_time_order`: `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`, `quarantined_at`, `open`, `close`, and `tested`:
-        rows that are not are accepted as they are (earlier sessions, or sessions a daily bar vouches for).
+        From :func:`in_time_order`: `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`,
+        `quarantined_at`, `open`, `close`, and `tested`: rows that are not are accepted as they are (earlier sessions, or
+        sessions a daily bar vouches for).
     splits : polars.DataFrame
         `instrument_id`, `ex_date`, `known_at`, `ratio`; empty where prices are adjusted already.
     sessions : sequence of date
@@ -184,14 +186,16 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     """
     same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
     jump = same & ((pl.col("open") / pl.col("close").shift(1)).log().abs() >= rules.smallest_step)
-    suspects = rows.filter(jump.fill_null(value=False))["instrument_id"].unique().to_list()
+    # Behind a withdrawn row the last sound price lies further back; a split on file may not have happened in the prices.
+    suspected = jump.fill_null(value=False) | pl.col("quarantined_at").is_not_null()
+    suspects = set(rows.filter(suspected)["instrument_id"]) | set(splits["instrument_id"])
     position = {day: index for index, day in enumerate(sessions)}
     filed: dict[str, list[Split]] = {}
     for name, ex_date, known_at, ratio in splits.select("instrument_id", "ex_date", "known_at", "ratio").iter_rows():
         filed.setdefault(name, []).append(Split(ex_date, known_at, ratio))
     found: list[tuple[int, str]] = []
     # Few instruments jump at all; those that do are walked through row by row, since each verdict depends on the one before.
-    for (name,), series in rows.filter(pl.col("instrument_id").is_in(suspects)).group_by(
+    for (name,), series in rows.filter(pl.col("instrument_id").is_in(list(suspects))).group_by(
         "instrument_id", maintain_order=True
     ):
         found.extend(_refused(series, _Scan(rules, filed.get(str(name), [])), position))

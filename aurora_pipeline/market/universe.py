@@ -13,7 +13,11 @@ from aurora_pipeline.settings import QualitySettings
 
 _HISTORY = {"instrument_id": pl.String, "session": pl.Date, "usable_from": pl.Date, "usable_to": pl.Date}
 LOOKBACK_SESSIONS = 25
-"""Sessions of bars before a session that its universe and level checks may look at."""
+"""Sessions of bars before a session that its universe and level checks may look at.
+
+An instrument without daily bars can show no more sound sessions than this: `quality.eligibility_sessions` beyond it keeps
+such instruments out for good.
+"""
 
 
 def inside_interval(day: str) -> pl.Expr:

@@ -151,8 +151,9 @@ def size_positions(request: SizingRequest) -> SizingResult:
         scaled, unit = _scaled_problem(request, base, lower, upper, active)
         solution = solve(scaled)
         candidate = base.copy()
-        candidate[active] = np.clip(solution.weights * unit, lower[active], upper[active])
-        candidate = np.where(np.abs(candidate - base) > DUST, candidate, base)
+        candidate[active] = solution.weights * unit
+        for corner in (lower, upper, base):
+            candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
         candidate = _inside(request, base, candidate)
         if objective(request, candidate, base) > objective(request, base, base):
             target = candidate

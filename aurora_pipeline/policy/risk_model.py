@@ -83,9 +83,9 @@ def estimate_risk_model(history: pl.DataFrame, instruments: list[str], sectors: 
     RiskModel
         A name without history has market beta 1, sector beta 1 and the median specific variance of its sector.
     """
-    sessions = history.get_column("session").unique().sort().tail(HISTORY_SESSIONS).to_list()
-    weights = _weights(len(sessions))
-    panel = {name: _pivot(history, name, sessions, instruments) for name in _COLUMNS}
+    sessions = history.get_column("session").unique().sort().tail(HISTORY_SESSIONS)
+    weights = _weights(sessions.len())
+    panel = _panels(history, sessions, instruments)
     names = tuple(sorted({sector for sector in sectors if sector is not None}))
     members = np.array([-1 if sector is None else names.index(sector) for sector in sectors], dtype=np.int64)
     factors = np.column_stack(
@@ -117,26 +117,30 @@ def _weights(count: int) -> Floats:
     return np.asarray(raw / raw.sum()) if count else raw
 
 
-def _pivot(history: pl.DataFrame, column: str, sessions: list[object], instruments: list[str]) -> Floats:
-    rows = history.select("session", "instrument_id", column).filter(pl.col("session").is_in(sessions))
-    row = {session: index for index, session in enumerate(sessions)}
-    position = {name: index for index, name in enumerate(instruments)}
-    rows = rows.filter(pl.col("instrument_id").is_in(instruments))
-    dense = np.full((len(sessions), len(instruments)), np.nan)
-    at = [row[session] for session in rows.get_column("session").to_list()]
-    of = [position[name] for name in rows.get_column("instrument_id").to_list()]
-    dense[at, of] = rows.get_column(column).to_numpy()
-    return dense
+def _panels(history: pl.DataFrame, sessions: pl.Series, instruments: list[str]) -> dict[str, Floats]:
+    """Each column as an array of shape (n_sessions, n_names), NaN where there is no row."""
+    row = pl.DataFrame({"session": sessions}).with_row_index("row")
+    name = pl.DataFrame({"instrument_id": instruments}, schema={"instrument_id": pl.String}).with_row_index("name")
+    rows = history.join(row, on="session").join(name, on="instrument_id")
+    at = rows.get_column("row").to_numpy(), rows.get_column("name").to_numpy()
+    panels = {}
+    for column in _COLUMNS:
+        panels[column] = np.full((sessions.len(), len(instruments)), np.nan)
+        panels[column][at] = rows.get_column(column).to_numpy()
+    return panels
 
 
 def _median_by_session(values: Floats) -> Floats:
     """Median over names, 0 in a session without any: the spans of late or halted names differ, the median does not."""
-    result = np.zeros(values.shape[0])
-    for index, row in enumerate(values):
-        known = row[np.isfinite(row)]
-        if known.size:
-            result[index] = np.median(known)
-    return result
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(values).sum(axis=1)
+    if values.shape[1] == 0:
+        return np.zeros(values.shape[0])
+    row = np.arange(values.shape[0])
+    median = 0.5 * (
+        ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, np.minimum(count // 2, values.shape[1] - 1)]
+    )
+    return np.where(count > 0, median, 0.0)
 
 
 def _last_known(values: Floats, default: float) -> Floats:

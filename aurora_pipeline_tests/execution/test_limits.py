@@ -16,6 +16,7 @@ from aurora_pipeline_tests.execution.tiny_market import session_inputs, settings
 
 NAMES = ("A", "B", "C", "D")
 RULES = settings(
+    "book.name_cap=0.1",
     "book.utilisation_cap=0.3",
     "book.net_cap=0.5",
     "book.sector_cap=0.12",
@@ -114,7 +115,7 @@ def test_participation_trips(clean):
 
 
 def test_a_fill_beyond_the_name_cap_trips(clean):
-    doubled = replace(clean, positions=clean.positions.with_columns(shares=pl.col("shares") * 2.0))
+    doubled = replace(clean, positions=clean.positions.with_columns(shares=pl.col("shares") * 20.0))
     assert "name_cap" in {limit for limit, _ in found(doubled)}
 
 

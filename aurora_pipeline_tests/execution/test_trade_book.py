@@ -27,7 +27,7 @@ def run(inputs, state=None, rules=RULES):
     return result
 
 
-def holding(shares=980.0, price=100.0, cash=902_000.0, **changes):
+def holding(shares=392.0, price=100.0, cash=960_800.0, **changes):
     """A book that holds shares of A, at the end of session 0."""
     state = BookState(
         book="tiny",
@@ -36,7 +36,7 @@ def holding(shares=980.0, price=100.0, cash=902_000.0, **changes):
         cash=cash,
         nav=cash + shares * price,
         peak_nav=cash + shares * price,
-        shares={"A": shares},
+        shares={"A": shares} if shares else {},
         prices={"A": price},
         sessions=1,
     )
@@ -49,52 +49,60 @@ def column(frame, name):
 
 def test_a_buy_is_decided_at_a_close_and_filled_in_the_next_bar():
     result = run(
-        session_inputs(0, [100.0, 102.0, 103.0], fill=[[100.0], [101.0], [103.0]], alpha=[[0.05], [0.0], [0.0]])
+        session_inputs(0, [100.0, 102.0, 101.5], fill=[[100.0], [101.0], [101.5]], alpha=[[0.05], [0.0], [0.0]])
     )
-    # 98,000 USD at the close of 100 are 980 shares, bought at 101: 98,980 USD, half-spread 98.98, fees 9.898.
-    assert result.targets.row(0, named=True)["target_weight"] == pytest.approx(0.098)
+    # 39,200 USD at the close of 100 are 392 shares, bought at 101: 39,592 USD, half-spread 39.592, fees 3.9592.
+    assert result.targets.row(0, named=True)["target_weight"] == pytest.approx(0.0392)
     assert column(result.targets, "reason") == ["enter", "hold", "hold"]
     order, fill = result.orders.row(0, named=True), result.fills.row(0, named=True)
     assert (order["side"], order["shares"], order["reference_price"], order["status"]) == (
         "buy",
-        980.0,
+        392.0,
         100.0,
         "filled",
     )
     assert (order["decision_time"], order["execute_by"]) == (bar_end(0, 0), bar_end(0, 1))
-    assert (fill["shares"], fill["price"], fill["fill_time"]) == (980.0, 101.0, bar_end(0, 1))
-    assert fill["spread_cost"] == pytest.approx(98.98)
-    assert fill["fee_cost"] == pytest.approx(9.898)
+    assert (fill["shares"], fill["price"], fill["fill_time"]) == (392.0, 101.0, bar_end(0, 1))
+    assert fill["spread_cost"] == pytest.approx(39.592)
+    assert fill["fee_cost"] == pytest.approx(3.9592)
     first, second, third = result.portfolio.iter_rows(named=True)
     assert (first["nav"], first["turnover"]) == (1_000_000.0, 0.0)
-    assert second["cash"] == pytest.approx(1_000_000 - 98_980 - 108.878)
-    assert second["nav"] == pytest.approx(1_000_000 + 980 - 108.878)
-    assert second["gross_pnl"] == pytest.approx(980.0)
-    assert second["turnover"] == pytest.approx(98_980 / 2 / 1_000_000)
-    assert third["nav"] - second["nav"] == pytest.approx(980.0)
+    assert second["cash"] == pytest.approx(1_000_000 - 39_592 - 43.5512)
+    assert second["nav"] == pytest.approx(1_000_000 + 392 - 43.5512)
+    assert second["gross_pnl"] == pytest.approx(392.0)
+    assert second["turnover"] == pytest.approx(39_592 / 2 / 1_000_000)
+    assert third["nav"] - second["nav"] == pytest.approx(-196.0)
     assert third["cost"] == 0.0
-    assert column(result.positions, "shares") == [980.0, 980.0]
+    assert column(result.positions, "shares") == [392.0, 392.0]
+
+
+def test_drift_over_the_name_cap_is_reduced_at_the_next_decision():
+    result = run(session_inputs(1, [100.0, 103.0, 103.0], alpha=0.05), holding())
+    # 392 * 103 / 1,001,176 = 4.03 % of NAV, above the cap of 4 %: back to 3.92 %, 10.97 shares less
+    assert column(result.orders, "reason") == ["name_cap"]
+    assert column(result.targets, "target_weight")[1] == pytest.approx(0.0392)
+    assert result.fills.row(0, named=True)["shares"] == 10.0
 
 
 def test_impact_is_charged_on_the_trade():
     rules = settings("costs.impact_coefficient=0.7")
-    inputs = session_inputs(0, [100.0, 100.0], alpha=[[0.05], [0.0]], average_value=np.array([9.8e7]))
+    inputs = session_inputs(0, [100.0, 100.0], alpha=[[0.05], [0.0]], average_value=np.array([3.92e7]))
     fill = run(inputs, rules=rules).fills.row(0, named=True)
-    # 98,000 / 98,000,000 = 0.001; 0.7 * 0.02 * sqrt(0.001) of 98,000 USD
-    assert fill["impact_cost"] == pytest.approx(0.014 * 0.001**0.5 * 98_000)
+    # 39,200 / 39,200,000 = 0.001; 0.7 * 0.02 * sqrt(0.001) of 39,200 USD
+    assert fill["impact_cost"] == pytest.approx(0.014 * 0.001**0.5 * 39_200)
 
 
 def test_a_short_pays_borrow_for_the_night():
     rules = settings("costs.borrow_rate=0.0252")
-    result = run(session_inputs(1, [100.0, 100.0], alpha=-0.05), holding(-980.0, cash=1_098_000.0), rules)
-    # 98,000 * 0.0252 / 252 = 9.80 USD, once a session
-    assert column(result.portfolio, "borrow_cost") == pytest.approx([9.8, 0.0])
+    result = run(session_inputs(1, [100.0, 100.0], alpha=-0.05), holding(-392.0, cash=1_039_200.0), rules)
+    # 39,200 * 0.0252 / 252 = 3.92 USD, once a session
+    assert column(result.portfolio, "borrow_cost") == pytest.approx([3.92, 0.0])
 
 
 def test_a_split_changes_shares_but_not_value():
     event = CorporateEvent("A", "split", 2.0)
     result = run(session_inputs(1, [50.0], alpha=0.05, events=(event,)), holding())
-    assert column(result.positions, "shares") == [1960.0]
+    assert column(result.positions, "shares") == [784.0]
     row = result.portfolio.row(0, named=True)
     assert (row["nav"], row["gross_pnl"], row["turnover"]) == (1_000_000.0, 0.0, 0.0)
 
@@ -102,12 +110,12 @@ def test_a_split_changes_shares_but_not_value():
 def test_a_fraction_of_a_share_is_paid_out_at_the_new_price():
     event = CorporateEvent("A", "split", 1.0 / 3.0)
     result = run(session_inputs(1, [300.0], alpha=0.05, events=(event,)), holding())
-    assert column(result.positions, "shares") == [326.0]
-    assert column(result.portfolio, "cash") == pytest.approx([902_000 + 980 * 100 - 326 * 300])
+    assert column(result.positions, "shares") == [130.0]
+    assert column(result.portfolio, "cash") == pytest.approx([960_800 + 392 * 100 - 130 * 300])
     assert column(result.portfolio, "nav") == pytest.approx([1_000_000.0])
 
 
-@pytest.mark.parametrize(("shares", "cash", "pnl"), [(980.0, 902_000.0, 490.0), (-980.0, 1_098_000.0, -490.0)])
+@pytest.mark.parametrize(("shares", "cash", "pnl"), [(392.0, 960_800.0, 196.0), (-392.0, 1_039_200.0, -196.0)])
 def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
     event = CorporateEvent("A", "dividend", 0.5)
     result = run(session_inputs(1, [100.0], alpha=np.sign(shares) * 0.05, events=(event,)), holding(shares, cash=cash))
@@ -135,17 +143,17 @@ def test_a_rename_changes_the_label_only():
 def test_crossing_zero_is_one_order():
     result = run(session_inputs(1, [100.0, 100.0], alpha=[[-0.05], [-0.05]]), holding())
     order = result.orders.row(0, named=True)
-    assert (order["side"], order["shares"], order["reason"]) == ("sell", 1960.0, "flip")
-    assert column(result.positions, "shares") == [980.0, -980.0]
+    assert (order["side"], order["shares"], order["reason"]) == ("sell", 784.0, "flip")
+    assert column(result.positions, "shares") == [392.0, -392.0]
 
 
 def test_participation_makes_a_fill_partial():
     rules = settings("book.participation=0.1")
-    inputs = session_inputs(0, [100.0, 100.0], alpha=0.05, volume=np.array([[1e6], [3_000.0]]))
+    inputs = session_inputs(0, [100.0, 100.0], alpha=0.05, volume=np.array([[1e6], [1_000.0]]))
     result = run(inputs, rules=rules)
     order = result.orders.row(0, named=True)
-    assert (order["shares"], order["status"], order["reason"]) == (980.0, "partial", "participation")
-    assert column(result.fills, "shares") == [300.0]
+    assert (order["shares"], order["status"], order["reason"]) == (392.0, "partial", "participation")
+    assert column(result.fills, "shares") == [100.0]
 
 
 def test_a_trade_is_planned_within_what_a_bar_is_expected_to_take():
@@ -172,7 +180,7 @@ def test_the_last_bars_order_fills_in_the_next_session():
     assert (order.decision_time, order.execute_by) == (bar_end(0, 0), bar_end(1, 0))
     second = run(session_inputs(1, [101.0], alpha=0.0), BookState.from_json(first.state.to_json()))
     assert second.fills.row(0, named=True)["decision_time"] == bar_end(0, 0)
-    assert column(second.positions, "shares") == [980.0]
+    assert column(second.positions, "shares") == [392.0]
     assert column(second.orders, "session") == [day(1)]
 
 
@@ -181,26 +189,25 @@ def test_an_order_that_waits_over_a_split_is_in_new_shares():
     inputs = session_inputs(1, [50.0], alpha=0.05, events=(CorporateEvent("A", "split", 2.0),))
     second = run(inputs, first.state)
     fill, order = second.fills.row(0, named=True), second.orders.row(0, named=True)
-    assert (fill["shares"], order["reference_price"]) == (1960.0, 50.0)
+    assert (fill["shares"], order["reference_price"]) == (784.0, 50.0)
 
 
 def test_a_price_that_runs_away_cannot_spend_more_turnover_than_was_set_aside():
-    rules = settings("book.turnover_day=0.051", "book.turnover_month=1.0")
-    # Room for 0.05 / 0.02 of tolerance: 98,000 USD of trades want 0.049.
-    first = run(session_inputs(0, [100.0], alpha=0.05), rules=settings("book.turnover_month=1.0"))
-    assert first.state.pending[0].shares == 980.0
+    rules = settings("book.turnover_day=0.02")
+    first = run(session_inputs(0, [100.0], alpha=0.05), rules=rules)
+    assert first.state.pending[0].shares == 392.0
     second = run(session_inputs(1, [140.0], alpha=0.0), first.state, rules)
     assert second.orders.row(0, named=True)["reason"] == "turnover_budget"
-    assert second.portfolio.row(0, named=True)["turnover"] <= 98_000 * 1.02 / 2 / 1_000_000
+    assert second.portfolio.row(0, named=True)["turnover"] == 285 * 140 / 2 / 1_000_000
 
 
 def test_a_name_that_left_the_universe_is_closed():
     result = run(session_inputs(1, [100.0, 100.0], alpha=0.05, eligible=np.array([False])), holding())
     assert column(result.targets, "reason") == ["left_universe"]
     assert column(result.orders, "reason") == ["left_universe"]
-    assert column(result.positions, "shares") == [980.0]
+    assert column(result.positions, "shares") == [392.0]
     row = result.portfolio.row(1, named=True)
-    assert row["turnover"] == row["exempt_turnover"] == pytest.approx(0.049)
+    assert row["turnover"] == row["exempt_turnover"] == pytest.approx(0.0196)
     assert result.state.turnover.spent == (0.0,)
 
 
@@ -211,10 +218,10 @@ def test_a_held_name_without_any_row_stays_where_it_is():
     assert "no_price" in column(result.targets, "reason")
 
 
-@pytest.mark.parametrize(("shares", "cash"), [(0.0, 1_000_000.0), (980.0, 902_000.0)])
+@pytest.mark.parametrize(("shares", "cash"), [(0.0, 1_000_000.0), (392.0, 960_800.0)])
 def test_an_uncalibrated_signal_trades_nothing_unless_told(shares, cash):
     inputs = session_inputs(1, [100.0, 100.0], alpha=-0.05, calibrated=np.zeros((2, 1), dtype=bool))
-    state = holding(shares, cash=cash, shares={"A": shares} if shares else {})
+    state = holding(shares, cash=cash)
     result = run(inputs, state)
     assert result.orders.is_empty()
     assert set(column(result.targets, "reason")) == {"uncalibrated"}
@@ -229,9 +236,9 @@ def test_a_missing_signal_opens_nothing():
 
 
 def test_the_initial_build_is_spread_over_sessions():
-    rules = settings("book.build_sessions=10", "book.utilisation_cap=0.2", "book.net_cap=1.0")
+    rules = settings("book.build_sessions=10", "book.utilisation_cap=0.2")
     result = run(session_inputs(0, [100.0, 100.0], alpha=0.05), rules=rules)
-    assert column(result.targets, "target_weight") == pytest.approx([0.0196, 0.0196])
+    assert column(result.targets, "target_weight") == pytest.approx([0.0196, 0.0196], rel=1e-4)
 
 
 def random_sessions(count, names=("A", "B", "C"), bars=4):
@@ -316,9 +323,34 @@ def test_inputs_of_another_session_are_refused():
 
 def test_a_book_without_capital_stops():
     with pytest.raises(BookError, match="NAV is"):
-        run_session(holding(-980.0, cash=98_100.0, nav=100.0), day(1), session_inputs(1, [200.0]), RULES)
+        run_session(holding(-392.0, cash=39_300.0), day(1), session_inputs(1, [200.0]), RULES)
 
 
 def test_a_damaged_state_is_refused():
     with pytest.raises(BookError, match="not readable"):
         BookState.from_json('{"book": "tiny"}')
+
+
+def test_the_last_bars_order_is_charged_to_the_session_it_fills_in():
+    rules = settings("book.turnover_day=0.02", "book.name_cap=0.0396")
+    # The first session's day budget is all but spent by its first order; the last bar's order has the next day's.
+    inputs = session_inputs(0, [100.0, 100.0], alpha=[[0.05], [-0.05]])
+    first = run(inputs, rules=rules)
+    assert first.state.turnover.spent[-1] > 0.019
+    assert [order.side for order in first.state.pending] == ["sell"]
+    second = run(session_inputs(1, [100.0], alpha=-0.05), first.state, rules)
+    assert second.state.turnover.spent[-1] > 0.019
+
+
+def test_a_deep_drawdown_flattens_the_book():
+    rules = settings("book.volatility_target=0.01", "book.drawdown_start=2", "book.drawdown_flat=5")
+    result = run(session_inputs(1, [100.0, 100.0], alpha=0.05), holding(peak_nav=1_060_000.0), rules)
+    assert column(result.orders, "reason") == ["drawdown"]
+    assert result.state.shares == {}
+    assert result.state.turnover.spent == (0.0,)
+
+
+def test_the_peak_is_the_highest_nav_of_any_bar():
+    result = run(session_inputs(1, [100.0, 101.0, 99.0], alpha=0.05), holding())
+    assert result.state.peak_nav == pytest.approx(1_000_392.0)
+    assert result.state.nav == pytest.approx(999_608.0)

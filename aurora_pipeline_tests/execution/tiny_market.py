@@ -11,7 +11,7 @@ from aurora_pipeline.settings import Settings, load_settings
 FIRST = date(2026, 1, 5)
 FREE = (
     "book.nav=1000000",
-    "book.name_cap=0.1",
+    "book.name_cap=0.04",
     "book.sector_cap=1.0",
     "book.net_cap=1.0",
     "book.utilisation_cap=1.0",
@@ -31,7 +31,7 @@ FREE = (
 
 
 def settings(*changes: str) -> Settings:
-    """Limits so wide that only the name cap binds: 10 % of 1 M USD, planned with 2 % room: 98,000 USD."""
+    """Limits so wide that only the name cap binds: 4 % of 1 M USD, planned with 2 % room: 39,200 USD."""
     return load_settings(overrides=(*FREE, *changes), environment={})
 
 

@@ -12,6 +12,7 @@ from aurora_pipeline.features.leakage import (
     sample_decision_times,
     truncation_differences,
 )
+from aurora_pipeline.features.panel_builder import compute_view
 from aurora_pipeline.features.registry import feature_names
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
 
@@ -101,11 +102,12 @@ def test_withdrawn_bar_counts_until_its_verdict(inputs):
     hit = (pl.col("symbol") == "AAA") & (pl.col("bar_end") == ends[20])
     verdict = pl.when(hit).then(pl.lit(ends[30]).cast(pl.Datetime("us", "UTC")))
     withdrawn = with_residuals(inputs.with_frames(bars=inputs.bars.with_columns(verdict.alias("quarantined_at"))))
-    before, after = compute_panel(inputs), compute_panel(withdrawn)
     early, late = pl.col("decision_time") < ends[30], pl.col("decision_time") == ends[30]
-    assert before.filter(early).equals(after.filter(early))
-    assert not before.filter(late).equals(after.filter(late))
-    assert known_at_violations(withdrawn, after, [ends[29], ends[30], ends[31]]).is_empty()
+    for view in ("sector", "microstructure"):
+        before, after = compute_view(view, inputs), compute_view(view, withdrawn)
+        assert before.filter(early).equals(after.filter(early))
+        assert not before.filter(late).equals(after.filter(late))
+    assert known_at_violations(withdrawn, compute_panel(withdrawn), [ends[29], ends[30]]).is_empty()
     row = withdrawn.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20])
     assert row.get_column("quarantined_at").to_list() == [ends[30]]
 

@@ -137,3 +137,42 @@ def stock_universe(sessions, sectors=None):
     return pl.DataFrame(rows + funds, schema_overrides={"sector": pl.String}).with_columns(
         pl.lit(None, pl.String).alias("reason")
     )
+
+
+def bars_of(session, closes, first=0):
+    """5-minute bars from bar `first` of a session on: closes per symbol, None for no bar; open = high = low = close, 100 shares."""
+    grid = CALENDAR.grid([session])
+    parts = []
+    for symbol, series in closes.items():
+        close = pl.Series(series, dtype=pl.Float64)
+        prices = grid[first : first + len(series)].with_columns(
+            open=close, high=close, low=close, close=close, volume=pl.lit(100.0)
+        )
+        parts.append(price_rows(prices.filter(pl.col("close").is_not_null()), symbol, daily=False))
+    return pl.concat(parts)
+
+
+def daily_of(sessions, closes):
+    """Daily bars with the given closes per symbol; open = high = low = close, 1000 shares."""
+    grid = CALENDAR.grid(sessions, "session")
+    parts = []
+    for symbol, series in closes.items():
+        close = pl.Series(series, dtype=pl.Float64)
+        prices = grid.with_columns(open=close, high=close, low=close, close=close, volume=pl.lit(1000.0))
+        parts.append(price_rows(prices.filter(pl.col("close").is_not_null()), symbol, daily=True))
+    return pl.concat(parts)
+
+
+def action(symbol, ex_date, kind, ratio=None, amount=None, known_at=None):
+    """One row of `corporate_actions`, known at the close two sessions before unless said otherwise."""
+    row = {
+        "symbol": symbol,
+        "instrument_id": symbol,
+        "ex_date": ex_date,
+        "kind": kind,
+        "known_at": known_at or CALENDAR.close(CALENDAR.shift(ex_date, -2)),
+        "ratio": ratio,
+        "amount": amount,
+        "new_symbol": None,
+    }
+    return pl.DataFrame([row], schema=empty("corporate_actions").schema)

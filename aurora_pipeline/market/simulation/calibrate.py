@@ -1,7 +1,7 @@
 """Measure the planted alpha: rank IC of the truth against realised residual returns, over seeds.
 
 `python -m aurora_pipeline.market.simulation.calibrate --seeds 1-10` simulates each market in a temporary
-directory and prints one row per preset, profile and seed. `folder` is measured from the written prices with
+directory and prints one row per preset and profile. `folder` is measured from the written prices with
 rolling betas, `generator` against the simulated residual returns themselves.
 """
 
@@ -22,6 +22,7 @@ from aurora_pipeline.market.simulation.panel import Panel, read_panel
 from aurora_pipeline.market.simulation.presets import PRESETS
 from aurora_pipeline.market.simulation.price_path import PricePath
 from aurora_pipeline.market.simulation.residuals import residual_returns
+from aurora_pipeline.market.simulation.timeline import build_timeline
 
 Floats = NDArray[np.float64]
 
@@ -101,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m aurora_pipeline.market.simulation.calibrate", description=__doc__)
     parser.add_argument("--seeds", type=_seeds, default=_seeds("1-10"), help="1-10 or 1,2,5")
     parser.add_argument("--presets", default="reference:full,reference-long:full,small:full,reference:modest")
+    parser.add_argument("--break-at-start", action="store_true", help="measure what pays after a break")
     options = parser.parse_args(arguments)
     write = sys.stdout.write
     write("| market | seeds | oracle IC, folder | sd over seeds | oracle IC, generator | attainable IC, folder ")
@@ -111,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
         for seed in options.seeds:
             with tempfile.TemporaryDirectory() as parent:
                 directory = Path(parent) / "market"
-                path = write_market(directory, preset=preset, profile=profile, seed=seed)
+                start = build_timeline(PRESETS[preset]).days[PRESETS[preset].warmup] if options.break_at_start else None
+                path = write_market(directory, preset=preset, profile=profile, seed=seed, break_session=start)
                 row = measure(directory)
                 row["generator"] = generator_information_coefficient(path, PRESETS[preset].horizon)
                 found.append(row)

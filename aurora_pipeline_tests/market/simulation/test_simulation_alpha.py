@@ -17,7 +17,13 @@ from aurora_pipeline.market.simulation.calibrate import (
     pooled_correlation,
     read_truth,
 )
-from aurora_pipeline.market.simulation.components import COMPONENTS, form_shares, view_shares, weights
+from aurora_pipeline.market.simulation.components import (
+    AFTER_BREAK_SCALE,
+    COMPONENTS,
+    form_shares,
+    view_shares,
+    weights,
+)
 from aurora_pipeline.market.simulation.folder import write_market
 from aurora_pipeline.market.simulation.label_expectation import fast_reach
 from aurora_pipeline.market.simulation.panel import read_panel
@@ -46,10 +52,10 @@ def test_simulated_shares_are_the_declared_ones(simulated: tuple[Path, PricePath
     assert forms["threshold"] == pytest.approx(0.10, abs=0.06)
 
 
-def test_weights_keep_their_norm_after_the_break() -> None:
+def test_the_break_turns_the_weights() -> None:
     before, after = (np.concatenate(weights(flag)) for flag in (False, True))
     assert np.sum(before**2) == pytest.approx(1.0)
-    assert np.sum(after**2) == pytest.approx(1.0)
+    assert np.sum(after**2) == pytest.approx(AFTER_BREAK_SCALE**2)
     assert np.sum(before * after) < 0.5
 
 
@@ -107,7 +113,7 @@ def test_break_changes_what_pays_from_its_session_on(tmp_path: Path) -> None:
     early, late = session < np.datetime64("2024-12-19"), session >= np.datetime64("2024-12-23")
     np.testing.assert_array_equal(plain.expected[early], broken.expected[early])
     assert np.corrcoef(plain.expected[late].ravel(), broken.expected[late].ravel())[0, 1] < 0.6
-    assert broken.expected[late].std() == pytest.approx(plain.expected[late].std(), rel=0.25)
+    assert broken.expected[late].std() == pytest.approx(plain.expected[late].std(), rel=0.35)
 
 
 def test_label_bars_by_session() -> None:

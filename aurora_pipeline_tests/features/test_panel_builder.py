@@ -1,0 +1,92 @@
+"""The panel: every feature of the registry, joined, transformed; what a market forbids is missing."""
+
+import polars as pl
+import pytest
+
+from aurora_pipeline.contracts import validated
+from aurora_pipeline.errors import ContractError
+from aurora_pipeline.features.panel_builder import build_panel, compute_view
+from aurora_pipeline.features.registry import REGISTRY, VIEWS, feature_names, unavailable_features
+from aurora_pipeline_tests.features.tiny_market import manifest, random_inputs
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return random_inputs(seed=4, history=140, sessions=1)
+
+
+@pytest.fixture(scope="module")
+def views(inputs):
+    return {view: compute_view(view, inputs) for view in VIEWS}
+
+
+def test_names_are_unique_and_every_view_has_its_own():
+    assert len(set(feature_names())) == len(REGISTRY)
+    assert [name for view in VIEWS for name in feature_names(view)] == feature_names()
+    assert all(feature_names(view) for view in VIEWS)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_keep_their_contract(views, view):
+    frame = validated(f"{view}_features", views[view])
+    assert frame.columns == ["session", "symbol", "decision_time", *feature_names(view)]
+    floats = frame.select(pl.col(pl.Float32))
+    assert floats.width == len(feature_names(view))
+    assert not floats.select(pl.any_horizontal(pl.all().is_nan().any())).item()
+    assert not floats.select(pl.any_horizontal(pl.all().is_infinite().any())).item()
+
+
+def test_features_of_bars_and_daily_history_are_there(views):
+    for view in ("price", "sector", "microstructure"):
+        newest = views[view].filter(pl.col("decision_time") == pl.col("decision_time").max())
+        empty = [name for name in feature_names(view) if newest.get_column(name).null_count() == newest.height]
+        assert empty == [name for name in ("momentum_12_1",) if view == "price" and name in empty]
+
+
+def test_panel_has_every_feature_in_order_within_its_bounds(inputs, views):
+    panel = validated("features", build_panel(list(views.values()), inputs.universe, inputs.settings))
+    assert panel.columns == ["session", "symbol", "decision_time", *feature_names()]
+    assert panel.height == views["price"].height
+    for spec in REGISTRY:
+        bound = {"rank": 0.5, "sector_rank": 1.0, "z": 3.0}.get(spec.transform)
+        largest = panel.get_column(spec.name).abs().max()
+        assert bound is None or largest is None or largest <= bound, spec.name
+
+
+def test_session_without_anyone_eligible_has_no_rows(inputs):
+    nobody = inputs.with_frames(universe=inputs.universe.with_columns(pl.lit(value=False).alias("eligible")))
+    empty_views = [compute_view(view, nobody) for view in VIEWS]
+    assert validated("features", build_panel(empty_views, inputs.universe, inputs.settings)).is_empty()
+
+
+def test_missing_stays_missing(inputs, views):
+    hole = (pl.col("symbol") == "AAA").and_(pl.col("decision_time") == pl.col("decision_time").max())
+    holed = views["price"].with_columns(pl.when(~hole).then(pl.col("return_5")).alias("return_5"))
+    panel = build_panel([holed, *(views[view] for view in VIEWS[1:])], inputs.universe, inputs.settings)
+    assert panel.filter(pl.col("return_5").is_null()).height == 1
+
+
+def test_order_of_the_rows_handed_in_does_not_matter(inputs, views):
+    shuffled = [view.sample(fraction=1.0, shuffle=True, seed=1) for view in views.values()]
+    settings = inputs.settings
+    assert build_panel(shuffled, inputs.universe, settings).equals(build_panel(list(views.values()), inputs.universe, settings))
+
+
+def test_views_with_other_rows_are_refused(inputs, views):
+    shorter = {**views, "sector": views["sector"][1:]}
+    with pytest.raises(ContractError, match="same rows"):
+        build_panel(list(shorter.values()), inputs.universe, inputs.settings)
+
+
+def test_panel_without_a_view_is_refused(inputs, views):
+    with pytest.raises(ContractError, match="residual_reversal"):
+        build_panel([views[view] for view in VIEWS if view != "sector"], inputs.universe, inputs.settings)
+
+
+def test_columns_that_are_not_point_in_time_cost_their_features():
+    needing = next(spec for spec in REGISTRY if spec.columns)
+    market = manifest(not_point_in_time=[needing.columns[0]])
+    lost = unavailable_features(market)
+    assert lost[needing.name] == f"{needing.columns[0]} is not point-in-time in market tiny"
+    assert set(lost) == {spec.name for spec in REGISTRY if needing.columns[0] in spec.columns}
+    assert unavailable_features(manifest()) == {}

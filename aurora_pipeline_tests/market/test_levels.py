@@ -1,0 +1,97 @@
+import polars as pl
+import pytest
+
+from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.market.levels import LevelRules, in_time_order, level_breaks
+from aurora_pipeline.settings import QualitySettings
+from aurora_pipeline_tests.market.tiny import CALENDAR, sessions_from
+
+DAYS = sessions_from("2025-03-03", 40)
+QUIET = [100.0, 101.0] * 10
+SPLITS = {"instrument_id": pl.String, "ex_date": pl.Date, "known_at": TIMESTAMP, "ratio": pl.Float64}
+
+
+def daily(closes, opens=None, withdrawn=()):
+    count = len(closes)
+    return in_time_order(
+        pl.DataFrame(
+            {
+                "row": list(range(count)),
+                "instrument_id": ["AAA"] * count,
+                "session": DAYS[:count],
+                "bar_end": [CALENDAR.close(day) for day in DAYS[:count]],
+                "known_at": [CALENDAR.close(day) for day in DAYS[:count]],
+                "quarantined_at": [CALENDAR.close(DAYS[k]) if k in withdrawn else None for k in range(count)],
+                "open": opens or closes,
+                "close": closes,
+                "tested": [True] * count,
+            },
+            schema_overrides={"quarantined_at": TIMESTAMP},
+        )
+    )
+
+
+def refused(rows, splits=(), memory=None):
+    filed = pl.DataFrame(list(splits), schema=SPLITS, orient="row")
+    found = level_breaks(rows, filed, DAYS, LevelRules.of(QualitySettings(), 20, memory))
+    return sorted(found["row"].to_list())
+
+
+def split(day, ratio, known=None):
+    return ("AAA", DAYS[day], CALENDAR.open(DAYS[day if known is None else known]), ratio)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 2 / 3, 2.0, 1.5, 20.0])
+def test_an_unfiled_split_is_refused_to_the_end(ratio):
+    assert refused(daily([*QUIET, *[100.0 * ratio] * 5])) == [20, 21, 22, 23, 24]
+
+
+@pytest.mark.parametrize("ratio", [0.80, 1.35, 0.44, 1.0])
+def test_other_moves_pass_however_large(ratio):
+    assert refused(daily([*QUIET, *[100.0 * ratio] * 5])) == []
+
+
+def test_a_split_on_file_explains_the_level():
+    assert refused(daily([*QUIET, *[50.0] * 5]), [split(20, 2.0)]) == []
+
+
+def test_a_split_filed_late_explains_it_from_then_on():
+    assert refused(daily([*QUIET, *[50.0] * 5]), [split(20, 2.0, known=22)]) == [20, 21]
+
+
+def test_a_split_filed_but_not_applied_is_a_break():
+    assert refused(daily([*QUIET, *[100.0] * 3]), [split(20, 2.0)]) == [20, 21, 22]
+
+
+def test_return_to_the_old_level():
+    assert refused(daily([*QUIET, 50.0, 51.0, 99.0, 100.0])) == [20, 21]
+
+
+def test_a_broken_level_may_drift():
+    assert refused(daily([*QUIET, 10.0, 11.0, 12.0, 13.0, 14.0])) == [20, 21, 22, 23, 24]
+
+
+def test_news_that_does_not_stay_at_the_ratio_passes():
+    rows = daily([*QUIET, 162.0, 163.0], opens=[*QUIET, 154.0, 162.0])
+    assert refused(rows) == []
+
+
+def test_a_volatile_symbol_moves_so():
+    wild = [100.0, 110.0, 92.0, 105.0, 118.0, 99.0] * 4
+    assert refused(daily([*wild, 50.0, 51.0])) == []
+
+
+def test_verdicts_do_not_depend_on_what_follows():
+    closes = [*QUIET, 50.0, 51.0, 99.0, 100.0, 10.0, 11.0]
+    whole = refused(daily(closes))
+    for count in range(1, len(closes)):
+        assert refused(daily(closes[:count])) == [row for row in whole if row < count]
+
+
+def test_withdrawn_prices_are_no_reference():
+    assert refused(daily([*QUIET, 50.0, 100.0], withdrawn=[20]), memory=25) == [20]
+    assert refused(daily([*QUIET, 30.0, 100.0, 50.0], withdrawn=[20]), memory=25) == [22]
+
+
+def test_memory_bounds_how_long_a_level_is_refused():
+    assert refused(daily([*QUIET, *[50.0] * 12]), memory=5) == [20, 21, 22, 23, 24]

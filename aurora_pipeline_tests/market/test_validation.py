@@ -1,0 +1,197 @@
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from aurora_pipeline.contracts import validated
+from aurora_pipeline.market.validation import FeedContext, validate_feed
+from aurora_pipeline_tests.market.tiny import CALENDAR, daily_rows, feed_rows, moment, sessions_from, universe
+
+DAYS = sessions_from("2025-03-03", 5)
+KNOWN = moment("2025-03-05 21:30")
+
+
+def context(*, future=False, symbols=None):
+    return FeedContext(CALENDAR, (DAYS[0], DAYS[-1]), universe("AAA", "BBB") if symbols is None else symbols, future)
+
+
+def refused(feed, rows, **options):
+    """Reason by position of the row, for a feed given as dicts."""
+    raw = rows if isinstance(rows, pl.DataFrame) else feed_rows(feed, rows)
+    accepted, quarantine = validate_feed(feed, raw, context(**options))
+    assert accepted.height + quarantine.height == raw.height, "no row is lost"
+    validated("quarantine", quarantine)
+    return sorted(quarantine["reason"].to_list())
+
+
+DAILY = {"symbol": "AAA", "session": DAYS[0], "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"symbol": None}, "null_key"),
+        ({"symbol": "ZZZ"}, "unknown_symbol"),
+        ({"session": date(2025, 3, 8)}, "not_a_session"),
+        ({"open": None}, "null_price"),
+        ({"close": float("nan")}, "not_finite_price"),
+        ({"high": float("inf")}, "not_finite_price"),
+        ({"low": -9.0}, "not_positive_price"),
+        ({"low": 0.0}, "not_positive_price"),
+        ({"volume": -1.0}, "wrong_volume"),
+        ({"volume": None}, "wrong_volume"),
+        ({"high": 8.0}, "high_below_low"),
+        ({"open": 8.99}, "below_low"),
+        ({"close": 11.01}, "above_high"),
+        ({"open": 9.0 * (1 - 1e-12)}, None),
+        ({"volume": 0.0}, "moved_without_volume"),
+        ({"open": 10.0, "high": 10.0, "low": 10.0, "close": 10.0, "volume": 0.0}, None),
+        ({"known_at": moment("2025-03-03 20:59")}, "known_before_event"),
+        ({"known_at": moment("2025-03-04 12:00")}, None),
+    ],
+)
+def test_daily_bars(change, reason):
+    assert refused("daily_bars", [DAILY | change]) == ([reason] if reason else [])
+
+
+def test_future_daily_bars_only_where_they_decide():
+    row = DAILY | {"session": date(2025, 3, 10)}
+    assert refused("daily_bars", [row]) == []
+    assert refused("daily_bars", [row], future=True) == ["future_bar"]
+
+
+def test_daily_bar_outside_the_symbols_interval():
+    symbols = universe("AAA", valid_from=[DAYS[1]], valid_to=[DAYS[3]])
+    rows = daily_rows("AAA", DAYS, [10.0] * 5)
+    _, quarantine = validate_feed("daily_bars", rows, context(symbols=symbols))
+    assert sorted(quarantine["session"]) == [DAYS[0], DAYS[3], DAYS[4]]
+    assert set(quarantine["reason"]) == {"outside_validity"}
+
+
+def test_daily_bars_are_known_at_the_close_unless_later():
+    late = moment("2025-03-04 12:00")
+    accepted, _ = validate_feed(
+        "daily_bars", feed_rows("daily_bars", [DAILY, DAILY | {"symbol": "BBB", "known_at": late}]), context()
+    )
+    assert accepted["known_at"].to_list() == [CALENDAR.close(DAYS[0]), late]
+
+
+def test_identical_duplicates_keep_one_different_ones_none_corrections_all():
+    correction = {"known_at": moment("2025-03-04 12:00"), "close": 10.6}
+    assert refused("daily_bars", [DAILY] * 3) == ["duplicate", "duplicate"]
+    assert refused("daily_bars", [DAILY, DAILY | {"close": 10.6}]) == ["conflicting_duplicate"] * 2
+    assert refused("daily_bars", [DAILY, DAILY | correction]) == []
+
+
+def test_a_faulty_twin_does_not_take_the_sound_row_along():
+    assert refused("daily_bars", [DAILY, DAILY | {"high": 8.0}]) == ["high_below_low"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kind": "split", "ratio": 2.0}, None),
+        ({"kind": "split", "ratio": -2.0}, "wrong_ratio"),
+        ({"kind": "split"}, "wrong_ratio"),
+        ({"kind": "dividend", "amount": 0.1}, None),
+        ({"kind": "dividend"}, "wrong_amount"),
+        ({"kind": "rename", "new_symbol": "BBB"}, None),
+        ({"kind": "rename", "new_symbol": "ZZZ"}, "wrong_new_symbol"),
+        ({"kind": "rename"}, "wrong_new_symbol"),
+        ({"kind": "spin"}, "unknown_kind"),
+        ({"kind": None}, "null_key"),
+    ],
+)
+def test_corporate_actions(change, reason):
+    row = {"symbol": "AAA", "ex_date": DAYS[4], "known_at": KNOWN} | change
+    assert refused("corporate_actions", [row]) == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("feed", "row", "reason"),
+    [
+        ("earnings", {"known_at": KNOWN, "eps_actual": 1.0}, None),
+        ("earnings", {"known_at": None, "eps_actual": 1.0}, "null_key"),
+        ("earnings", {"known_at": KNOWN, "eps_actual": float("inf")}, "not_finite"),
+        ("earnings", {"known_at": KNOWN, "fiscal_period_end": date(2025, 3, 31)}, "known_before_event"),
+        ("fundamentals", {"known_at": KNOWN, "revenue": 1e9}, None),
+        ("fundamentals", {"known_at": KNOWN}, "empty_row"),
+        ("fundamentals", {"known_at": KNOWN, "revenue": -1.0}, "negative_revenue"),
+        ("fundamentals", {"known_at": KNOWN, "net_income": -1.0}, None),
+        ("fundamentals", {"known_at": KNOWN, "shares_outstanding": -1.0}, "negative_shares_outstanding"),
+        ("short_interest", {"known_at": KNOWN, "settlement_date": DAYS[0], "shares_short": 5.0}, None),
+        (
+            "short_interest",
+            {"known_at": KNOWN, "settlement_date": DAYS[0], "shares_short": -5.0},
+            "negative_shares_short",
+        ),
+        ("short_interest", {"known_at": KNOWN, "settlement_date": DAYS[0]}, "null_value"),
+        ("short_interest", {"known_at": KNOWN, "settlement_date": DAYS[4], "shares_short": 5.0}, "known_before_event"),
+        ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": -5.0}, None),
+        ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": float("nan")}, "not_finite"),
+        ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": 1.0, "nav": 0.0}, "not_positive_nav"),
+        ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 0.3}, None),
+        ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 30.0}, "implied_volatility_out_of_range"),
+        ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_put_25d": 0.001}, "implied_volatility_out_of_range"),
+        ("options", {"known_at": KNOWN, "date": DAYS[0], "put_volume": -1.0}, "negative_put_volume"),
+        ("options", {"known_at": KNOWN, "date": DAYS[0]}, "empty_row"),
+    ],
+)
+def test_other_feeds(feed, row, reason):
+    assert refused(feed, [{"symbol": "AAA"} | row]) == ([reason] if reason else [])
+
+
+def filings(values, column="revenue"):
+    return [
+        {"symbol": "AAA", "known_at": moment("2020-01-31") + timedelta(days=91 * index), column: value}
+        for index, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ([1e9, 1e9, 1e9, 1e9, 1e6], 0),
+        ([1e9, 1e9, 1e9, 1e9, 0.99e6], 1),
+        ([1e9, 1e9, 1e9, 1e9, 1.01e12], 1),
+        ([1e9, 1e9, 1e9, 1.0], 0),
+        ([1.0, 1e9, 1e9, 1e9, 1e9, 1e9], 0),
+    ],
+)
+def test_fundamental_units_against_earlier_filings_only(values, count):
+    assert refused("fundamentals", filings(values)) == ["unit_error"] * count
+
+
+def test_income_may_be_near_zero_but_not_a_thousand_times_too_large():
+    assert refused("fundamentals", filings([1e9, -1e9, 1e9, 1e9, 5.0], "net_income")) == []
+    assert refused("fundamentals", filings([1e9, -1e9, 1e9, 1e9, -2e12], "net_income")) == ["unit_error"]
+
+
+def test_a_later_filing_changes_no_earlier_verdict():
+    values = [1e9, 1e9, 1e9, 1e9, 1e5, 1e9, 1e5, 1e5, 1e5, 1e5]
+    whole, _ = validate_feed("fundamentals", feed_rows("fundamentals", filings(values)), context())
+    for count in range(1, len(values)):
+        part, _ = validate_feed("fundamentals", feed_rows("fundamentals", filings(values[:count])), context())
+        last = part["known_at"].max()
+        assert part.equals(whole.filter(pl.col("known_at") <= last))
+
+
+def test_quarantine_keeps_the_raw_row_its_session_and_a_stable_identity():
+    rows = feed_rows("daily_bars", [DAILY | {"high": 8.0}, DAILY | {"high": 8.0}, DAILY])
+    _, first = validate_feed("daily_bars", rows, context())
+    _, again = validate_feed("daily_bars", rows.reverse(), context())
+    assert first.equals(again)
+    assert first["row_id"].n_unique() == 2, "equal rows are told apart"
+    row = first.row(0, named=True)
+    assert row["session"] == DAYS[0]
+    assert '"high":8.0' in row["row"]
+    assert '"known_at":null' in row["row"], "the row as the file has it"
+    assert "high 8" in row["detail"]
+
+
+def test_rows_outside_the_span_are_filed_under_its_edges():
+    early = {"symbol": "ZZZ", "known_at": moment("2001-05-05"), "eps_actual": 1.0}
+    late = early | {"known_at": moment("2026-05-05")}
+    _, quarantine = validate_feed("earnings", feed_rows("earnings", [early, late]), context())
+    assert sorted(quarantine["session"]) == [DAYS[0], DAYS[-1]]
