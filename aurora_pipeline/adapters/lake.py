@@ -105,10 +105,12 @@ class Lake:
         ContractError
             The frame does not keep the table's contract.
         """
-        checked = validated(name, frame)
+        self._store(self.path(name, partition, **branches), validated(name, frame), fingerprint)
+
+    def _store(self, path: Path, checked: pl.DataFrame, fingerprint: str) -> None:
         metadata = {FINGERPRINT_KEY: fingerprint}
         atomic_write(
-            self.path(name, partition, **branches),
+            path,
             lambda temporary: checked.write_parquet(
                 temporary, compression="zstd", compression_level=1, metadata=metadata
             ),
@@ -136,7 +138,8 @@ class Lake:
             The rows of each partition.
         """
         pattern = "%Y-%m-%d" if self.frequency == "5min" else "%Y-%m"
-        keyed = frame.with_columns(pl.col("session").dt.strftime(pattern).alias("__partition"))
+        checked = validated(name, frame)
+        keyed = checked.with_columns(pl.col("session").dt.strftime(pattern).alias("__partition"))
         parts = {str(key[0]): part for key, part in keyed.partition_by("__partition", as_dict=True).items()}
         outside = sorted(set(parts) - set(fingerprints))
         if outside:
@@ -144,7 +147,7 @@ class Lake:
         hollow = keyed.clear()
         written = {key: parts.get(key, hollow).drop("__partition") for key in fingerprints}
         for key, part in written.items():
-            self.write(name, part, key, fingerprint=fingerprints[key], **branches)
+            self._store(self.path(name, key, **branches), part, fingerprints[key])
         return written
 
     def restamp(self, name: str, partition: str | None = None, *, fingerprint: str, **branches: str) -> None:

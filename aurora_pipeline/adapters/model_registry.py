@@ -5,6 +5,7 @@ MLflow is imported when it is first needed (1.4 s); nothing that trades imports 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ class ModelRegistry:
             self.directory.mkdir(parents=True, exist_ok=True)
             from mlflow import MlflowClient
 
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
             with _locked(self.directory / ".lock"):
                 client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
                 client.search_experiments(max_results=1)

@@ -46,7 +46,7 @@ def short_interest_features(
     """
     short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
     settled = history.period // DAY
-    now = short[:, 0]
+    now = short[:, 0] * market.split_ratio(settled[:, 0], market.newest_day)
     change = np.log(short[:, 0]) - np.log(short[:, 1] * market.split_ratio(settled[:, 1], settled[:, 0]))
     near = history.gap_days()[:, 1] <= 24.0
     values = {
