@@ -168,7 +168,7 @@ def _carried_forward(close: Panel) -> tuple[NDArray[np.int64], Panel]:
 
 
 def _recent_from(bars: BarPanel) -> int:
-    """First row from which an ETF's or the benchmark's price counts as recent: the start of the session before the window's last one."""
+    """First row from which a fund's price counts as recent: the start of the session before the window's last one."""
     sessions = bars.grid.get_column("session")
     days = sessions.unique(maintain_order=True).to_list()
     return int((sessions < days[-2]).sum()) if len(days) > 1 else 0

@@ -33,8 +33,8 @@ def planted(seed=0, rows=400):
     market = 0.01 * random.standard_normal(rows)
     sector = {name: 0.008 * random.standard_normal(rows) for name in ("XLK", "XLE")}
     returns[:, NAMES.index(BENCHMARK)] = market
-    for fund in sector:
-        returns[:, NAMES.index(fund)] = 1.2 * market + sector[fund]
+    for fund, own_part in sector.items():
+        returns[:, NAMES.index(fund)] = 1.2 * market + own_part
     for name, group in SECTORS.items():
         own = {"Tech": "XLK", "Energy": "XLE"}[group]
         returns[:, NAMES.index(name)] = 1.5 * market + 0.6 * sector[own] + 0.0005 * random.standard_normal(rows)

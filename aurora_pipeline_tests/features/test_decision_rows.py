@@ -5,7 +5,14 @@ from datetime import date
 import polars as pl
 
 from aurora_pipeline.features.decision_rows import decision_rows
-from aurora_pipeline_tests.features.tiny_market import BENCHMARK, CALENDAR, bars_of, daily_of, make_inputs, stock_universe
+from aurora_pipeline_tests.features.tiny_market import (
+    BENCHMARK,
+    CALENDAR,
+    bars_of,
+    daily_of,
+    make_inputs,
+    stock_universe,
+)
 
 DAY = date(2025, 3, 20)
 ENDS = CALENDAR.bar_ends(DAY)
@@ -51,7 +58,9 @@ def test_late_bar_counts_from_its_arrival():
 
 
 def test_withdrawn_bar_counts_until_its_verdict():
-    bars = bars_of(DAY, {"AAA": [50.0]}).with_columns(pl.lit(ENDS[2]).cast(pl.Datetime("us", "UTC")).alias("quarantined_at"))
+    bars = bars_of(DAY, {"AAA": [50.0]}).with_columns(
+        pl.lit(ENDS[2]).cast(pl.Datetime("us", "UTC")).alias("quarantined_at")
+    )
     assert times(rows_of(bars)) == ENDS[:2]
 
 
@@ -62,4 +71,10 @@ def test_rows_are_sorted_by_time_and_carry_the_sector():
 
 
 def test_no_bars_no_rows():
-    assert rows_of(bars_of(DAY, {"AAA": [None]})).columns == ["session", "symbol", "instrument_id", "sector", "decision_time"]
+    assert rows_of(bars_of(DAY, {"AAA": [None]})).columns == [
+        "session",
+        "symbol",
+        "instrument_id",
+        "sector",
+        "decision_time",
+    ]

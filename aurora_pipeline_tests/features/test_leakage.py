@@ -28,7 +28,9 @@ def late_correction(inputs, symbol, bar, delay, factor=1.05):
     end = CALENDAR.bar_ends(session)[bar]
     row = inputs.bars.filter(pl.col("symbol") == symbol, pl.col("bar_end") == end)
     corrected = row.with_columns(
-        pl.col("close") * factor, pl.col("high") * factor, (pl.col("known_at") + timedelta(minutes=5 * delay)).alias("known_at")
+        pl.col("close") * factor,
+        pl.col("high") * factor,
+        (pl.col("known_at") + timedelta(minutes=5 * delay)).alias("known_at"),
     )
     return with_residuals(inputs.with_frames(bars=pl.concat([inputs.bars, corrected])))
 
@@ -48,7 +50,11 @@ def test_poison_shows_after_the_cut(inputs):
     ends = CALENDAR.bar_ends(inputs.sessions[1])
     panel = compute_panel(inputs)
     late = pl.col("known_at") > ends[30]
-    spoilt = inputs.with_frames(bars=inputs.bars.with_columns(pl.when(late).then(pl.col("volume") * pl.col("close")).otherwise(pl.col("volume")).alias("volume")))
+    spoilt = inputs.with_frames(
+        bars=inputs.bars.with_columns(
+            pl.when(late).then(pl.col("volume") * pl.col("close")).otherwise(pl.col("volume")).alias("volume")
+        )
+    )
     after = compute_panel(spoilt)
     at = pl.col("decision_time") == ends[31]
     assert not panel.filter(at).equals(after.filter(at))
@@ -56,7 +62,9 @@ def test_poison_shows_after_the_cut(inputs):
 
 def test_sound_panel_has_no_violations(inputs):
     session = inputs.sessions[1]
-    assert known_at_violations(inputs, compute_panel(inputs), sample_decision_times(session, CALENDAR, "5min")).is_empty()
+    assert known_at_violations(
+        inputs, compute_panel(inputs), sample_decision_times(session, CALENDAR, "5min")
+    ).is_empty()
 
 
 def test_value_from_the_future_is_named(inputs):
@@ -64,7 +72,11 @@ def test_value_from_the_future_is_named(inputs):
     panel = compute_panel(inputs)
     name = feature_names("sector")[0]
     spoilt = panel.with_columns(
-        pl.when(pl.col("decision_time") == ends[6], pl.col("symbol") == "BBB").then(0.4).otherwise(pl.col(name)).cast(pl.Float32).alias(name)
+        pl.when(pl.col("decision_time") == ends[6], pl.col("symbol") == "BBB")
+        .then(0.4)
+        .otherwise(pl.col(name))
+        .cast(pl.Float32)
+        .alias(name)
     )
     found = known_at_violations(inputs, spoilt, [ends[6]])
     assert found.select("table", "column", "symbol").rows() == [("features", name, "BBB")]
@@ -93,7 +105,9 @@ def test_late_etf_bar_changes_its_sector_from_then_on(inputs):
     ends = CALENDAR.bar_ends(inputs.sessions[1])
     panel = compute_panel(corrected)
     assert known_at_violations(corrected, panel, [ends[23], ends[24]]).is_empty()
-    versions = corrected.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20]).sort("known_at")
+    versions = corrected.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20]).sort(
+        "known_at"
+    )
     assert versions.get_column("known_at").to_list() == [ends[20], ends[24]]
 
 

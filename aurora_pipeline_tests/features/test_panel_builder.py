@@ -69,7 +69,9 @@ def test_missing_stays_missing(inputs, views):
 def test_order_of_the_rows_handed_in_does_not_matter(inputs, views):
     shuffled = [view.sample(fraction=1.0, shuffle=True, seed=1) for view in views.values()]
     settings = inputs.settings
-    assert build_panel(shuffled, inputs.universe, settings).equals(build_panel(list(views.values()), inputs.universe, settings))
+    assert build_panel(shuffled, inputs.universe, settings).equals(
+        build_panel(list(views.values()), inputs.universe, settings)
+    )
 
 
 def test_views_with_other_rows_are_refused(inputs, views):

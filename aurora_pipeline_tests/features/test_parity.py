@@ -97,7 +97,9 @@ def test_history_is_as_long_as_the_longest_chain_of_windows(monkeypatch):
 def test_half_day_has_features_and_serves_as_history():
     inputs = random_inputs(seed=8, sessions=3, end=date(2024, 12, 2))  # 2024-11-29 closes at 13:00
     frame = compute_view("sector", inputs)
-    counts = frame.group_by("session").agg(pl.col("decision_time").n_unique()).sort("session").get_column("decision_time")
+    counts = (
+        frame.group_by("session").agg(pl.col("decision_time").n_unique()).sort("session").get_column("decision_time")
+    )
     assert counts.to_list() == [78, 42, 78]
     last = frame.filter(pl.col("session") == inputs.sessions[-1], pl.col("residual_reversal").is_null())
     assert last.height <= 2 * 7  # the weighted mean needs three bars

@@ -106,7 +106,9 @@ def test_session_so_far():
 
 
 def test_night_is_the_first_bars_return_before_its_open():
-    history = bar_history(2, open=columns([102.0, 101.0]), close=columns([101.0, 101.0]), bar_return=columns([0.01, 0.0]))
+    history = bar_history(
+        2, open=columns([102.0, 101.0]), close=columns([101.0, 101.0]), bar_return=columns([0.01, 0.0])
+    )
     found = session_price_features(history, np.array([0.02]))
     assert_allclose(found["overnight_gap"][:, 0], [0.02 / 0.02] * 2)
 

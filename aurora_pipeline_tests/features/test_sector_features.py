@@ -20,7 +20,9 @@ def betas_of(residual, market=1.0, sector=1.0, market_only=False):
 
 def test_momentum_and_reversal_in_units_of_volatility():
     residual = columns([0.01 if row % 2 else -0.005 for row in range(ROWS)])
-    found = {name: value[0, 0] for name, value in daily_sector_features(residual * 2.0, betas_of(residual), ROWS - 1).items()}
+    found = {
+        name: value[0, 0] for name, value in daily_sector_features(residual * 2.0, betas_of(residual), ROWS - 1).items()
+    }
     deviation = 0.0075 * np.sqrt(20.0 / 19.0)
     assert found["residual_volatility_20"] == pytest.approx(deviation)
     assert found["residual_momentum_20"] == pytest.approx(0.05 / deviation)
@@ -40,7 +42,9 @@ def test_betas_are_those_estimated_through_the_newest_row():
 
 def test_sector_beta_is_missing_where_only_the_market_is_taken_out():
     residual = columns([0.01] * ROWS)
-    assert np.isnan(daily_sector_features(residual, betas_of(residual, market_only=True), ROWS - 1)["beta_sector"]).all()
+    assert np.isnan(
+        daily_sector_features(residual, betas_of(residual, market_only=True), ROWS - 1)["beta_sector"]
+    ).all()
 
 
 def test_returns_that_never_move_have_no_scaled_features():
@@ -66,7 +70,9 @@ def test_residuals_are_standardised_by_the_time_of_day():
 def test_usual_size_comes_from_the_sessions_before_only():
     residual = columns([0.04, -0.01, 0.02, 0.02])
     louder = columns([0.04, -0.01, 0.02, 9.0])
-    before, after = (standardised_residuals(bar_history(2, earlier=2, residual=r), np.array([0.01])) for r in (residual, louder))
+    before, after = (
+        standardised_residuals(bar_history(2, earlier=2, residual=r), np.array([0.01])) for r in (residual, louder)
+    )
     assert_allclose(before[:3], after[:3])
 
 

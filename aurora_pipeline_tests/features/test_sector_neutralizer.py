@@ -85,7 +85,13 @@ def test_without_a_sector_fund_the_other_stocks_of_the_sector_are_the_sector():
 
 
 def test_fund_that_has_no_bars_gives_way_to_the_peers():
-    closes = {"AAA": [55.0, 55.0], "BBB": [80.8, 80.8], "CCC": [10.2, 10.2], "DDD": [20.6, 20.6], BENCHMARK: [400.0, 400.0]}
+    closes = {
+        "AAA": [55.0, 55.0],
+        "BBB": [80.8, 80.8],
+        "CCC": [10.2, 10.2],
+        "DDD": [20.6, 20.6],
+        BENCHMARK: [400.0, 400.0],
+    }
     rows = residuals(closes)  # XLK has a daily close only
     assert of(rows, "AAA") == pytest.approx([0.10 - 0.02, 0.0])
 
@@ -113,7 +119,9 @@ def test_without_a_benchmark_the_other_stocks_are_the_market():
 
 def test_renamed_instrument_keeps_its_last_close():
     bars = bars_of(DAY, {"NEW": [55.0], "XLK": [200.0], BENCHMARK: [400.0]})
-    renamed = pl.when(pl.col("symbol") == "NEW").then(pl.lit("AAA")).otherwise(pl.col("instrument_id")).alias("instrument_id")
+    renamed = (
+        pl.when(pl.col("symbol") == "NEW").then(pl.lit("AAA")).otherwise(pl.col("instrument_id")).alias("instrument_id")
+    )
     universe = stock_universe([DAY], {"NEW": "Tech"}).with_columns(renamed)
     inputs = make_inputs([DAY], bars.with_columns(renamed), daily_of([BEFORE], YESTERDAY), universe=universe)
     rows = compute_residual_returns(inputs)
@@ -122,7 +130,9 @@ def test_renamed_instrument_keeps_its_last_close():
 
 
 def test_stock_without_any_earlier_close_starts_with_its_second_bar():
-    rows = residuals({"EEE": [10.0, 11.0], "XLE": [5.0, 5.0], BENCHMARK: [400.0, 400.0]}, yesterday={BENCHMARK: [400.0]})
+    rows = residuals(
+        {"EEE": [10.0, 11.0], "XLE": [5.0, 5.0], BENCHMARK: [400.0, 400.0]}, yesterday={BENCHMARK: [400.0]}
+    )
     assert of(rows, "EEE", "bar_end") == [ENDS[1]]
     assert of(rows, "EEE", "bar_return") == pytest.approx([0.1])
 
@@ -131,7 +141,9 @@ def test_late_correction_gives_further_versions_of_both_returns_it_touches():
     bars = bars_of(DAY, {"AAA": [50.0, 51.0, 52.0], "XLK": [200.0] * 3, BENCHMARK: [400.0] * 3})
     late = ENDS[2] + timedelta(minutes=2)
     hit = (pl.col("symbol") == "AAA") & (pl.col("bar_end") == ENDS[1])
-    corrected = bars.filter(hit).with_columns(pl.lit(50.5).alias("close"), pl.lit(late).cast(pl.Datetime("us", "UTC")).alias("known_at"))
+    corrected = bars.filter(hit).with_columns(
+        pl.lit(50.5).alias("close"), pl.lit(late).cast(pl.Datetime("us", "UTC")).alias("known_at")
+    )
     inputs = make_inputs([DAY], pl.concat([bars, corrected]), daily_of([BEFORE], YESTERDAY))
     rows = compute_residual_returns(inputs)
     assert of(rows, "AAA", "known_at") == [ENDS[0], ENDS[1], late, ENDS[2], late]

@@ -26,7 +26,9 @@ CLOSES = [100.0, 110.0, 55.0, 55.0, 66.0, 66.0, 66.0]
 def inputs_of(daily, asked=ASKED, bars=None, universe=None, **feeds):
     if bars is None:
         bars = pl.concat([bars_of(day, {"AAA": [66.0], BENCHMARK: [400.0]}) for day in ASKED])
-    return make_inputs(asked, bars, daily, universe=universe if universe is not None else stock_universe(asked), **feeds)
+    return make_inputs(
+        asked, bars, daily, universe=universe if universe is not None else stock_universe(asked), **feeds
+    )
 
 
 def panel_of(inputs):
@@ -46,7 +48,9 @@ def test_return_of_each_session():
 
 
 def test_split_and_dividend_enter_the_return_not_the_close():
-    actions = pl.concat([action("AAA", HISTORY[2], "split", ratio=2.0), action("AAA", HISTORY[4], "dividend", amount=5.0)])
+    actions = pl.concat(
+        [action("AAA", HISTORY[2], "split", ratio=2.0), action("AAA", HISTORY[4], "dividend", amount=5.0)]
+    )
     panel = panel_of(inputs_of(daily_of(HISTORY, {"AAA": CLOSES}), corporate_actions=actions))
     assert_allclose(returns(panel, "AAA"), [np.nan, 0.1, 0.0, 0.0, 66.0 / 50.0 - 1.0, 0.0, 0.0], atol=1e-15)
     assert_allclose(panel.close[-7:, panel.column("AAA")], CLOSES)

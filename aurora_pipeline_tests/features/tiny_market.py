@@ -13,7 +13,15 @@ from aurora_pipeline.market.manifest import MarketManifest
 from aurora_pipeline.settings import Settings
 
 CALENDAR = session_calendar("XNYS")
-SECTORS = {"AAA": "Tech", "BBB": "Tech", "CCC": "Tech", "DDD": "Tech", "EEE": "Energy", "FFF": "Energy", "GGG": "Energy"}
+SECTORS = {
+    "AAA": "Tech",
+    "BBB": "Tech",
+    "CCC": "Tech",
+    "DDD": "Tech",
+    "EEE": "Energy",
+    "FFF": "Energy",
+    "GGG": "Energy",
+}
 ETFS = {"Tech": "XLK", "Energy": "XLE"}
 BENCHMARK = "SPY"
 TIMESTAMP = pl.Datetime("us", "UTC")
@@ -57,17 +65,20 @@ def random_prices(random, grid, start, volatility):
     bottom = np.minimum(opened, close) * np.exp(-0.5 * volatility * random.random(count))
     volume = np.round(1e5 * np.exp(0.5 * random.standard_normal(count))) + 100.0
     return grid.with_columns(
-        open=pl.Series(opened), high=pl.Series(top), low=pl.Series(bottom), close=pl.Series(close), volume=pl.Series(volume)
+        open=pl.Series(opened),
+        high=pl.Series(top),
+        low=pl.Series(bottom),
+        close=pl.Series(close),
+        volume=pl.Series(volume),
     )
 
 
 def random_inputs(seed=0, history=80, sessions=3, frequency="5min", end=date(2025, 3, 20), **changes):
-    """Inputs of the last `sessions` sessions up to `end`, with bars of the 6 before them and `history` daily bars before those."""
+    """Inputs of the last `sessions` sessions up to `end`, bars of the 6 before them, `history` daily bars before those."""
     random = np.random.default_rng(seed)
-    newest = CALENDAR.session_of(CALENDAR.close(end))
-    asked = CALENDAR.sessions(CALENDAR.shift(newest, 1 - sessions), newest)
-    barred = CALENDAR.sessions(CALENDAR.shift(asked[0], -6), newest)
-    dated = CALENDAR.sessions(CALENDAR.shift(barred[0], -history), newest)
+    asked = CALENDAR.sessions(CALENDAR.shift(end, 1 - sessions), end)
+    barred = CALENDAR.sessions(CALENDAR.shift(asked[0], -6), end)
+    dated = CALENDAR.sessions(CALENDAR.shift(barred[0], -history), end)
     daily, bars = [], []
     for symbol in [*SECTORS, *ETFS.values(), BENCHMARK]:
         day_grid = CALENDAR.grid(dated, "session")
@@ -140,7 +151,7 @@ def stock_universe(sessions, sectors=None):
 
 
 def bars_of(session, closes, first=0):
-    """5-minute bars from bar `first` of a session on: closes per symbol, None for no bar; open = high = low = close, 100 shares."""
+    """5-minute bars of 100 shares from bar `first` of a session on: closes per symbol, None for no bar."""
     grid = CALENDAR.grid([session])
     parts = []
     for symbol, series in closes.items():
