@@ -98,6 +98,11 @@ class ModelSettings(Section):
     families: tuple[Literal["ridge", "lightgbm", "xgboost"], ...] = Field(
         default=("ridge", "lightgbm", "xgboost"), description="families that are trained", min_length=1
     )
+    views: tuple[Literal["price", "sector", "microstructure", "fundamental", "alternative"], ...] = Field(
+        default=("price", "sector", "microstructure", "fundamental", "alternative"),
+        description="feature views the models are trained on",
+        min_length=1,
+    )
     recency_half_life_sessions: Positive = Field(
         default=250.0, description="weight of a train row halves over this age"
     )

@@ -45,6 +45,7 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
     def trained_model(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
+        from aurora_pipeline.features.registry import feature_names
         from aurora_pipeline.models.training_pipeline import save_trained, train_model
         from aurora_pipeline.models.walk_forward import purge_violations, purged_labels
 
@@ -54,7 +55,8 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
         labels = purged_labels(run.home.lake.read("labels", first, last), fold, run.home.calendar, run.settings)
         violations = purge_violations(labels, fold, run.home.calendar)
         features = run.home.lake.read("features", first, last)
-        trained = train_model(family, fold, features, labels, run.settings)
+        names = [name for view in run.settings.models.views for name in feature_names(view)]
+        trained = train_model(family, fold, features, labels, run.settings, names)
         directory = run.home.models / family / fold.key
         fingerprint = run.lineage.actual(run.stage, fold.key)
         save_trained(trained, directory, extra={"fingerprint": fingerprint})
