@@ -17,7 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = CHECKOUT / ".venv"
 PINS = CHECKOUT / "constraints.txt"
-FAST_TESTS = ("-m", "pytest", "-m", "not slow", "-n", "2")
+FAST_TESTS = ("-m", "pytest", "-m", "not slow", "-n", "2", "--dist", "loadscope")
 
 
 def environment_python() -> Path:

@@ -192,12 +192,17 @@ def ui(
 
     opened = _home(home)
     write_instance_config(opened.path)
-    environment = os.environ | {"DAGSTER_HOME": str(opened.path), HOME_VARIABLE: str(opened.path)}
+    # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
+    environment = os.environ | {
+        "DAGSTER_HOME": str(opened.path),
+        HOME_VARIABLE: str(opened.path),
+        "PYTHONWARNINGS": "ignore",
+    }
     out.print(f"Dagster on http://127.0.0.1:{port} for home {opened.path}; Ctrl-C ends it", highlight=False)
     if browser:
         webbrowser.open(f"http://127.0.0.1:{port}")
     module = ["-m", "dagster", "dev", "-m", "aurora_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    sys.exit(subprocess.call([sys.executable, *module], env=environment))
+    sys.exit(subprocess.call([sys.executable, *module], env=environment, cwd=opened.path))
 
 
 @app.command()

@@ -38,7 +38,10 @@ HOME_VARIABLE = "AURORA_HOME"
 
 
 class MarketRecord(BaseModel):
-    """What a home remembers of its market: enough to lay out partitions without opening the market folder."""
+    """What a home remembers of its market: enough to lay out partitions without opening the market folder.
+
+    A market that is not `live` ends with its last session, and so do the partitions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +51,7 @@ class MarketRecord(BaseModel):
     frequency: Frequency = "5min"
     first_session: date = date(2024, 5, 14)
     last_session: date = date(2024, 12, 31)
+    live: bool = False
 
 
 def default_home_path() -> Path:

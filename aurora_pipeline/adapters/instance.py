@@ -34,6 +34,7 @@ def instance_config(home: Path) -> dict[str, Any]:
             "sensor": {"purge_after_days": {"skipped": 2, "success": 30, "failure": 30}},
         },
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
     }
 
 
