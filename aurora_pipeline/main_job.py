@@ -65,12 +65,27 @@ def run_main_job(home: Home, market: Path | None, overrides: Sequence[str], *, f
     started = datetime.now(tz=UTC)
     if fresh:
         _empty(home)
-    settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
-    folder = _market_folder(home, settings)
-    home = _remember(home, folder, settings)
+    home, folder, settings = prepare_home(home, market, overrides)
     runs = bring_up_to_date(home, settings)
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
     return Outcome(card, _write_manifest(home, folder, settings, runs, started))
+
+
+def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> tuple[Home, MarketFolder, Settings]:
+    """Record market and settings in a home; parameters as in :func:`run_main_job`.
+
+    Returns
+    -------
+    home : Home
+        The same home, reading its new records.
+    folder : MarketFolder
+        The market.
+    settings : Settings
+        Settings in force.
+    """
+    settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
+    folder = _market_folder(home, settings)
+    return _remember(home, folder, settings), folder, settings
 
 
 def run_range(home: Home, job: str, first: date, last: date) -> str:

@@ -107,19 +107,20 @@ class ModelSettings(Section):
         default=250.0, description="weight of a train row halves over this age"
     )
     ridge_penalties: tuple[Positive, ...] = Field(
-        default=(10.0, 100.0, 1e3, 1e4, 1e5), description="penalties tried inside the train block"
+        default=(1e3, 3e3, 1e4, 3e4, 1e5, 3e5), description="penalties tried inside the train block, in rows", min_length=1
     )
     tree_rounds: Count = Field(
-        default=400, description="most boosting rounds; early stopping chooses inside the train block"
+        default=400, description="most boosting rounds; a quarter, half, three quarters or all are chosen on the tail"
     )
-    tree_learning_rate: Positive = Field(default=0.03, description="step of a boosting round")
-    tree_leaves: Count = Field(default=12, description="leaves of a tree grown best leaf first (lightgbm)")
-    tree_depth: Count = Field(default=4, description="depth of a tree grown level by level (xgboost)")
-    tree_leaf_rows: Count = Field(default=200, description="fewest rows in a leaf")
-    tree_leaf_penalty: NotNegative = Field(default=100.0, description="L2 penalty on a leaf, in rows")
-    tree_row_share: Fraction = Field(default=0.7, description="rows seen by a tree")
-    tree_feature_share: Fraction = Field(default=0.5, description="features seen by a tree")
-    early_stopping_rounds: Count = Field(default=50, description="rounds without gain before a booster stops")
+    tree_learning_rate: Positive = Field(default=0.04, description="step of a boosting round")
+    tree_leaves: Count = Field(default=8, description="leaves of a tree grown best leaf first (lightgbm)")
+    tree_depth: Count = Field(default=3, description="depth of a tree grown level by level (xgboost)")
+    tree_leaf_share: Fraction = Field(default=0.02, description="fewest rows in a leaf, share of the train rows")
+    tree_leaf_penalty: NotNegative = Field(default=1000.0, description="L2 penalty on a leaf, in rows")
+    tree_row_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=0.4, description="rows seen by a tree")
+    tree_feature_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.25, description="features seen by a tree (lightgbm) or a split (xgboost)"
+    )
 
 
 class EnsembleSettings(Section):

@@ -78,7 +78,7 @@ class Launcher:
         self.launched.append(result.run_id)
 
 
-def bring_up_to_date(home: Home, settings: Settings) -> list[str]:
+def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True) -> list[str]:
     """Materialise everything that is missing or stale; returns the ids of the runs it took.
 
     Parameters
@@ -87,15 +87,20 @@ def bring_up_to_date(home: Home, settings: Settings) -> list[str]:
         With its market recorded and settings saved.
     settings : Settings
         The same settings.
+    trade : bool
+        Go on to the book and the scorecard; otherwise stop at calibrated signals.
+
+    Raises
+    ------
+    TrainingError
+        The span is too short to train on; bars, features and labels are made all the same.
     """
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
-        folder = home.folder()
-        if home.lake.fingerprint("options") != feeds_fingerprint(folder, settings):
+        if home.lake.fingerprint("options") != feeds_fingerprint(home.folder(), settings):
             launcher.job(jobs.FEEDS_JOB)
         stages = {stage.name: stage for stage in plan_stages(home, settings)}
         lineage = Lineage(home, settings, list(stages.values()), book_name(settings))
-        lineage.folds  # noqa: B018  (raises now, before hours of work, if the span is too short to train on)
         views = [stage for name, stage in stages.items() if name.endswith("_features")]
         _ranges(launcher, lineage, jobs.DATA_JOB, [*(stages[name] for name in _DATA_STAGES), *views])
         training = [stage for name, stage in stages.items() if name.startswith("trained_model/")]
@@ -106,6 +111,8 @@ def bring_up_to_date(home: Home, settings: Settings) -> list[str]:
         predictions = [stage for name, stage in stages.items() if name.startswith("prediction/")]
         _ranges(launcher, lineage, jobs.PREDICTION_JOB, predictions)
         _ranges(launcher, lineage, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
+        if not trade:
+            return launcher.launched
         _ranges(launcher, lineage, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
         if launcher.launched or not home.scorecard_file.exists():
             launcher.job(jobs.REPORT_JOB)

@@ -2,6 +2,6 @@
 
 import os
 
-# Waiting OpenMP threads sleep instead of spinning: on a busy machine spinning made one LightGBM fit twenty times slower. The
-# runtime reads this once, when the first of the model libraries is loaded.
+# OpenMP threads that wait shall sleep instead of spin: on a busy machine spinning slowed one LightGBM fit down twentyfold.
+# The runtime reads this once, when the first of the model libraries is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

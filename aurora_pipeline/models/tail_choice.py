@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,20 @@ def mean_rank_correlation(
     correlations = rank_correlations(prediction.astype(np.float64), target.astype(np.float64), group_ends(groups))
     defined = correlations[~np.isnan(correlations)]
     return float(defined.mean()) if defined.size else 0.0
+
+
+def round_choices(rounds: int) -> list[int]:
+    """Numbers of boosting rounds tried: a quarter, half, three quarters and all of the most.
+
+    Neighbouring rounds hardly differ, and the tail's IC is noisy: stopping at its first peak would stop almost
+    anywhere.
+    """
+    return sorted({max(1, rounds * quarter // 4) for quarter in (1, 2, 3, 4)})
+
+
+def best_of_tail(tail_ic: Mapping[int, float]) -> int:
+    """Number of rounds with the best validation IC; the smaller of equals."""
+    return max(tail_ic, key=lambda rounds: (tail_ic[rounds], -rounds))
 
 
 def require_columns(X: Float32, count: int, family: str) -> None:

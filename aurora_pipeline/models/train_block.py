@@ -1,8 +1,8 @@
-"""The rows a model is trained on: matrix, standardised target, decision times, weights, and the purged validation tail.
+"""The rows a model is trained on: matrix, rank target, decision times, weights, and the purged validation tail.
 
 1. :func:`sampled`: every k-th decision time of a session (sessions carry information, extra decision times hardly do);
 2. :func:`feature_matrix`: Float32 matrix of the declared features, NaN where a feature is missing;
-3. :func:`standardised_target`: label to z-score within each decision time, winsorised for training only;
+3. :func:`rank_target`: label to rank within each decision time;
 4. :func:`build_train_block`: the above for one fold, rows in order of decision time and symbol.
 """
 
@@ -19,13 +19,12 @@ from numba import njit
 
 from aurora_pipeline.errors import AuroraError, LeakageError, TrainingError
 from aurora_pipeline.models.walk_forward import Fold, inner_split
+from aurora_pipeline.monitoring.information_coefficient import average_ranks
 from aurora_pipeline.settings import Settings
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-WINSOR_SIGMAS = 3.0
-"""Training targets are clipped at this many of their decision time's standard deviations; evaluation never clips."""
 KEY = ["session", "symbol", "decision_time"]
 
 
@@ -40,7 +39,7 @@ class TrainBlock:
     X : ndarray of shape (n_rows, n_features), float32
         NaN where a feature is missing.
     target : ndarray of shape (n_rows,), float32
-        Winsorised z-score of the label within its decision time.
+        Rank of the label within its decision time, scaled to unit variance.
     groups : ndarray of shape (n_rows,), int64
         Decision time of each row, microseconds since the epoch, ascending.
     weights : ndarray of shape (n_rows,), float32
@@ -123,7 +122,7 @@ def build_train_block(
     if np.isnan(X).all():
         raise TrainingError(f"fold {fold.key}: all {len(feature_names)} features are null in the train block")
     groups = rows.get_column("decision_time").to_physical().to_numpy()
-    target = standardised_target(rows.get_column("label").to_numpy(), groups)
+    target = rank_target(rows.get_column("label").to_numpy(), groups)
     if not np.any(target):
         raise TrainingError(
             f"fold {fold.key}: the target is constant within every decision time; check labels and residual_returns"
@@ -177,8 +176,10 @@ def feature_matrix(
     return np.ascontiguousarray(chosen.to_numpy(), dtype=np.float32)
 
 
-def standardised_target(label: Float64, groups: Int64) -> Float32:
-    """Z-score of the label within each decision time, winsorised at :data:`WINSOR_SIGMAS` and centred again.
+def rank_target(label: Float64, groups: Int64) -> Float32:
+    """Rank of the label within each decision time, centred and scaled to unit variance.
+
+    Ranks bound what a single outlier can teach, so nothing is clipped; evaluation uses the label itself.
 
     Parameters
     ----------
@@ -190,9 +191,9 @@ def standardised_target(label: Float64, groups: Int64) -> Float32:
     Returns
     -------
     ndarray of shape (n_rows,), float32
-        0 where a decision time has no variation.
+        ``sqrt(12) * (rank - (n + 1) / 2) / n`` with mean ranks for ties; 0 where a decision time has no variation.
     """
-    target: Float32 = _standardise(label, group_ends(groups), WINSOR_SIGMAS).astype(np.float32)
+    target: Float32 = _ranked(label, group_ends(groups)).astype(np.float32)
     return target
 
 
@@ -202,25 +203,12 @@ def group_ends(groups: Int64) -> Int64:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _standardise(values: Any, ends: Any, limit: float) -> Any:
-    out = np.zeros(len(values), np.float64)
+def _ranked(values: Any, ends: Any) -> Any:
+    out = np.empty(len(values), np.float64)
     start = 0
     for stop in ends:
         size = stop - start
-        mean = 0.0
-        for i in range(start, stop):
-            mean += values[i] / size
-        variance = 0.0
-        for i in range(start, stop):
-            variance += (values[i] - mean) ** 2 / size
-        if variance > 1e-24:
-            deviation = np.sqrt(variance)
-            clipped_mean = 0.0
-            for i in range(start, stop):
-                out[i] = min(limit, max(-limit, (values[i] - mean) / deviation))
-                clipped_mean += out[i] / size
-            for i in range(start, stop):
-                out[i] -= clipped_mean
+        out[start:stop] = np.sqrt(12.0) * (average_ranks(values[start:stop]) - (size + 1) / 2.0) / size
         start = stop
     return out
 

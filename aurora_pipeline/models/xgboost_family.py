@@ -1,7 +1,8 @@
 """Gradient-boosted trees by XGBoost: shallow trees grown level by level, rounds chosen on the purged tail.
 
-Chen and Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 2016. Where LightGBM grows the best leaf next,
-these trees are balanced and see other columns at every level, so the two families err differently.
+Chen and Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 2016. Where LightGBM grows the best leaf next, these
+trees are balanced and see other columns at every split, so the two families err differently. Bins are few for the
+reason LightGBM's thresholds are random here.
 """
 
 from __future__ import annotations
@@ -12,32 +13,40 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from aurora_pipeline.errors import ModelError
-from aurora_pipeline.models.tail_choice import mean_rank_correlation, require_columns, require_variation
-from aurora_pipeline.models.train_block import Float32, TrainBlock
+from aurora_pipeline.models.tail_choice import (
+    best_of_tail,
+    mean_rank_correlation,
+    require_columns,
+    require_variation,
+    round_choices,
+)
+from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
 from aurora_pipeline.settings import Settings
 
 FILE = "xgboost.ubj"
 
 
 class XGBoostModel:
-    """XGBoost regression on the standardised target.
+    """XGBoost regression on the rank target.
 
     Parameters
     ----------
     parameters : dict
         XGBoost's own parameters.
-    rounds, patience : int
-        Most rounds, and rounds without gain in validation IC before the search stops.
+    rounds : int
+        Most rounds.
+    leaf_share : float
+        Fewest rows in a leaf, share of the rows fitted.
     """
 
     family: ClassVar[str] = "xgboost"
 
-    def __init__(self, parameters: dict[str, Any], rounds: int, patience: int) -> None:
+    def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float) -> None:
         self.parameters = parameters
         self.rounds = rounds
-        self.patience = patience
+        self.leaf_share = leaf_share
         self.chosen_rounds: int | None = None
-        self.validation_ic: float | None = None
+        self.tail_ic: dict[int, float] = {}
         self.unusable: list[str] = []
         self.booster: Any = None
 
@@ -50,24 +59,23 @@ class XGBoostModel:
             "base_score": 0.0,
             "eta": models.tree_learning_rate,
             "max_depth": models.tree_depth,
-            "min_child_weight": float(models.tree_leaf_rows),
             "subsample": models.tree_row_share,
-            "colsample_bylevel": models.tree_feature_share,
+            "colsample_bynode": models.tree_feature_share,
             "lambda": models.tree_leaf_penalty,
-            "max_bin": 64,
+            "max_bin": 16,
             "tree_method": "hist",
             "seed": settings.seed,
             "nthread": settings.threads,
             "verbosity": 0,
         }
-        return cls(parameters, models.tree_rounds, models.early_stopping_rounds)
+        return cls(parameters, models.tree_rounds, models.tree_leaf_share)
 
     @classmethod
     def load(cls, directory: Path, threads: int) -> Self:
         """Read a booster in XGBoost's binary JSON format."""
         import xgboost
 
-        model = cls({"nthread": threads}, 0, 0)
+        model = cls({"nthread": threads}, 0, 0.0)
         try:
             model.booster = xgboost.Booster({"nthread": threads}, model_file=directory / FILE)
         except xgboost.core.XGBoostError as error:
@@ -79,45 +87,29 @@ class XGBoostModel:
 
     def fit(self, block: TrainBlock) -> None:
         """Find the rounds with the best validation IC, then fit all rows with as many."""
-        import xgboost
-
         self.unusable = block.unusable_features
         tail = block.validation
-        groups, target = block.groups[tail], block.target[tail]
-
-        def validation_ic(prediction: Any, _: Any) -> tuple[str, float]:
-            return "ic", mean_rank_correlation(prediction, target, groups)
-
-        search = self._matrix(block, block.fit)
-        stopping = xgboost.callback.EarlyStopping(rounds=self.patience, metric_name="ic", maximize=True)
-        searched = xgboost.train(
-            {**self.parameters, "disable_default_eval_metric": True},
-            search,
-            num_boost_round=self.rounds,
-            evals=[(xgboost.DMatrix(block.X[tail], target, feature_names=list(block.feature_names)), "tail")],
-            custom_metric=validation_ic,
-            callbacks=[stopping],
-            verbose_eval=False,
-        )
-        self.chosen_rounds = searched.best_iteration + 1
-        self.validation_ic = float(searched.best_score)
-        everything = np.arange(len(block.X), dtype=np.int64)
-        self.booster = xgboost.train(
-            self.parameters, self._matrix(block, everything), num_boost_round=self.chosen_rounds
-        )
+        search = self._train(block, block.fit, self.rounds)
+        for rounds in round_choices(self.rounds):
+            prediction = search.inplace_predict(block.X[tail], iteration_range=(0, rounds), validate_features=False)
+            self.tail_ic[rounds] = mean_rank_correlation(prediction, block.target[tail], block.groups[tail])
+        self.chosen_rounds = best_of_tail(self.tail_ic)
+        self.booster = self._train(block, np.arange(len(block.X), dtype=np.int64), self.chosen_rounds)
         require_variation(self.predict(block.X), self.family, block)
 
-    def _matrix(self, block: TrainBlock, rows: Any) -> Any:
+    def _train(self, block: TrainBlock, rows: Int64, rounds: int) -> Any:
         import xgboost
 
-        return xgboost.QuantileDMatrix(
+        parameters = {**self.parameters, "min_child_weight": self.leaf_share * len(rows)}
+        data = xgboost.QuantileDMatrix(
             block.X[rows],
             block.target[rows],
             weight=block.weights[rows],
             feature_names=list(block.feature_names),
-            max_bin=self.parameters["max_bin"],
-            nthread=self.parameters["nthread"],
+            max_bin=parameters["max_bin"],
+            nthread=parameters["nthread"],
         )
+        return xgboost.train(parameters, data, num_boost_round=rounds)
 
     def predict(self, X: Float32) -> Float32:
         """Sum of the trees' leaves for each row."""
@@ -140,7 +132,8 @@ class XGBoostModel:
             "family": self.family,
             "parameters": {key: value for key, value in self.parameters.items() if key != "nthread"},
             "rounds": self.chosen_rounds,
-            "validation_ic": self.validation_ic,
+            "tail_ic": {str(rounds): ic for rounds, ic in self.tail_ic.items()},
+            "validation_ic": None if self.chosen_rounds is None else self.tail_ic.get(self.chosen_rounds),
             "unusable_features": self.unusable,
             "gain": {name: float(value) for name, value in sorted(gain.items())},
         }

@@ -8,7 +8,7 @@ import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP, session_calendar
 from aurora_pipeline.errors import LeakageError, ModelError, TrainingError
-from aurora_pipeline.models.train_block import build_train_block, feature_matrix, sampled, standardised_target
+from aurora_pipeline.models.train_block import build_train_block, feature_matrix, sampled, rank_target
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import Settings, WalkForwardSettings
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
@@ -20,13 +20,13 @@ LABELS = purged_labels(PANEL.labels, FOLD, CALENDAR, SETTINGS)
 
 
 def test_target_is_the_z_score_within_a_decision_time() -> None:
-    target = standardised_target(np.array([1.0, 3.0, 10.0, 10.0]), np.array([1, 1, 2, 2]))
+    target = rank_target(np.array([1.0, 3.0, 10.0, 10.0]), np.array([1, 1, 2, 2]))
     assert target.tolist() == [-1.0, 1.0, 0.0, 0.0]
 
 
 def test_target_is_clipped_at_three_sigmas_and_centred() -> None:
     values = np.append(np.tile([-1.0, 1.0], 50), 1000.0)
-    target = standardised_target(values, np.zeros(101, dtype=np.int64))
+    target = rank_target(values, np.zeros(101, dtype=np.int64))
     assert abs(target.sum()) < 1e-4
     assert target.max() - target.min() == pytest.approx(3.0 + 0.1, abs=0.02)
 
