@@ -32,8 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-out = Console()
-err = Console(stderr=True)
+PLAIN_WIDTH = 160
+"""Columns of output that does not go to a terminal."""
+out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Directory of all state; default AURORA_HOME or data/.")
@@ -113,11 +115,15 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
     for feed in found.feeds:
         cells = (feed.name, feed.status, feed.rows, feed.symbols, feed.first or "-", feed.last or "-", feed.cost)
         feeds.add_row(*(str(cell) for cell in cells))
+    for column in feeds.columns[:-1]:
+        column.no_wrap = True
     out.print(feeds)
     if found.refusals:
         refused = Table("file", "refused because", "rows", "such as")
         for refusal in found.refusals:
             refused.add_row(refusal.source, refusal.reason, str(refusal.rows), "\n".join(refusal.examples))
+        for column in refused.columns[:-1]:
+            column.no_wrap = True
         out.print(refused)
     for note in [f"survivorship: {found.survivorship}", *found.notes]:
         out.print(f"- {note}", highlight=False)
@@ -302,7 +308,8 @@ def _progress() -> Iterator[None]:
 def _print_scorecard(card: dict[str, Any]) -> None:
     from aurora_pipeline.monitoring.scorecard_table import scorecard_rows, scorecard_title
 
-    table = Table("measure", "value", "95 % interval", title=scorecard_title(card), title_justify="left")
+    out.print(scorecard_title(card), style="bold", highlight=False)
+    table = Table("measure", "value", "95 % interval")
     for row in scorecard_rows(card):
         table.add_row(*row)
     out.print(table)

@@ -107,7 +107,9 @@ class ModelSettings(Section):
         default=250.0, description="weight of a train row halves over this age"
     )
     ridge_penalties: tuple[Positive, ...] = Field(
-        default=(1e3, 3e3, 1e4, 3e4, 1e5, 3e5), description="penalties tried inside the train block, in rows", min_length=1
+        default=(1e3, 3e3, 1e4, 3e4, 1e5, 3e5),
+        description="penalties tried inside the train block, in rows",
+        min_length=1,
     )
     tree_rounds: Count = Field(
         default=400, description="most boosting rounds; a quarter, half, three quarters or all are chosen on the tail"

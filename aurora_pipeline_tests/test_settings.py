@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 import aurora_pipeline
-from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.adapters.home import REPOSITORY
+from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.settings import Settings, known_keys, load_settings, save_settings, settings_markdown
 
 

@@ -8,6 +8,7 @@ from datetime import date
 
 import polars as pl
 
+from aurora_pipeline.contracts import empty
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
 from aurora_pipeline.settings import Settings
@@ -67,7 +68,7 @@ class MarketReport:
     first, last : date
         Span of the decision frequency's bars.
     sessions, stocks, bars : int
-        Sessions in the span, stocks in the universe, bars accepted.
+        Sessions in the span, stocks in the universe (a renamed one counts once), bars accepted.
     missing_bars, flat_bars : int
         Absences against the calendar; valid bars without a trade.
     feeds : list of FeedReport
@@ -113,18 +114,16 @@ def inspect_market(
     first, last = folder.span
     sessions = folder.calendar.sessions(first, last)
     refused, quality, bars = [feeds.quarantine], [], 0
-    recent: pl.DataFrame | None = None
+    recent = empty("bars")
     for start in range(0, len(sessions), BLOCK_SESSIONS):
         block = sessions[start : start + BLOCK_SESSIONS]
         raw = folder.read_bars(block)
-        earlier = raw.clear() if recent is None else recent
-        made = ingest_bars(raw, block, feeds, folder.manifest, folder.calendar, earlier, settings)
+        made = ingest_bars(raw, block, feeds, folder.manifest, folder.calendar, recent, settings)
         refused.append(made.quarantine)
         quality.append(made.data_quality)
         bars += made.bars.height
         kept = sessions[max(0, start + len(block) - LOOKBACK_SESSIONS) : start + len(block)]
-        held = made.bars if recent is None else pl.concat([recent, made.bars])
-        recent = held.filter(pl.col("session").is_in(kept))
+        recent = pl.concat([recent, made.bars]).filter(pl.col("session").is_in(kept))
         if progress:
             progress("bars", start + len(block), len(sessions))
     quarantine, summary = pl.concat(refused), pl.concat(quality)
@@ -137,7 +136,7 @@ def inspect_market(
         first=first,
         last=last,
         sessions=len(sessions),
-        stocks=universe.filter(pl.col("kind") == "stock").get_column("symbol").n_unique(),
+        stocks=feeds.intervals.filter(pl.col("kind") == "stock").get_column("instrument_id").n_unique(),
         bars=bars,
         missing_bars=int(summary.get_column("missing_bars").sum()),
         flat_bars=int(summary.get_column("flat_bars").sum()),
@@ -166,13 +165,16 @@ def _feed(name: str, feeds: FeedTables, folder: MarketFolder, settings: Settings
 
 
 def _refusals(quarantine: pl.DataFrame) -> list[RefusalReport]:
-    example = pl.format(
-        "{} {}: {}", pl.col("symbol").fill_null("?"), pl.col("row_time").cast(pl.String).fill_null("?"), "detail"
+    when = pl.col("row_time").dt.strftime("%Y-%m-%d %H:%M").fill_null("?")
+    example = pl.format("{} {}: {}", pl.col("symbol").fill_null("?"), when, "detail")
+    by_symbol = (
+        quarantine.sort("symbol", "row_time")
+        .group_by("source", "reason", "symbol", maintain_order=True)
+        .agg(pl.len().alias("rows"), example.first().alias("example"))
     )
     grouped = (
-        quarantine.sort("symbol", "row_time")
-        .group_by("source", "reason")
-        .agg(pl.len().alias("rows"), example.head(EXAMPLES).alias("examples"))
+        by_symbol.group_by("source", "reason", maintain_order=True)
+        .agg(pl.col("rows").sum(), pl.col("example").head(EXAMPLES).alias("examples"))
         .sort(["rows", "source", "reason"], descending=[True, False, False])
     )
     return [RefusalReport(**row) for row in grouped.iter_rows(named=True)]

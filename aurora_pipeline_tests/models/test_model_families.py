@@ -23,7 +23,7 @@ def settings_with(threads: int = 2, seed: int = 1) -> Settings:
         threads=threads,
         seed=seed,
         walk_forward=WalkForwardSettings(sample_bars=1),
-        models=ModelSettings(tree_rounds=60, tree_leaf_rows=20, tree_leaf_penalty=1.0, early_stopping_rounds=30),
+        models=ModelSettings(tree_rounds=80, tree_leaf_penalty=1.0, tree_feature_share=1.0),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP, session_calendar
 from aurora_pipeline.errors import LeakageError, ModelError, TrainingError
-from aurora_pipeline.models.train_block import build_train_block, feature_matrix, sampled, rank_target
+from aurora_pipeline.models.train_block import build_train_block, feature_matrix, rank_target, sampled
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import Settings, WalkForwardSettings
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
@@ -19,16 +19,16 @@ FOLD = make_folds(PANEL.sessions, "5min", SETTINGS)[0]
 LABELS = purged_labels(PANEL.labels, FOLD, CALENDAR, SETTINGS)
 
 
-def test_target_is_the_z_score_within_a_decision_time() -> None:
-    target = rank_target(np.array([1.0, 3.0, 10.0, 10.0]), np.array([1, 1, 2, 2]))
-    assert target.tolist() == [-1.0, 1.0, 0.0, 0.0]
+def test_target_is_the_rank_within_a_decision_time() -> None:
+    target = rank_target(np.array([7.0, 9.0, -1e9, 8.0, 5.0, 5.0]), np.array([1, 1, 1, 1, 2, 2]))
+    assert target.tolist() == pytest.approx([root * 12**0.5 / 4 for root in (-0.5, 1.5, -1.5, 0.5)] + [0.0, 0.0])
 
 
-def test_target_is_clipped_at_three_sigmas_and_centred() -> None:
-    values = np.append(np.tile([-1.0, 1.0], 50), 1000.0)
-    target = rank_target(values, np.zeros(101, dtype=np.int64))
-    assert abs(target.sum()) < 1e-4
-    assert target.max() - target.min() == pytest.approx(3.0 + 0.1, abs=0.02)
+def test_target_has_unit_variance_whatever_the_outliers() -> None:
+    values = np.random.default_rng(1).standard_cauchy(500)
+    target = rank_target(values, np.zeros(500, dtype=np.int64))
+    assert target.std() == pytest.approx(1.0, abs=1e-4)
+    assert target.mean() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_sampling_spreads_over_the_session() -> None:

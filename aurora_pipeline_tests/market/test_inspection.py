@@ -1,0 +1,76 @@
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.market.inspection import inspect_market
+from aurora_pipeline.market.simulation import simulate_market
+from aurora_pipeline.settings import Settings
+
+MARKETS = Path(__file__).resolve().parents[3] / "shared" / "markets"
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("markets") / "tiny"
+    simulate_market(directory, preset="small", seed=2, sessions=8, symbols=16)
+    return directory
+
+
+def test_a_sound_market_has_every_feed_and_nothing_refused(market):
+    report = inspect_market(MarketFolder.open(market), Settings())
+    assert (report.sessions, report.stocks, report.refused_share) == (8, 16, 0.0)
+    assert {feed.name: feed.status for feed in report.feeds} == dict.fromkeys(
+        ["daily_bars", "corporate_actions", "earnings", "fundamentals", "short_interest", "etf_flows", "options"],
+        "present",
+    )
+    assert report.refusals == []
+    assert any("too short to train: 8 sessions" in note for note in report.notes)
+
+
+def test_a_missing_and_a_stopped_feed_are_named_with_their_cost(market, tmp_path):
+    copy = tmp_path / "market"
+    copy.mkdir()
+    for path in market.rglob("*.parquet"):
+        target = copy / path.relative_to(market)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (copy / "market.yaml").write_text((market / "market.yaml").read_text())
+    (copy / "earnings.parquet").unlink()
+    options = pl.read_parquet(copy / "options.parquet")
+    early = options.filter(pl.col("date") < date(2024, 6, 1))
+    (early if early.height else options.head(5)).write_parquet(copy / "options.parquet")
+    report = {feed.name: feed for feed in inspect_market(MarketFolder.open(copy), Settings()).feeds}
+    assert report["earnings"].status == "missing"
+    assert "earnings-surprise" in report["earnings"].cost
+    assert report["options"].status == "stops"
+    assert "skew" in report["options"].cost
+
+
+def test_refused_rows_are_counted_by_reason_with_one_example_per_symbol(market, tmp_path):
+    copy = tmp_path / "market"
+    (copy / "bars").mkdir(parents=True)
+    for path in market.rglob("*"):
+        if path.is_file() and path.parent.name != "bars":
+            (copy / path.name).write_bytes(path.read_bytes())
+    for path in (market / "bars").glob("*.parquet"):
+        bars = pl.read_parquet(path)
+        broken = pl.int_range(pl.len()) < 3
+        bars.with_columns(pl.when(broken).then(-1.0).otherwise(pl.col("low")).alias("low")).write_parquet(
+            copy / "bars" / path.name
+        )
+    report = inspect_market(MarketFolder.open(copy), Settings())
+    (refusal,) = report.refusals
+    assert refusal.source == "bars"
+    assert refusal.rows == 3 * len(list((market / "bars").glob("*.parquet")))
+    assert refusal.examples
+    assert report.refused_share > 0
+
+
+@pytest.mark.skipif(not MARKETS.is_dir(), reason=f"real markets are not at {MARKETS.name}/ beside the repository")
+def test_the_dirty_week_is_found_and_the_market_is_too_short_to_train():
+    report = inspect_market(MarketFolder.open(MARKETS / "dirty-5min-2026"), Settings())
+    assert {refusal.reason for refusal in report.refusals if refusal.source == "bars"} >= {"close_off_daily"}
+    assert any("too short to train" in note for note in report.notes)
