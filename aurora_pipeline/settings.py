@@ -74,6 +74,16 @@ class FeatureSettings(Section):
     etf_flows_expiry_sessions: Count = Field(default=5, description="flows older than this are missing")
     options_expiry_sessions: Count = Field(default=5, description="an option summary older than this is missing")
 
+    def expiry_of(self, feed: str) -> int | None:
+        """Sessions after which a feed's rows are missing; None for feeds that do not expire."""
+        return {
+            "earnings": self.earnings_expiry_sessions,
+            "fundamentals": self.fundamentals_expiry_sessions,
+            "short_interest": self.short_interest_expiry_sessions,
+            "etf_flows": self.etf_flows_expiry_sessions,
+            "options": self.options_expiry_sessions,
+        }.get(feed)
+
 
 class WalkForwardSettings(Section):
     """How time is cut into train and test blocks."""

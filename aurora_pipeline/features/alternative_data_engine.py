@@ -97,7 +97,8 @@ def _history(inputs: FeatureInputs, states: pl.DataFrame, name: str) -> tuple[Fa
         reach=module.REACH,
     )
     ages = session_ages(inputs.calendar, states, history.first_known[:, 0])
-    return history, unexpired(ages, ages, getattr(inputs.settings.features, f"{name}_expiry_sessions"))
+    expiry = inputs.settings.features.expiry_of(name)
+    return history, ages if expiry is None else unexpired(ages, ages, expiry)
 
 
 def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np.float64]]:

@@ -25,13 +25,6 @@ COSTS = {
     "options": "implied-volatility, skew and put-call features are missing",
 }
 _DAY_OF = {"daily_bars": "session"}
-_EXPIRY = {
-    "earnings": "earnings_expiry_sessions",
-    "fundamentals": "fundamentals_expiry_sessions",
-    "short_interest": "short_interest_expiry_sessions",
-    "etf_flows": "etf_flows_expiry_sessions",
-    "options": "options_expiry_sessions",
-}
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ def _feed(name: str, feeds: FeedTables, folder: MarketFolder, settings: Settings
     begin: date = days.min()  # type: ignore[assignment]
     end: date = days.max()  # type: ignore[assignment]
     first, last = folder.span
-    allowed = getattr(settings.features, _EXPIRY[name]) if name in _EXPIRY else None
+    allowed = settings.features.expiry_of(name)
     status, cost = "present", ""
     if allowed is not None and len(folder.calendar.sessions(end, last)) > allowed + 1:
         status, cost = "stops", f"from {end} plus {allowed} sessions on, {COSTS[name]}"
