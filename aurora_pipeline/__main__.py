@@ -34,7 +34,7 @@ def install() -> None:
     say(f"setting up {ENVIRONMENT} (once; a few minutes)")
     venv.create(ENVIRONMENT, with_pip=False, clear=False)
     pip = [sys.executable, "-m", "pip", "--python", str(environment_python()), "install", "--quiet", "--compile"]
-    run([*pip, "--require-hashes", "-r", str(PINS)])
+    run([*pip, "--no-deps", "--require-hashes", "-r", str(PINS)])
     run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(CHECKOUT)])
     run([str(environment_python()), "-m", "compileall", "-q", str(CHECKOUT / "aurora_pipeline")])
     stamp.write_text(digest, encoding="utf-8")
