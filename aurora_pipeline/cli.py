@@ -49,7 +49,7 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        app(prog_name="aurora")
     except AuroraError as error:
         err.print(f"[bold red]aurora:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
