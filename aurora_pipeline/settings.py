@@ -122,9 +122,9 @@ class ModelSettings(Section):
         min_length=1,
     )
     tree_rounds: Count = Field(
-        default=400, description="most boosting rounds; a quarter, half, three quarters or all are chosen on the tail"
+        default=300, description="most boosting rounds; a quarter, half, three quarters or all are chosen on the tail"
     )
-    tree_learning_rate: Positive = Field(default=0.04, description="step of a boosting round")
+    tree_learning_rate: Positive = Field(default=0.05, description="step of a boosting round")
     tree_leaves: Count = Field(default=8, description="leaves of a tree grown best leaf first (lightgbm)")
     tree_depth: Count = Field(default=3, description="depth of a tree grown level by level (xgboost)")
     tree_leaf_share: Fraction = Field(default=0.02, description="fewest rows in a leaf, share of the train rows")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 FINGERPRINT_KEY = "aurora.fingerprint"
 _FILE = "data.parquet"
+WRITERS = 8
+"""Partitions flushed to disk at the same time."""
 _READ_ATTEMPTS = 4
 _Result = TypeVar("_Result")
 
@@ -146,8 +149,13 @@ class Lake:
             raise LakeError(f"table {name}: rows of {', '.join(outside)} lie outside the partitions being written")
         hollow = keyed.clear()
         written = {key: parts.get(key, hollow).drop("__partition") for key in fingerprints}
-        for key, part in written.items():
-            self._store(self.path(name, key, **branches), part, fingerprints[key])
+        # A write waits for the disk more than it computes.
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(
+                pool.map(
+                    lambda key: self._store(self.path(name, key, **branches), written[key], fingerprints[key]), written
+                )
+            )
         return written
 
     def restamp(self, name: str, partition: str | None = None, *, fingerprint: str, **branches: str) -> None:
