@@ -151,8 +151,11 @@ class CalibrationSettings(Section):
 
     minimum_sessions: Count = Field(default=5, description="matured sessions before a signal counts as calibrated")
     half_life_sessions: Positive = Field(default=60.0, description="weight of a matured session halves over this age")
-    prior_sessions: NotNegative = Field(default=10.0, description="strength of the prior IC of zero, in sessions")
+    prior_sessions: NotNegative = Field(default=5.0, description="strength of the prior IC of zero, in sessions")
     volatility_span_sessions: Positive = Field(default=20.0, description="span of the residual volatility forecast")
+    volatility_shrinkage: Fraction = Field(
+        default=0.1, description="pull of a name's variance forecast towards the median name's"
+    )
     conformal_step: Fraction = Field(default=0.02, description="adaptive conformal update per session")
 
 

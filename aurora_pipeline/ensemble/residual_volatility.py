@@ -2,8 +2,8 @@
 
 A session's variance is the sum of its squared residual bar returns, the night included in the first bar (realised
 variance; Andersen, Bollerslev, Diebold and Labys, "Modeling and Forecasting Realized Volatility", Econometrica 71(2),
-2003). The forecast is their exponentially weighted mean over a finite window, scaled to the horizon by its number of
-bars.
+2003). The forecast is their exponentially weighted mean over a finite window, drawn towards the median name's (a high
+forecast is partly luck), scaled to the horizon by its number of bars.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def residual_volatility(
     residual_returns: pl.DataFrame,
     span: float,
     horizon_bars: int,
+    shrinkage: float = 0.0,
 ) -> pl.DataFrame:
     """Volatility forecast of each name for each session, from what was known before its open.
 
@@ -49,6 +50,8 @@ def residual_volatility(
         Exponential span, sessions.
     horizon_bars : int
         Length of the forecast.
+    shrinkage : float
+        Share of the median variance of the session's names in each name's forecast.
 
     Returns
     -------
@@ -78,6 +81,10 @@ def residual_volatility(
         1.0 - 2.0 / (span + 1.0),
     )
     bars_per_session = int(past.get_column("len").max())  # type: ignore[arg-type]
+    for row in variance:
+        known = row[~np.isnan(row)]
+        if known.size:
+            row += shrinkage * (np.median(known) - row)
     volatility = np.sqrt(variance * (horizon_bars / bars_per_session))
     forecast = pl.DataFrame(
         {

@@ -90,9 +90,16 @@ def calibrate(
             f"calibration needs the opening moment of every session of the ensemble's history; {len(unknown)} of "
             f"{len(history)} are missing, the first is {unknown[0]}"
         )
-    span = settings.calibration.volatility_span_sessions
-    volatility = residual_volatility(history, opens, residual_returns, span, horizon_bars)
-    states = calibration_states(opens, ensemble, labels, volatility, settings.calibration)
+    calibration = settings.calibration
+    volatility = residual_volatility(
+        history,
+        opens,
+        residual_returns,
+        calibration.volatility_span_sessions,
+        horizon_bars,
+        calibration.volatility_shrinkage,
+    )
+    states = calibration_states(opens, ensemble, labels, volatility, calibration)
     wanted = ensemble.filter(pl.col("session").is_in(list(sessions)))
     return apply_calibration(wanted, states, volatility, horizon_bars)
 

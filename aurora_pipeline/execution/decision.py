@@ -12,10 +12,11 @@ from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.order_planning import PRICE_TOLERANCE, plan_orders
 from aurora_pipeline.execution.pre_trade_gate import GateContext, check_targets, gate_orders
 from aurora_pipeline.execution.session_inputs import SessionInputs
-from aurora_pipeline.policy.cost_aware_sizer import SizingRequest, SizingResult, size_positions
+from aurora_pipeline.policy.cost_aware_sizer import SizingResult, size_positions
 from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR, impact_rate, linear_rate
 from aurora_pipeline.policy.limits_in_force import ExposureLimits
 from aurora_pipeline.policy.risk_budgeting import risk_budget
+from aurora_pipeline.policy.sizing_request import SizingRequest
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory, allowance
 from aurora_pipeline.settings import BookSettings, Settings
 

@@ -20,75 +20,16 @@ from numpy.typing import NDArray
 from aurora_pipeline.policy.forced_reductions import forced_reductions, room_for_drift
 from aurora_pipeline.policy.interior_point import Solution, solve
 from aurora_pipeline.policy.limits_in_force import (
-    ExposureLimits,
     Floats,
-    Integers,
     largest_step,
     sector_nets,
 )
 from aurora_pipeline.policy.newton_system import Problem
-from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.sizing_request import Flags, SizingRequest
 from aurora_pipeline.policy.trade_reasons import trade_reasons
 
-Flags = NDArray[np.bool_]
 DUST = 1e-7
 UNLIMITED = 10.0
-
-
-@dataclass(frozen=True)
-class SizingRequest:
-    """What is held, what is believed, what trading costs, and what is allowed. All arrays of shape (n_names,).
-
-    Attributes
-    ----------
-    held : ndarray
-        Weights before the decision, fractions of NAV.
-    alpha : ndarray
-        Expected residual return over the holding period; NaN where there is none: such a name is at most reduced.
-    frozen : ndarray of bool
-        Names that must not be traded for their edge, such as those with an uncalibrated signal.
-    must_close : ndarray of bool
-        Names that left the universe.
-    max_trade : ndarray
-        Largest trade in the next bar, fraction of NAV; 0 where a name cannot trade.
-    linear, impact : ndarray
-        Cost ``linear |trade| + impact |trade|**1.5``, fractions of NAV.
-    borrow : float
-        Cost of a short over the holding period, fraction of its value.
-    sectors : ndarray of int
-        Sector indices, -1 for none.
-    risk : RiskModel
-        Per session.
-    holding_sessions : float
-        H.
-    risk_aversion : float
-        gamma.
-    limits : ExposureLimits
-        With the gross cap as ramp and drawdown leave it.
-    gross_reason : str
-        Which rule that gross cap comes from.
-    volatility : float
-        Largest volatility per session, fraction of NAV.
-    turnover : float
-        Remaining budget: sum of absolute trades / 2 beyond the forced ones.
-    """
-
-    held: Floats
-    alpha: Floats
-    frozen: Flags
-    must_close: Flags
-    max_trade: Floats
-    linear: Floats
-    impact: Floats
-    borrow: float
-    sectors: Integers
-    risk: RiskModel
-    holding_sessions: float
-    risk_aversion: float
-    limits: ExposureLimits
-    gross_reason: str
-    volatility: float
-    turnover: float
 
 
 @dataclass(frozen=True)

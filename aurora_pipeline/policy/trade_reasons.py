@@ -6,17 +6,13 @@ trade, or which limit stood in the way: the one whose shadow price, as the optim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aurora_pipeline.policy.forced_reductions import room_for_drift
 from aurora_pipeline.policy.interior_point import Solution
 from aurora_pipeline.policy.limits_in_force import Floats
-
-if TYPE_CHECKING:
-    from aurora_pipeline.policy.cost_aware_sizer import SizingRequest
+from aurora_pipeline.policy.sizing_request import SizingRequest
 
 BLOCKERS = np.array(["turnover_budget", "gross", "net_cap", "sector_cap", "volatility_target"], dtype=object)
 

@@ -116,6 +116,13 @@ def test_a_missing_session_is_skipped_and_still_ages() -> None:
     assert found.get_column("volatility")[0] == pytest.approx(np.sqrt((squares * weights).sum() / weights.sum()))
 
 
+def test_forecasts_are_drawn_towards_the_median_name() -> None:
+    frame = pl.concat([session_returns([level] * 8, name) for name, level in (("A", 0.01), ("B", 0.02), ("C", 0.03))])
+    found = residual_volatility([DAYS[7]], OPENS, frame, SPAN, 1, shrinkage=0.25)
+    expected = np.sqrt(0.75 * np.array([1.0, 4.0, 9.0]) + 0.25 * 4.0) / 100
+    assert found.get_column("volatility").to_list() == pytest.approx(expected.tolist())
+
+
 def test_bars_known_after_the_open_are_not_used() -> None:
     frame = session_returns([0.01] * 10)
     late = frame.with_columns(

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize
 
-from aurora_pipeline.policy.cost_aware_sizer import SizingRequest
 from aurora_pipeline.policy.forced_reductions import room_for_drift
 from aurora_pipeline.policy.limits_in_force import ExposureLimits
 from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.sizing_request import SizingRequest
 
 UNIT = 0.01
 
