@@ -81,10 +81,10 @@ def residual_volatility(
         1.0 - 2.0 / (span + 1.0),
     )
     bars_per_session = int(past.get_column("len").max())  # type: ignore[arg-type]
-    for row in variance:
-        known = row[~np.isnan(row)]
+    for k in range(len(variance)):
+        known = variance[k][~np.isnan(variance[k])]
         if known.size:
-            row += shrinkage * (np.median(known) - row)
+            variance[k] += shrinkage * (np.median(known) - variance[k])
     volatility = np.sqrt(variance * (horizon_bars / bars_per_session))
     forecast = pl.DataFrame(
         {
