@@ -63,6 +63,8 @@ def test_the_window_is_finite() -> None:
     calm = session_returns([0.01] * 20)
     wild_before = session_returns([5.0] * 7 + [0.01] * 13)
     assert forecast(wild_before, 19) == forecast(calm, 19)
+    edge = session_returns([5.0] * 8 + [0.01] * 12)  # session 7 is the twelfth before session 19
+    assert forecast(edge, 19) > forecast(calm, 19)
 
 
 def test_too_few_sessions_give_no_row() -> None:

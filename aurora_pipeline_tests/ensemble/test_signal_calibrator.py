@@ -141,6 +141,21 @@ def test_labels_that_matured_too_late_are_caught() -> None:
     assert unmatured_rows(mutant, PANEL.labels, PANEL.opens).get_column("session").n_unique() == len(PANEL.sessions) - 1
 
 
+def test_a_label_maturing_at_the_open_counts_from_the_session_after() -> None:
+    session = PANEL.sessions[40]
+    at_open = PANEL.labels.with_columns(
+        pl.when(pl.col("matured_at").dt.date() == PANEL.sessions[39])
+        .then(pl.lit(PANEL.opens[session]).cast(TIMESTAMP))
+        .otherwise("matured_at")
+        .alias("matured_at")
+    )
+    signals = signals_of(PANEL.sessions[:42], at_open)
+    assert unmatured_rows(signals, at_open, PANEL.opens).is_empty()
+    through = signals.group_by("session").agg(pl.col("evidence_through").max()).sort("session")
+    assert through.get_column("evidence_through")[40] == through.get_column("evidence_through")[39]
+    assert through.get_column("evidence_through")[41] > PANEL.opens[session]
+
+
 def test_a_name_without_volatility_is_not_calibrated() -> None:
     unknown = RETURNS.filter(pl.col("symbol") != "S07")
     signals = calibrate(PANEL.sessions, PANEL.opens, ENSEMBLE, PANEL.labels, unknown, SETTINGS, 1)

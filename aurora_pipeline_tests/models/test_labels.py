@@ -105,6 +105,25 @@ def test_unmatured_rows_are_absent() -> None:
     assert label_of(rows, 2) is None
 
 
+def test_a_session_going_on_has_labels_up_to_its_newest_bar() -> None:
+    ends = [end for day in DAYS[:2] for end in CALENDAR.bar_ends(day)][:100]
+    rows = [("A", end, 0.001, end) for end in ends if end != ends[70]] + [("B", end, 0.001, end) for end in ends]
+    frame = compute_labels(DAYS[:2], returns_frame(rows), universe_frame(["A", "B"]), CALENDAR, "5min", 30, 1)
+    for symbol in "AB":
+        times = frame.filter(symbol=symbol).get_column("decision_time").to_list()
+        assert times == [end for k, end in enumerate(ends[:69]) if symbol == "B" or k + 1 != 70]
+    absent = [row for row in rows if row[:2] != ("A", ends[99])]
+    cut = compute_labels(DAYS[:2], returns_frame(absent), universe_frame(["A", "B"]), CALENDAR, "5min", 30, 1)
+    assert cut.filter(symbol="A").get_column("decision_time").max() == ends[68]
+    assert cut.filter(symbol="A").get_column("matured_at").max() == ends[99] + timedelta(hours=1)
+
+
+def test_an_entry_bar_unknown_at_maturity_gives_no_label() -> None:
+    others = daily(dict.fromkeys(range(8), 0.0), "B")
+    late_entry = ("A", CALENDAR.close(DAYS[1]), 0.01, CALENDAR.close(DAYS[6]))
+    assert label_of([*daily({0: 0.1}), late_entry, *others], 0) is None
+
+
 def test_a_correction_counts_if_known_at_maturity_and_not_after() -> None:
     rows = daily({0: 0.1, 1: 0.01, 2: 0.02, 3: 0.03, 4: 0.04})
     early = ("A", CALENDAR.close(DAYS[2]), 0.5, CALENDAR.close(DAYS[3]))

@@ -11,7 +11,7 @@ import pytest
 
 from aurora_pipeline.errors import ModelError, SettingsError, TrainingError
 from aurora_pipeline.models.model_factory import FAMILIES, Model, create_model, load_model
-from aurora_pipeline.models.tail_choice import mean_rank_correlation
+from aurora_pipeline.models.tail_choice import best_of_tail, mean_rank_correlation, round_choices
 from aurora_pipeline.models.train_block import TrainBlock, build_train_block
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import ModelSettings, Settings, WalkForwardSettings
@@ -131,10 +131,18 @@ def test_a_constant_prediction_is_an_error(family: str) -> None:
 
 @every_family
 def test_the_tail_does_not_enter_the_fit_it_judges(family: str) -> None:
-    """With the tail's targets turned round, a search that had been fitted on them would still score well there."""
+    """With the tail's targets turned round the same search must score exactly the opposite there."""
     target = BLOCK.target.copy()
     target[BLOCK.validation] *= -1.0
-    assert fitted(family, dataclasses.replace(BLOCK, target=target)).describe()["validation_ic"] < 0.0
+    clean = fitted(family).describe()["tail_ic"]
+    turned = fitted(family, dataclasses.replace(BLOCK, target=target)).describe()["tail_ic"]
+    assert {choice: -ic for choice, ic in turned.items()} == clean
+
+
+def test_the_best_of_the_tail_is_the_smaller_of_equals() -> None:
+    assert best_of_tail({25: 0.1, 50: 0.2, 75: 0.2, 100: 0.05}) == 50
+    assert round_choices(100) == [25, 50, 75, 100]
+    assert round_choices(1) == [1]
 
 
 @every_family
