@@ -89,9 +89,11 @@ class WalkForwardSettings(Section):
     """How time is cut into train and test blocks."""
 
     scheme: Literal["expanding", "rolling"] = Field(
-        default="expanding", description="whether train blocks grow or move"
+        default="rolling", description="whether train blocks move with the test block or grow without end"
     )
-    train_sessions: Count = Field(default=504, description="length of a rolling train block")
+    train_sessions: Count = Field(
+        default=1260, description="length of a rolling train block: five half-lives of recency_half_life_sessions"
+    )
     embargo_sessions: Annotated[int, Field(ge=0)] = Field(default=0, description="sessions left out beyond the purge")
     minimum_train_sessions: Count = Field(
         default=40, description="a fold with fewer train sessions stops with an error"
@@ -152,11 +154,24 @@ class CalibrationSettings(Section):
     minimum_sessions: Count = Field(default=5, description="matured sessions before a signal counts as calibrated")
     half_life_sessions: Positive = Field(default=60.0, description="weight of a matured session halves over this age")
     prior_sessions: NotNegative = Field(default=5.0, description="strength of the prior IC of zero, in sessions")
-    volatility_span_sessions: Positive = Field(default=20.0, description="span of the residual volatility forecast")
-    volatility_shrinkage: Fraction = Field(
-        default=0.1, description="pull of a name's variance forecast towards the median name's"
+    volatility_span_sessions: Positive | None = Field(
+        default=None, description="span of the residual volatility forecast; 20 at 5min, 60 at session if unset"
+    )
+    volatility_shrinkage: Fraction | None = Field(
+        default=None,
+        description="pull of a name's variance forecast towards the median name's; 0.1 at 5min, 0.3 at session if unset",
     )
     conformal_step: Fraction = Field(default=0.02, description="adaptive conformal update per session")
+
+    def volatility_span(self, bars_per_session: int) -> float:
+        """Span of the volatility forecast, sessions: one return per session says less than 78, so it takes more of them."""
+        return self.volatility_span_sessions or (60.0 if bars_per_session == 1 else 20.0)
+
+    def volatility_pull(self, bars_per_session: int) -> float:
+        """Share of the median variance in a forecast: more where the forecast rests on fewer returns."""
+        if self.volatility_shrinkage is not None:
+            return self.volatility_shrinkage
+        return 0.3 if bars_per_session == 1 else 0.1
 
 
 class CostSettings(Section):

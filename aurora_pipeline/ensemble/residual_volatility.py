@@ -80,12 +80,11 @@ def residual_volatility(
         window,
         1.0 - 2.0 / (span + 1.0),
     )
-    bars_per_session = int(past.get_column("len").max())  # type: ignore[arg-type]
     for k in range(len(variance)):
         known = variance[k][~np.isnan(variance[k])]
         if known.size:
             variance[k] += shrinkage * (np.median(known) - variance[k])
-    volatility = np.sqrt(variance * (horizon_bars / bars_per_session))
+    volatility = np.sqrt(variance * (horizon_bars / bars_per_session(residual_returns)))
     forecast = pl.DataFrame(
         {
             "session": np.repeat(np.array(sessions, dtype="datetime64[D]"), len(panel.instruments)),
@@ -98,6 +97,12 @@ def residual_volatility(
         names, on="session", by="instrument_id", strategy="backward", check_sortedness=False
     )
     return named.select(list(schema)).sort("session", "symbol")
+
+
+def bars_per_session(residual_returns: pl.DataFrame) -> int:
+    """Bars of a full session, counted in the data; 1 where there is nothing to count."""
+    counts = residual_returns.group_by("session").agg(pl.col("bar_end").n_unique()).get_column("bar_end")
+    return int(counts.max() or 1)  # type: ignore[arg-type]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

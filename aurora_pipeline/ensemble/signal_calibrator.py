@@ -27,7 +27,7 @@ from numba import njit
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.ensemble.conformal import LEVELS, AdaptiveConformal
-from aurora_pipeline.ensemble.residual_volatility import residual_volatility
+from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
 from aurora_pipeline.errors import LeakageError
 from aurora_pipeline.models.train_block import group_ends
 from aurora_pipeline.settings import CalibrationSettings, Settings
@@ -91,13 +91,14 @@ def calibrate(
             f"{len(history)} are missing, the first is {unknown[0]}"
         )
     calibration = settings.calibration
+    bars = bars_per_session(residual_returns)
     volatility = residual_volatility(
         history,
         opens,
         residual_returns,
-        calibration.volatility_span_sessions,
+        calibration.volatility_span(bars),
         horizon_bars,
-        calibration.volatility_shrinkage,
+        calibration.volatility_pull(bars),
     )
     states = calibration_states(opens, ensemble, labels, volatility, calibration)
     wanted = ensemble.filter(pl.col("session").is_in(list(sessions)))

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP, session_calendar
-from aurora_pipeline.ensemble.residual_volatility import residual_volatility
+from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
+from aurora_pipeline.settings import CalibrationSettings
 
 CALENDAR = session_calendar()
 DAYS = CALENDAR.sessions(date(2025, 1, 2), date(2025, 3, 31))
@@ -137,3 +138,14 @@ def test_bars_known_after_the_open_are_not_used() -> None:
         pl.when(pl.col("session") == DAYS[7]).then(9.0).otherwise("residual_return").alias("residual_return")
     )
     assert forecast(loud, 8) == forecast(late, 8)
+
+
+def test_the_defaults_follow_the_bars_of_a_session() -> None:
+    settings = CalibrationSettings()
+    daily = session_returns([0.01] * 3)
+    intraday = pl.concat([daily, daily.with_columns(pl.col("bar_end") - timedelta(minutes=5))])
+    assert [bars_per_session(frame) for frame in (daily, intraday, daily.clear())] == [1, 2, 1]
+    assert (settings.volatility_span(1), settings.volatility_pull(1)) == (60.0, 0.3)
+    assert (settings.volatility_span(78), settings.volatility_pull(78)) == (20.0, 0.1)
+    chosen = CalibrationSettings(volatility_span_sessions=5.0, volatility_shrinkage=0.0)
+    assert (chosen.volatility_span(1), chosen.volatility_pull(78)) == (5.0, 0.0)
