@@ -12,6 +12,18 @@ from aurora_pipeline.defs.stage_run import StageRun
 
 GROUP = "ensemble"
 OWNERS = ["team:research"]
+LABEL_COLUMNS = ("session", "symbol", "decision_time", "label", "matured_at")
+RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
+UNMATURED = "rows that rest on evidence their session could not have had"
+
+
+def _matured_spec(asset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        "matured",
+        asset=asset,
+        blocking=True,
+        description="Evidence had matured before the session it is used in opened.",
+    )
 
 
 def _opens(run: StageRun, sessions: Sequence[date]) -> dict[date, datetime]:
@@ -36,7 +48,8 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
                 asset="ensemble_weights",
                 blocking=True,
                 description="Weights of a session are not negative, within the cap, and sum to one.",
-            )
+            ),
+            _matured_spec("ensemble_weights"),
         ],
     )
     def ensemble_weights(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
@@ -47,22 +60,27 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
             session_information_coefficients,
             weight_violations,
         )
+        from aurora_pipeline.ensemble.maturity import unmatured_rows
 
         run = StageRun(context, home.open(), "ensemble_weights")
         last = run.sessions[-1]
-        labels = run.home.lake.read("labels", run.scored_from, last, ["symbol", "decision_time", "label", "matured_at"])
+        labels = run.home.lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
         evidence = pl.concat(
             session_information_coefficients(
                 run.home.lake.read("predictions", run.scored_from, last, model=family), labels
             )
             for family in families
         )
-        frame = weigh(run.sessions, _opens(run, run.sessions), evidence, list(families), run.settings)
+        opens = _opens(run, run.sessions)
+        frame = weigh(run.sessions, opens, evidence, list(families), run.settings)
         run.write("ensemble_weights", frame, run.keys)
         violations = weight_violations(frame, run.settings)
         return dg.MaterializeResult(
             metadata=run.summary(),
-            check_results=[run.check("weights", violations, "weights outside their bounds")],
+            check_results=[
+                run.check("weights", violations, "weights outside their bounds"),
+                run.check("matured", unmatured_rows(frame, labels, opens), UNMATURED),
+            ],
         )
 
     return ensemble_weights
@@ -114,32 +132,34 @@ def calibrated_signals_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Ass
                 asset="calibrated_signals",
                 blocking=True,
                 description="Intervals are nested and contain the expected return; numbers are finite or flagged uncalibrated.",
-            )
+            ),
+            _matured_spec("calibrated_signals"),
         ],
     )
     def calibrated_signals(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.ensemble.maturity import unmatured_rows
         from aurora_pipeline.ensemble.signal_calibrator import calibrate, interval_violations
 
         run = StageRun(context, home.open(), "calibrated_signals")
         lake, last = run.home.lake, run.sessions[-1]
+        opens = _opens(run, [day for day in run.lineage.sessions if run.scored_from <= day <= last])
+        labels = lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
         frame = calibrate(
             run.sessions,
-            _opens(run, [day for day in run.lineage.sessions if run.scored_from <= day <= last]),
+            opens,
             lake.read("ensemble", run.scored_from, last, ["session", "symbol", "decision_time", "score"]),
-            lake.read("labels", run.scored_from, last, ["session", "symbol", "decision_time", "label", "matured_at"]),
-            lake.read(
-                "residual_returns",
-                None,
-                last,
-                ["session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return"],
-            ),
+            labels,
+            lake.read("residual_returns", None, last, RESIDUAL_COLUMNS),
             run.settings,
             run.settings.horizon_bars(run.home.frequency),
         )
         run.write("signals", frame, run.keys)
         return dg.MaterializeResult(
             metadata=run.summary(),
-            check_results=[run.check("intervals", interval_violations(frame), "intervals out of order or not finite")],
+            check_results=[
+                run.check("intervals", interval_violations(frame), "intervals out of order or not finite"),
+                run.check("matured", unmatured_rows(frame, labels, opens), UNMATURED),
+            ],
         )
 
     return calibrated_signals

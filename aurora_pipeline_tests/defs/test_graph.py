@@ -24,6 +24,7 @@ JOBS = {
 BLOCKING_CHECKS = {
     ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"), ("feature_panel", "known_at"),
     ("labels", "entry_after_decision"), ("ensemble_weights", "weights"), ("calibrated_signals", "intervals"),
+    ("ensemble_weights", "matured"), ("calibrated_signals", "matured"),
     ("target_positions", "limits"), ("portfolio", "nav_identity"),
     *((f"trained_model/{family}", "purge") for family in ("ridge", "lightgbm", "xgboost")),
     *((f"prediction/{family}", "covers_universe") for family in ("ridge", "lightgbm", "xgboost")),
