@@ -18,7 +18,10 @@ from aurora_pipeline.stages import book_name, plan_stages
 
 BLOCK_SESSIONS = 40
 BLOCKED = "blocked"
-_WAIT_SECONDS = 300.0
+_GRACE_SECONDS = 30.0
+"""How long a look-back may be missing before anybody is seen to work on it: two ranges are rarely started in one instant."""
+_WAIT_SECONDS = 600.0
+"""How long it may be missing while somebody is at work."""
 _POLL_SECONDS = 0.5
 _ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.QUEUED)
 
@@ -108,16 +111,16 @@ class StageRun:
 
     def _require(self, name: str, first: date, last: date, branches: dict[str, str]) -> None:
         wanted = {partition_of(day, self.home.frequency) for day in self.lineage.sessions if first <= day <= last}
-        patience = _WAIT_SECONDS
+        waited = 0.0
         while missing := sorted(wanted - set(self.home.lake.partitions(name, **branches))):
-            if patience <= 0 or not self._others_at_work():
+            if waited >= _WAIT_SECONDS or (waited >= _GRACE_SECONDS and not self._others_at_work()):
                 raise LakeError(
                     f"{self.stage.name} of {self.sessions[0]} to {self.sessions[-1]} looks back to {name} of "
                     f"{missing[0]} to {missing[-1]}, which the lake does not have; materialise those first "
                     "(`aurora run` does what is missing, in order)"
                 )
             time.sleep(_POLL_SECONDS)
-            patience -= _POLL_SECONDS
+            waited += _POLL_SECONDS
 
     def _others_at_work(self) -> bool:
         active = self.context.instance.get_runs(filters=dg.RunsFilter(statuses=list(_ACTIVE)))
