@@ -7,6 +7,7 @@ from typing import Literal
 
 Transform = Literal["rank", "sector_rank", "z", "none"]
 View = Literal["price", "sector", "microstructure", "fundamental", "alternative"]
+Role = Literal["signal", "flag", "context"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class FeatureSpec:
         (winsorised at 3) or `none`.
     columns : tuple of str
         Feed columns it needs, ``feed.column``; a market that declares one of them not point-in-time loses the feature.
+    reference : str
+        Where the definition is from, such as ``Amihud 2002``; empty for arithmetic of our own.
+    expected_missing : str
+        When a value is legitimately absent.
+    role : str
+        `signal` ranks stocks; `flag` says that an input is missing and may be constant; `context` is the same for all stocks of
+        a decision time, such as the time of day.
     """
 
     name: str
@@ -42,3 +50,6 @@ class FeatureSpec:
     known_at: str
     transform: Transform = "rank"
     columns: tuple[str, ...] = ()
+    reference: str = ""
+    expected_missing: str = "fewer bars than the look-back needs"
+    role: Role = "signal"
