@@ -14,7 +14,7 @@ from aurora_pipeline.settings import Settings
 
 BAR_LOOKBACK = 6
 """Sessions of bars and residual returns the intraday features look back over."""
-SESSION_LOOKBACK = 580
+SESSION_LOOKBACK = 760
 """Sessions of session bars the daily features, betas and the risk model look back over."""
 RISK_LOOKBACK = 60
 """Sessions of residual returns the risk model looks back over."""

@@ -1,5 +1,6 @@
 """Bars to features: residual returns, the five views, and the panel models train on."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -61,32 +62,42 @@ def residual_returns_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Asset
     return residual_returns
 
 
-def view_asset(view: str, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
-    """Build the asset of one feature view."""
-    name = f"{view}_features"
+def views_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    """Build the assets of the feature views: one step, so that what they share is read and laid out once."""
+    names = {view: f"{view}_features" for view in VIEWS}
 
-    @dg.asset(
-        name=name,
-        deps=["bars", "session_bars", "universe", "residual_returns", FEEDS_ASSET],
+    @dg.multi_asset(
+        name="feature_views",
+        specs=[
+            dg.AssetSpec(
+                name,
+                deps=["bars", "session_bars", "universe", "residual_returns", FEEDS_ASSET],
+                group_name=GROUP,
+                owners=OWNERS,
+                kinds={"polars", "numba"},
+                description=_DESCRIPTIONS[view],
+            )
+            for view, name in names.items()
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"polars", "numba"},
-        description=_DESCRIPTIONS[view],
+        can_subset=True,
     )
-    def view_features(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    def feature_views(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:
         from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
-        from aurora_pipeline.features.panel_builder import compute_view
+        from aurora_pipeline.features.panel_builder import compute_views
 
-        run = StageRun(context, home.open(), name)
+        views = [view for view, name in names.items() if dg.AssetKey(name) in context.selected_asset_keys]
+        runs = {view: StageRun(context, home.open(), names[view]) for view in views}
+        run = runs[views[0]]
         for keys, sessions in run.blocks():
-            run.write(
-                name, compute_view(view, read_feature_inputs(run.home, run.settings, sessions, run.read_back)), keys
-            )
-        return dg.MaterializeResult(metadata=run.summary())
+            frames = compute_views(read_feature_inputs(run.home, run.settings, sessions, run.read_back), views)
+            for view, frame in frames.items():
+                runs[view].write(names[view], frame, keys, asset=names[view])
+        for view in views:
+            yield dg.MaterializeResult(asset_key=names[view], metadata=runs[view].summary())
 
-    return view_features
+    return feature_views
 
 
 def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
-from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, view_asset
+from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
@@ -16,7 +16,6 @@ from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
 from aurora_pipeline.defs.trade_book import trade_book_asset
-from aurora_pipeline.stages import VIEWS
 
 
 def build_definitions(home: Home) -> dg.Definitions:
@@ -28,7 +27,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             market_feeds,
             session_data_asset(sessions),
             residual_returns_asset(sessions),
-            *(view_asset(view, sessions) for view in VIEWS),
+            views_asset(sessions),
             feature_panel_asset(sessions),
             labels_asset(sessions),
             *(trained_model_asset(family, folds) for family in families),

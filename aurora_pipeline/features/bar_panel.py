@@ -1,11 +1,13 @@
 """Bars of one session and the few before it as dense arrays, as known at a moment.
 
 Rows are the calendar's bars, columns instruments. Closes are scaled across the ex-dates inside the window, so that any two rows
-of a column compare; volumes are scaled the other way by splits.
+of a column compare; volumes are scaled the other way by splits. All sessions of the inputs are laid out once
+(:func:`bar_block`); a window is a slice of that with what became known late written over it.
 """
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,11 +16,75 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.adjustment import adjustment_factors, carried
+from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.rolling import Panel
-from aurora_pipeline.features.session_panel import adjustment_factors
+from aurora_pipeline.features.versioned_arrays import VersionedArrays, lay_out
 
+BAR_LOOKBACK = 6
+"""Sessions of bars laid out before the first session that is asked for."""
 _PRICES = ("open", "high", "low", "close", "vwap")
+_BAR_COLUMNS = (*_PRICES, "volume", "known_at")
+_RESIDUAL_COLUMNS = ("bar_return", "residual_return")
+
+
+@dataclass(frozen=True)
+class BarBlock:
+    """Bars of consecutive sessions.
+
+    Attributes
+    ----------
+    sessions : list of date
+        Oldest first.
+    starts : ndarray of int of shape (sessions + 1,)
+        First row of each session; the last entry is the number of rows.
+    bar_index : ndarray of int of shape (rows,)
+        Position of each row in its session.
+    ends : polars.Series
+        Bar end of each row.
+    rows : VersionedArrays
+        Values of the bars.
+    """
+
+    sessions: list[date]
+    starts: NDArray[np.int64]
+    bar_index: NDArray[np.int64]
+    ends: pl.Series
+    rows: VersionedArrays
+
+    def span(self, first: date, last: date) -> tuple[int, int]:
+        """First row of a session and the row after another one's last."""
+        return int(self.starts[self._position(first)]), int(self.starts[self._position(last) + 1])
+
+    def session_starts(self, first: date, last: date) -> NDArray[np.int64]:
+        """First rows of the sessions from `first` to `last` and the row after them, counted from the first."""
+        begin = self._position(first)
+        starts: NDArray[np.int64] = self.starts[begin : self._position(last) + 2] - self.starts[begin]
+        return starts
+
+    def _position(self, session: date) -> int:
+        return bisect.bisect_left(self.sessions, session)
+
+
+def bar_block(inputs: ResidualInputs) -> BarBlock:
+    """Lay out the bars of some inputs, once: `open` .. `vwap`, `volume`, `known_at`."""
+    return inputs.once("bar_block", lambda: _block(inputs, inputs.bars, _BAR_COLUMNS))
+
+
+def residual_block(inputs: FeatureInputs) -> BarBlock:
+    """Lay out the residual returns of some inputs, once: `bar_return`, `residual_return`."""
+    return inputs.once("residual_block", lambda: _block(inputs, inputs.residual_returns, _RESIDUAL_COLUMNS))
+
+
+def _block(inputs: ResidualInputs, rows: pl.DataFrame, names: Sequence[str]) -> BarBlock:
+    calendar = inputs.calendar
+    sessions = calendar.sessions(calendar.shift(inputs.sessions[0], -BAR_LOOKBACK), inputs.sessions[-1])
+    grid = calendar.grid(sessions, inputs.frequency)
+    ends = grid.get_column("bar_end")
+    index = grid.get_column("bar_index").cast(pl.Int64).to_numpy()
+    starts = np.append(np.flatnonzero(index == 0), index.size).astype(np.int64)
+    due = ends.to_physical().to_numpy()
+    return BarBlock(sessions, starts, index, ends, lay_out(rows, "bar_end", ends, due, names))
 
 
 @dataclass(frozen=True)
@@ -27,27 +93,35 @@ class BarPanel:
 
     Attributes
     ----------
-    grid : polars.DataFrame
-        Row axis: `session`, `bar_index`, `bar_start`, `bar_end`.
+    bar_index : ndarray of int of shape (bars,)
+        Position of each row in its session.
     instruments : list of str
         Column axis.
-    first_row : int
-        First row of the window's last session.
+    starts : ndarray of int of shape (sessions + 1,)
+        First row of each session of the window; the last entry is the number of rows.
     open, high, low, close, vwap : ndarray of shape (bars, instruments)
         Comparable over the window; NaN where there is no bar (vwap also where the feed has none).
     volume : ndarray of shape (bars, instruments)
         Shares of the last session; NaN where there is no bar.
+    known_at : ndarray of shape (bars, instruments)
+        Moment each bar's version became known, microseconds since 1970.
     """
 
-    grid: pl.DataFrame
+    bar_index: NDArray[np.int64]
     instruments: list[str]
-    first_row: int
+    starts: NDArray[np.int64]
     open: Panel
     high: Panel
     low: Panel
     close: Panel
     vwap: Panel
     volume: Panel
+    known_at: Panel
+
+    @property
+    def first_row(self) -> int:
+        """First row of the window's last session."""
+        return int(self.starts[-2])
 
     @property
     def dollar_volume(self) -> Panel:
@@ -56,80 +130,33 @@ class BarPanel:
 
 
 def build_bar_panel(
-    inputs: ResidualInputs, rows: pl.DataFrame, moment: datetime, sessions: Sequence[date], instruments: Sequence[str]
+    inputs: ResidualInputs, moment: datetime, sessions: Sequence[date], instruments: Sequence[str]
 ) -> BarPanel:
     """Lay out the bars known at a moment.
 
     Parameters
     ----------
     inputs : ResidualInputs
-        Calendar and corporate actions.
-    rows : polars.DataFrame
-        Rows of `bars` inside the window, versions included.
+        Bars, calendar and corporate actions.
     moment : datetime
         Versions and verdicts that became known later do not count.
     sessions : sequence of date
-        Window, oldest first.
+        Window of consecutive sessions, oldest first.
     instruments : sequence of str
         Columns.
     """
-    grid = inputs.calendar.grid(sessions, inputs.frequency)
-    laid_out = dense_bars(rows, moment, grid.get_column("bar_end"), instruments, (*_PRICES, "volume"))
-    volume = laid_out.pop("volume")
-    prices = laid_out
-    counts = grid.group_by("session", maintain_order=True).len().get_column("len").to_numpy()
-    last_rows = np.cumsum(counts) - 1
+    block = bar_block(inputs)
+    first, stop = block.span(sessions[0], sessions[-1])
+    values = block.rows.seen(moment, first, stop, instruments)
+    starts = block.session_starts(sessions[0], sessions[-1])
     opens = inputs.calendar.open(sessions[-1]) if inputs.frequency == "5min" else inputs.calendar.close(sessions[-1])
-    closes = np.array([_last_present(prices["close"][: stop + 1]) for stop in last_rows])
+    closes = carried(values["close"])[starts[1:] - 1]
     factor = adjustment_factors(inputs, sessions, instruments, closes, opens)
     if (factor != 1.0).any():
-        scale = _carried_back(factor, counts)
-        prices = {name: values * scale for name, values in prices.items()}
-        volume = volume / scale
-    return BarPanel(grid, list(instruments), int(last_rows[-1] + 1 - counts[-1]), volume=volume, **prices)
-
-
-def dense_bars(
-    rows: pl.DataFrame, moment: datetime, ends: pl.Series, instruments: Sequence[str], names: Sequence[str]
-) -> dict[str, Panel]:
-    """Spread the newest version known at a moment of each (instrument, bar_end) over dense arrays.
-
-    The same rule as :func:`~aurora_pipeline.market.point_in_time.as_known_at` without its sort: on-time rows are written first,
-    later versions over them in the order in which they became known, withdrawn ones as missing.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        `instrument_id`, `bar_end`, `known_at`, `quarantined_at` and `names`; instruments that are not asked for are left out.
-    ends : polars.Series
-        Row axis: sorted bar ends, those of `rows` among them.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (bars, instruments)
-        NaN where there is no bar.
-    """
-    seen = rows.filter(pl.col("known_at") <= moment, pl.col("instrument_id").is_in(list(instruments)))
-    on_time = pl.col("known_at") <= pl.col("bar_end")
-    late = seen.filter(~on_time).sort("known_at")
-    ordered = pl.concat([seen.filter(on_time), late]) if late.height else seen
-    column = ordered.get_column("instrument_id").cast(pl.Enum(list(instruments))).to_physical().to_numpy()
-    row = np.searchsorted(ends.to_physical().to_numpy(), ordered.get_column("bar_end").to_physical().to_numpy())
-    withdrawn = (ordered.get_column("quarantined_at") <= moment).fill_null(value=False).to_numpy()
-    out = {}
-    for name in names:
-        values = ordered.get_column(name).fill_null(np.nan).to_numpy()
-        out[name] = np.full((len(ends), len(instruments)), np.nan)
-        out[name][row, column] = np.where(withdrawn, np.nan, values)
-    return out
-
-
-def _last_present(values: Panel) -> NDArray[np.float64]:
-    """Last value that is not NaN, per column."""
-    out: NDArray[np.float64] = np.full(values.shape[1], np.nan)
-    for row in values:
-        out = np.where(np.isnan(row), out, row)
-    return out
+        scale = _carried_back(factor, np.diff(starts))
+        values |= {name: values[name] * scale for name in _PRICES}
+        values["volume"] = values["volume"] / scale
+    return BarPanel(block.bar_index[first:stop], list(instruments), starts, **values)
 
 
 def _carried_back(factor: Panel, counts: NDArray[np.int64]) -> Panel:

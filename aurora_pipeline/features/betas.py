@@ -20,6 +20,8 @@ from aurora_pipeline.features.session_panel import SessionPanel
 
 MINIMUM_PAIRS = 40
 """Sessions a beta needs; with fewer it is the prior, 1."""
+RESIDUAL_SESSIONS = 252
+"""Sessions of daily residual returns that features look back over, the newest included."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +47,70 @@ class Betas:
     market_only: NDArray[np.bool_]
 
 
-def estimate_betas(panel: SessionPanel, inputs: ResidualInputs) -> Betas:
-    """Estimate betas over a panel; shapes as in :class:`Betas`."""
+def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) -> Betas:
+    """Estimate betas over a panel.
+
+    Parameters
+    ----------
+    panel : SessionPanel
+        Daily history.
+    inputs : ResidualInputs
+        Settings and manifest.
+    first : int
+        First row that will be asked for: residuals are computed from :data:`RESIDUAL_SESSIONS` rows before it on, betas as far
+        back as those need; everything before is NaN.
+
+    Returns
+    -------
+    Betas
+        The rows that are computed do not depend on `first`.
+    """
     settings = inputs.settings.features
     returns = panel.total_return
     weights = span_weights(settings.beta_span_sessions, settings.beta_window_sessions)
     market = market_returns(returns, panel.column(inputs.manifest.benchmark), stock_columns(panel))
     sector, market_only = sector_returns(returns, panel, inputs.manifest.sector_etfs, settings.minimum_peers)
+    residual_from = max(first - RESIDUAL_SESSIONS + 1, 0)
+    market_from = max(residual_from - settings.beta_window_sessions, 0)
 
-    def lagged(dependent: Panel, regressor: Panel) -> Panel:
-        slope = rolling_beta(dependent, regressor, weights, MINIMUM_PAIRS, 0)
+    def lagged(dependent: Panel, regressor: Panel, start: int) -> Panel:
+        slope = rolling_beta(dependent, regressor, weights, MINIMUM_PAIRS, max(start - 1, 0))
         shrunk = (1.0 - settings.beta_shrinkage) * slope + settings.beta_shrinkage
-        prior = np.ones((1, slope.shape[1]))
-        return np.concatenate([prior, np.where(np.isnan(shrunk), 1.0, shrunk)])
+        before = np.full((returns.shape[0] + 1 - slope.shape[0], slope.shape[1]), np.nan)
+        before[0] = 1.0
+        return np.concatenate([before, np.where(np.isnan(shrunk), 1.0, shrunk)])
 
-    beta_market = lagged(returns, market)
-    sector_to_market = lagged(sector, market)
+    beta_market = lagged(returns, market, market_from)
+    distinct, place = _distinct_series(sector, panel, inputs.manifest.sector_etfs)
+    sector_to_market = lagged(sector[:, distinct], market[:, distinct], market_from)[:, place]
     orthogonal = sector - sector_to_market[:-1] * market
     after_market = returns - beta_market[:-1] * market
-    beta_sector = lagged(after_market, orthogonal)
+    beta_sector = lagged(after_market, orthogonal, residual_from)
     beta_sector[market_only] = 0.0
     explained = np.where(market_only[:-1], 0.0, beta_sector[:-1] * orthogonal)
-    return Betas(beta_market, beta_sector, sector_to_market, after_market - explained, market_only)
+    residual = after_market - explained
+    residual[:residual_from] = np.nan
+    return Betas(beta_market, beta_sector, sector_to_market, residual, market_only)
+
+
+def _distinct_series(
+    sector: Panel, panel: SessionPanel, etfs: dict[str, str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns of `sector` that differ, and for every column its place among them: members of a fund's sector share its series."""
+    shared: dict[str, int] = {}
+    own = []
+    for column, name in enumerate(panel.instruments):
+        group = panel.sectors.get(name)
+        fund = panel.column(etfs.get(group)) if group is not None else None
+        whole = fund is not None and not np.isnan(panel.total_return[:, fund]).any()
+        own.append(shared.setdefault(group, column) if group is not None and whole else column)
+    distinct, place = np.unique(np.array(own, dtype=np.int64), return_inverse=True)
+    return distinct, place
 
 
 def stock_columns(panel: SessionPanel) -> NDArray[np.int64]:
     """Columns of the instruments that have a sector."""
-    return np.array([panel.instruments.index(name) for name in sorted(panel.sectors)], dtype=np.int64)
+    return np.array([panel.column(name) for name in sorted(panel.sectors)], dtype=np.int64)
 
 
 def market_returns(returns: Panel, benchmark: int | None, stocks: NDArray[np.int64]) -> Panel:
@@ -98,7 +137,7 @@ def sector_returns(
     market_only = np.zeros((returns.shape[0] + 1, returns.shape[1]), dtype=np.bool_)
     for name in sorted(set(panel.sectors.values())):
         members = np.array(
-            [panel.instruments.index(stock) for stock, own in sorted(panel.sectors.items()) if own == name],
+            [panel.column(stock) for stock, own in sorted(panel.sectors.items()) if own == name],
             dtype=np.int64,
         )
         peers = leave_one_out_mean(returns, members, members)
@@ -110,7 +149,7 @@ def sector_returns(
     return sector, market_only
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def leave_one_out_mean(returns: Panel, members: NDArray[np.int64], columns: NDArray[np.int64]) -> Panel:
     """Mean return of `members` without the column itself, for each of `columns`; NaN where nobody else has one.
 

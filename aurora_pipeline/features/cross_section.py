@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aurora_pipeline.features.rolling import Panel
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def less_group_mean(values: Panel, group: NDArray[np.int64], groups: int) -> Panel:
     """Deviation of each value from the mean of its group in the same row.
 
@@ -38,7 +38,7 @@ def less_group_mean(values: Panel, group: NDArray[np.int64], groups: int) -> Pan
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def time_of_day_mean(values: Panel, bar_index: NDArray[np.int64], stop: int) -> NDArray[np.float64]:
     """Mean of the present values of the rows before `stop` by position in the session, over all columns.
 

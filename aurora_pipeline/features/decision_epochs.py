@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import polars as pl
+import numpy as np
 
-from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.features.bar_panel import BarBlock
 from aurora_pipeline.features.inputs import FeatureInputs
-from aurora_pipeline.market.point_in_time import knowledge_epochs
+from aurora_pipeline.features.versioned_arrays import microseconds
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class DecisionEpoch:
     moment: datetime
 
 
-def decision_epochs(inputs: FeatureInputs, session: date, frames: Sequence[pl.DataFrame]) -> list[DecisionEpoch]:
-    """Cut the wanted decision times of a session where a row of `frames` (with `bar_end`) becomes known late.
+def decision_epochs(
+    inputs: FeatureInputs, session: date, blocks: Sequence[BarBlock], since: date | None = None
+) -> list[DecisionEpoch]:
+    """Cut the wanted decision times of a session where a row of `blocks` becomes known late.
 
     Parameters
     ----------
@@ -36,8 +38,10 @@ def decision_epochs(inputs: FeatureInputs, session: date, frames: Sequence[pl.Da
         Calendar, frequency and `until`.
     session : date
         Session of the decision times.
-    frames : sequence of polars.DataFrame
-        Rows with `bar_end`, `known_at` and `quarantined_at`.
+    blocks : sequence of BarBlock
+        Rows that are looked at.
+    since : date, optional
+        First session whose rows are looked at; the session itself by default.
 
     Returns
     -------
@@ -47,15 +51,16 @@ def decision_epochs(inputs: FeatureInputs, session: date, frames: Sequence[pl.Da
     ends = wanted_decision_times(inputs, session)
     if not ends:
         return []
-    start = inputs.calendar.open(session)
-    late = {moment for frame in frames for moment in knowledge_epochs(frame, "bar_end", start, ends[-1])}
-    cuts = sorted({0, *(bisect.bisect_left(ends, moment) for moment in late)})
+    moments = [microseconds(end) for end in ends]
+    opened = microseconds(inputs.calendar.open(session))
+    late = np.concatenate([block.rows.late_moments(*block.span(since or session, session)) for block in blocks])
+    late = late[(late > opened) & (late <= moments[-1])]
+    cuts = sorted({0, *(bisect.bisect_left(moments, moment) for moment in late.tolist())})
     stops = [*cuts[1:], len(ends)]
     return [DecisionEpoch(first, stop, ends[stop - 1]) for first, stop in zip(cuts, stops, strict=True)]
 
 
 def wanted_decision_times(inputs: FeatureInputs, session: date) -> list[datetime]:
     """Decision times of a session, none later than `inputs.until`."""
-    calendar: SessionCalendar = inputs.calendar
-    ends = calendar.bar_ends(session, inputs.frequency)
+    ends = inputs.calendar.bar_ends(session, inputs.frequency)
     return ends if inputs.until is None else ends[: bisect.bisect_right(ends, inputs.until)]

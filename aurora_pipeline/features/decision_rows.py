@@ -6,20 +6,14 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import TIMESTAMP
-from aurora_pipeline.features.bar_panel import dense_bars
+from aurora_pipeline.features.bar_panel import bar_block
 from aurora_pipeline.features.decision_epochs import decision_epochs, wanted_decision_times
 from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.rolling import rolling_sum
-
-_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "session": pl.Date,
-    "symbol": pl.String,
-    "instrument_id": pl.String,
-    "sector": pl.String,
-    "decision_time": TIMESTAMP,
-}
 
 
 def decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
@@ -34,29 +28,48 @@ def decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
         `session`, `symbol`, `instrument_id`, `sector` (null if unknown), `decision_time`; sorted by decision time and
         instrument, none later than `inputs.until`.
     """
-    return pl.concat([pl.DataFrame(schema=_SCHEMA), *(_session_rows(inputs, session) for session in inputs.sessions)])
+    return inputs.once("decision_rows", lambda: _decision_rows(inputs))
 
 
-def _session_rows(inputs: FeatureInputs, session: date) -> pl.DataFrame:
-    names = (
-        inputs.universe.filter(pl.col("session") == session, "eligible")
-        .select("symbol", "instrument_id", "sector")
-        .sort("instrument_id")
+def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
+    members = membership(inputs)
+    days, names, times, lengths = [], [], [], []
+    for session in inputs.sessions:
+        if session not in members.sessions:
+            continue
+        day = members.sessions[session]
+        eligible = np.flatnonzero(members.eligible[day])
+        time, name = np.nonzero(_recent(inputs, session, [members.instruments[column] for column in eligible]))
+        times.append(pl.Series(wanted_decision_times(inputs, session), dtype=TIMESTAMP).gather(time))
+        names.append(eligible[name])
+        days.append(day)
+        lengths.append(len(time))
+    row = np.repeat(np.array(days, dtype=np.int64), lengths)
+    column = np.concatenate(names) if names else np.zeros(0, dtype=np.int64)
+    sessions = pl.Series(list(members.sessions), dtype=pl.Date)
+    return pl.DataFrame(
+        {
+            "session": sessions.gather(row),
+            "symbol": members.symbols.gather(members.symbol[row, column]),
+            "instrument_id": pl.Series(members.instruments, dtype=pl.String).gather(column),
+            "sector": _named(members.sectors, members.sector[row, column]),
+            "decision_time": pl.concat(times) if times else pl.Series([], dtype=TIMESTAMP),
+        }
     )
-    ends = wanted_decision_times(inputs, session)
-    bars = inputs.bars.filter(pl.col("session") == session)
-    recent = np.zeros((len(ends), names.height), dtype=np.bool_)
-    axis = pl.Series(inputs.calendar.bar_ends(session, inputs.frequency), dtype=TIMESTAMP)
-    for epoch in decision_epochs(inputs, session, [bars]):
-        close = dense_bars(bars, epoch.moment, axis, names.get_column("instrument_id").to_list(), ("close",))["close"]
+
+
+def _named(names: list[str], codes: NDArray[np.int64]) -> pl.Series:
+    """Names of codes, null where negative."""
+    return pl.Series([*names, None], dtype=pl.String).gather(np.where(codes < 0, len(names), codes))
+
+
+def _recent(inputs: FeatureInputs, session: date, instruments: list[str]) -> NDArray[np.bool_]:
+    """Whether each instrument has a recent bar at each wanted decision time; shape (decision times, instruments)."""
+    block = bar_block(inputs)
+    span = block.span(session, session)
+    recent = np.zeros((len(wanted_decision_times(inputs, session)), len(instruments)), dtype=np.bool_)
+    for epoch in decision_epochs(inputs, session, [block]):
+        close = block.rows.seen(epoch.moment, *span, instruments, ("close",))["close"]
         counted = rolling_sum(close, inputs.settings.quality.stale_bars, 1, 0)
         recent[epoch.first : epoch.stop] = ~np.isnan(counted[epoch.first : epoch.stop])
-    time, name = np.nonzero(recent)
-    chosen = names[name]
-    return chosen.select(
-        pl.lit(session, pl.Date).alias("session"),
-        "symbol",
-        "instrument_id",
-        "sector",
-        pl.Series("decision_time", ends, dtype=TIMESTAMP).gather(time).alias("decision_time"),
-    )
+    return recent

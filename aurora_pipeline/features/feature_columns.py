@@ -16,6 +16,8 @@ from aurora_pipeline.features.rolling import Panel
 class FeatureColumns:
     """Float32 columns over the rows of a view, filled session by session; what is never filled stays missing.
 
+    Different sessions may be filled from different threads.
+
     Parameters
     ----------
     inputs : FeatureInputs
@@ -33,38 +35,56 @@ class FeatureColumns:
         codes = rows.get_column("instrument_id").cast(pl.Enum(self._instruments)).to_physical()
         self._code: NDArray[np.int64] = codes.cast(pl.Int64).to_numpy()
         days = rows.get_column("session").rle().struct.unnest()
-        stops = np.cumsum(days.get_column("len").to_numpy())
-        self._slices = {
-            day: slice(int(stop) - length, int(stop))
-            for length, day, stop in zip(days.get_column("len"), days.get_column("value"), stops, strict=True)
-        }
-        grid = inputs.calendar.grid(list(self._slices), inputs.frequency)
+        lengths = days.get_column("len").to_numpy().astype(np.int64)
+        self._stops = np.append(0, np.cumsum(lengths))
+        self._day = {day: index for index, day in enumerate(days.get_column("value"))}
+        self._day_of_row = np.repeat(np.arange(len(lengths)), lengths)
+        grid = inputs.calendar.grid(list(self._day), inputs.frequency)
         ends = grid.get_column("bar_end").to_physical().to_numpy()
         place = np.searchsorted(ends, rows.get_column("decision_time").to_physical().to_numpy())
-        self._bar = grid.get_column("bar_index").to_numpy()[place]
+        self._bar: NDArray[np.int64] = grid.get_column("bar_index").cast(pl.Int64).to_numpy()[place]
 
-    def put_session(self, session: date, instruments: Sequence[str], values: Mapping[str, NDArray[np.float64]]) -> None:
-        """Give every row of a session its instrument's value; arrays of shape (instruments,)."""
-        span = self._slices.get(session, slice(0, 0))
-        column = self._column(instruments)[self._code[span]]
-        found = column >= 0
-        for name, value in values.items():
-            self._values[name][span][found] = value[column[found]]
+    def put_sessions(self, sessions: Sequence[date], instruments: Sequence[str], values: Mapping[str, Panel]) -> None:
+        """Give every row of some sessions, in time order, its instrument's value; arrays of shape (sessions, instruments)."""
+        place = np.full(len(self._day) + 1, -1, dtype=np.int64)
+        known = [(self._day[day], index) for index, day in enumerate(sessions) if day in self._day]
+        if not known:
+            return
+        first, last = known[0][0], known[-1][0]
+        place[[day for day, _ in known]] = [index for _, index in known]
+        span = slice(int(self._stops[first]), int(self._stops[last + 1]))
+        self._put(span, place[self._day_of_row[span]], instruments, values)
 
     def put_bars(self, session: date, first: int, instruments: Sequence[str], values: Mapping[str, Panel]) -> None:
         """Give the rows of decision times `first` on their values; arrays of shape (decision times, instruments)."""
-        span = self._slices.get(session, slice(0, 0))
-        column, bar = self._column(instruments)[self._code[span]], self._bar[span] - first
+        if session in self._day:
+            day = self._day[session]
+            span = slice(int(self._stops[day]), int(self._stops[day + 1]))
+            self._put(span, self._bar[span] - first, instruments, values)
+
+    def _put(
+        self, span: slice, row: NDArray[np.int64], instruments: Sequence[str], values: Mapping[str, Panel]
+    ) -> None:
+        """Fill a stretch of rows from arrays whose rows are given; negative and too large ones are left as they are."""
+        column = self._column(instruments)[self._code[span]]
+        height = min((value.shape[0] for value in values.values()), default=0)
+        found = (column >= 0) & (row >= 0) & (row < height)
+        flat = row[found] * len(instruments) + column[found]
+        whole = bool(found.all())
         for name, value in values.items():
-            found = (column >= 0) & (bar >= 0) & (bar < value.shape[0])
-            self._values[name][span][found] = value[bar[found], column[found]]
+            target = self._values[name][span]
+            if whole:
+                np.take(np.ascontiguousarray(value).ravel().astype(np.float32), flat, out=target)
+            else:
+                target[found] = np.ascontiguousarray(value).ravel()[flat]
 
     def frame(self) -> pl.DataFrame:
         """`session`, `symbol`, `decision_time` and the columns; what is not a finite number is null."""
-        columns = [pl.Series(name, np.where(np.isfinite(value), value, np.nan)) for name, value in self._values.items()]
-        return self._rows.select("session", "symbol", "decision_time").with_columns(
-            [column.fill_nan(None) for column in columns]
-        )
+        columns = []
+        for name, value in self._values.items():
+            value[~np.isfinite(value)] = np.nan
+            columns.append(pl.Series(name, value, nan_to_null=True))
+        return self._rows.select("session", "symbol", "decision_time").with_columns(columns)
 
     def _column(self, instruments: Sequence[str]) -> NDArray[np.int64]:
         positions = {name: index for index, name in enumerate(instruments)}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.market.folder import MarketManifest
 from aurora_pipeline.settings import Settings
+
+Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class ResidualInputs:
     universe: pl.DataFrame
     daily_bars: pl.DataFrame
     corporate_actions: pl.DataFrame
+    laid_out: dict[str, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
+    """What was already derived from these frames, by name: dense arrays and betas that all views share. Never copied."""
+
+    def once(self, name: str, derive: Callable[[], Derived]) -> Derived:
+        """Derive something from these inputs the first time it is asked for, and hand out the same object from then on."""
+        if name not in self.laid_out:
+            self.laid_out[name] = derive()
+        derived: Derived = self.laid_out[name]
+        return derived
 
     def session_cutoff(self, session: date) -> datetime:
         """Moment up to which session-level facts count for decisions of a session: its open, or its close at `session`."""

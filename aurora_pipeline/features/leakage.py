@@ -15,8 +15,7 @@ import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP, Frequency, SessionCalendar
 from aurora_pipeline.features.inputs import FeatureInputs
-from aurora_pipeline.features.panel_builder import build_panel, compute_view
-from aurora_pipeline.features.registry import VIEWS
+from aurora_pipeline.features.panel_builder import compute_panel
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
 from aurora_pipeline.market.point_in_time import as_known_at
 
@@ -29,11 +28,6 @@ _DIFFERENCES: dict[str, pl.DataType | type[pl.DataType]] = {
     "stored": pl.Float64,
     "recomputed": pl.Float64,
 }
-
-
-def compute_panel(inputs: FeatureInputs) -> pl.DataFrame:
-    """All views of the sessions asked for and the panel of them: table `features`."""
-    return build_panel([compute_view(view, inputs) for view in VIEWS], inputs.universe, inputs.settings)
 
 
 def sample_decision_times(session: date, calendar: SessionCalendar, frequency: Frequency) -> list[datetime]:

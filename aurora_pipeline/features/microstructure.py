@@ -1,55 +1,89 @@
-"""Microstructure view: order-flow pressure, abnormal volume, spreads and realised moments from bars."""
+"""Microstructure view: order-flow pressure, abnormal volume, spreads, price impact and realised moments from bars."""
 
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from aurora_pipeline.calendar import Frequency
-from aurora_pipeline.features.bar_history import BarHistory, bar_histories
-from aurora_pipeline.features.betas import estimate_betas
-from aurora_pipeline.features.cross_section import less_group_mean, time_of_day_mean
+from aurora_pipeline.features.bar_history import BarHistory
+from aurora_pipeline.features.cross_section import less_group_mean
+from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import logarithm, ratio
-from aurora_pipeline.features.feature_columns import FeatureColumns
-from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
-from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.feature_spec import FeatureSpec, Role, Transform
+from aurora_pipeline.features.price_impact import impact_features
 from aurora_pipeline.features.realised import realised_features
-from aurora_pipeline.features.reversal import HALF_LIFE_BARS, reversal
+from aurora_pipeline.features.reversal import reversal
 from aurora_pipeline.features.rolling import (
     Panel,
     half_life_weights,
-    rolling_mean,
     rolling_std,
     rolling_sum,
     rolling_weighted_mean,
 )
-from aurora_pipeline.features.session_panel import SessionPanel, session_panels
+from aurora_pipeline.features.spreads import abdi_ranaldo, corwin_schultz
 
 FLOW_BARS = (6, 12, 39, 78)
+SIGMA_BARS = 78
+"""Bars behind the standard deviation that classifies volume in bulk."""
 WINDOW_BARS = 156
 FAST_HALF_LIFE = 3.0
 SLOW_HALF_LIFE: dict[Frequency, float] = {"5min": 20.0, "session": 8.0}
 
 
-def _spec(name: str, formula: str, unit: str, lookback: str, transform: Transform = "sector_rank") -> FeatureSpec:
-    return FeatureSpec(name, "microstructure", formula, unit, lookback, "bar_end", transform)
+def _spec(
+    name: str,
+    formula: str,
+    unit: str,
+    lookback: str,
+    reference: str = "",
+    *,
+    transform: Transform = "sector_rank",
+    missing: str = "fewer bars than the look-back needs",
+    role: Role = "signal",
+) -> FeatureSpec:
+    known = "newest complete session" if lookback == "20 sessions" else "bar_end"
+    return FeatureSpec(
+        name,
+        "microstructure",
+        formula,
+        unit,
+        lookback,
+        known,
+        transform,
+        reference=reference,
+        expected_missing=missing,
+        role=role,
+    )
 
 
 _EWM = f"{WINDOW_BARS} bars"
+_INTRADAY = "fewer bars than the look-back needs, or frequency `session`"
 MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     *(
         _spec(
             f"signed_volume_{bars}_bars",
-            "bulk-classified net volume / volume (Easley et al. 2012)",
+            "bulk-classified net volume / volume",
             "fraction",
             f"{bars} bars",
+            "Easley, Lopez de Prado and O'Hara 2012",
         )
         for bars in FLOW_BARS
     ),
-    _spec("vwap_pressure_fast", "(vwap - mean of open, high, low, close) / range, half-life 3 bars", "ranges", _EWM),
-    _spec("vwap_pressure_slow", "the same, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
+    _spec(
+        "vwap_pressure_fast",
+        "(vwap - mean of open, high, low, close) / range, half-life 3 bars",
+        "ranges",
+        _EWM,
+        missing="the feed has no vwap",
+    ),
+    _spec(
+        "vwap_pressure_slow",
+        "the same, half-life 20 bars at 5min, 8 at session",
+        "ranges",
+        _EWM,
+        missing="the feed has no vwap",
+    ),
     _spec("wick_pressure_fast", "(lower shadow - upper shadow) / range, half-life 3 bars", "ranges", _EWM),
     _spec("wick_pressure_slow", "the same, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
     _spec("close_location", "(2 close - high - low) / range, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
@@ -65,78 +99,121 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "residual_reversal * volume_surprise_fast, both less their sector's mean",
         "sigmas",
         _EWM,
-    ),
-    _spec("vwap_deviation", "close / vwap of the session - 1, over daily volatility", "sigmas", "the session"),
-    _spec(
-        "realised_volatility", "root of summed squared returns of the session / usual by then", "ratio", "the session"
+        "Campbell, Grossman and Wang 1993",
     ),
     _spec(
-        "jump_share", "1 - bipower / realised variance (Barndorff-Nielsen and Shephard 2004)", "fraction", "the session"
+        "volume_clock",
+        "log of the session's dollar volume so far / mean of the 4 sessions before by the same bar",
+        "log ratio",
+        "5 sessions",
+        "Clark 1973",
+        missing=_INTRADAY,
     ),
-    _spec("half_spread_20", "Abdi and Ranaldo 2017 from daily close, high, low", "fraction", "20 sessions", "rank"),
+    _spec(
+        "vwap_deviation",
+        "close / vwap of the session - 1, over daily volatility",
+        "sigmas",
+        "the session",
+        missing=_INTRADAY,
+    ),
+    _spec(
+        "realised_volatility",
+        "root of summed squared returns of the session / usual by then",
+        "ratio",
+        "the session",
+        "Andersen and Bollerslev 1998",
+        missing=_INTRADAY,
+    ),
+    _spec(
+        "jump_share",
+        "1 - bipower / realised variance",
+        "fraction",
+        "the session",
+        "Barndorff-Nielsen and Shephard 2004",
+        missing=_INTRADAY,
+    ),
+    _spec(
+        "realised_skewness",
+        "root n * sum of cubed returns / (sum of squares) ** 1.5",
+        "dimensionless",
+        "78 bars",
+        "Amaya et al. 2015",
+        missing=_INTRADAY,
+    ),
+    _spec(
+        "variance_ratio",
+        "mean squared return of 6 bars / 6 times that of one",
+        "ratio",
+        "84 bars",
+        "Lo and MacKinlay 1988",
+    ),
+    _spec(
+        "roll_spread",
+        "minus the autocovariance c of bar returns, as sign(-c) * 2 * root |c|",
+        "fraction",
+        "78 bars",
+        "Roll 1984",
+    ),
+    _spec(
+        "kyle_lambda",
+        "slope of the residual return in daily volatilities on the signed root of volume in usual volumes",
+        "sigmas a root usual bar",
+        _EWM,
+        "Kyle 1985; Hasbrouck 2009",
+    ),
+    _spec(
+        "same_time_return",
+        "mean residual return of the 6 bars from the next one on, in the 4 sessions before, in daily volatilities",
+        "sigmas",
+        "4 sessions",
+        "Heston, Korajczyk and Sadka 2010",
+        missing=_INTRADAY,
+    ),
+    _spec(
+        "session_progress",
+        "bars so far / 78",
+        "fraction",
+        "the session",
+        transform="none",
+        missing="frequency `session`",
+        role="context",
+    ),
+    _spec(
+        "half_spread_20",
+        "root of 4 times the mean of (c - m)(c - m next)",
+        "fraction",
+        "20 sessions",
+        "Abdi and Ranaldo 2017",
+        transform="rank",
+    ),
+    _spec(
+        "high_low_spread_20",
+        "mean spread from the ranges of two sessions, night taken out",
+        "fraction",
+        "20 sessions",
+        "Corwin and Schultz 2012",
+        transform="rank",
+    ),
 )
 
 
-def compute_microstructure_features(inputs: FeatureInputs, rows: pl.DataFrame) -> pl.DataFrame:
-    """Compute the view; parameters and result as in :func:`~aurora_pipeline.features.price.compute_price_features`."""
-    table = FeatureColumns(inputs, rows, [spec.name for spec in MICROSTRUCTURE_FEATURES])
-    for sessions, panel in session_panels(inputs):
-        first = panel.row(inputs.newest_session(sessions[0]))
-        residual = estimate_betas(panel, inputs).residual
-        volatility = rolling_std(residual, 20, 10, first)
-        level = volume_level(panel, first, inputs.frequency)
-        spread = half_spread(panel, first)
-        for session in sessions:
-            row = panel.row(inputs.newest_session(session)) - first
-            table.put_session(session, panel.instruments, {"half_spread_20": spread[row]})
-            for history in bar_histories(inputs, session, panel, residual):
-                own_volatility = history.aligned(volatility[row], panel.instruments)
-                values = pressure_features(history, inputs.frequency)
-                values |= volume_features(
-                    history,
-                    own_volatility,
-                    history.aligned(level[row], panel.instruments),
-                    sector_codes(history, panel),
-                    inputs.frequency,
-                )
-                if inputs.frequency == "5min":
-                    values |= realised_features(history, own_volatility)
-                table.put_bars(session, history.first, history.instruments, values)
-    return table.frame()
+def daily_microstructure_features(daily: DailyHistory) -> dict[str, Panel]:
+    """Session-level features; arrays of shape (sessions of the group, instruments)."""
+    return {
+        "half_spread_20": abdi_ranaldo(daily.panel, daily.first),
+        "high_low_spread_20": corwin_schultz(daily.panel, daily.first),
+    }
 
 
-def volume_level(panel: SessionPanel, first: int, frequency: Frequency) -> Panel:
-    """Mean log dollar volume that a session's bars are compared with; shape (rows from `first` on, instruments).
-
-    At 5min it is the feed's over 20 sessions plus what the market's bars usually hold of it, since bars may cover only some
-    venues. At `session` a bar is the feed's and the level ends a session before it.
-    """
-    volume = logarithm(panel.dollar_volume)
-    if frequency == "session":
-        level: Panel = rolling_mean(volume, 20, 10, first - 1)[:-1]
-        return level
-    coverage = rolling_mean(logarithm(panel.bar_dollar_volume) - volume, 20, 1, first)
-    level = rolling_mean(volume, 20, 10, first)
-    return np.where(np.isnan(coverage), level, level + coverage)
+def bar_microstructure_features(history: BarHistory) -> dict[str, Panel]:
+    """Features of the bars; arrays of shape (decision times, instruments)."""
+    features = pressure_features(history) | volume_features(history) | impact_features(history)
+    return features | realised_features(history) if history.frequency == "5min" else features
 
 
-def half_spread(panel: SessionPanel, first: int) -> Panel:
-    """Half-spread of Abdi and Ranaldo (2017), fraction of price; shape (rows from `first` on, instruments).
-
-    The spread squared is 4 times the mean of (c - m)(c - m_next), with c the log close and m the middle of the log range; a
-    negative mean counts as no spread. Log prices are taken relative to the same close, so adjustments enter through returns.
-    """
-    close_to_middle = -0.5 * (logarithm(panel.high / panel.close) + logarithm(panel.low / panel.close))
-    growth = logarithm(1.0 + panel.total_return)
-    pairs = np.full_like(growth, np.nan)
-    # c[t-1] - m[t] = (c[t] - m[t]) - (c[t] - c[t-1])
-    pairs[1:] = close_to_middle[:-1] * (close_to_middle[1:] - growth[1:])
-    return np.asarray(np.sqrt(np.maximum(rolling_mean(pairs, 20, 10, first), 0.0)))
-
-
-def pressure_features(history: BarHistory, frequency: Frequency) -> dict[str, Panel]:
+def pressure_features(history: BarHistory) -> dict[str, Panel]:
     """Order-flow pressure read from the shape of bars; arrays of shape (decision times, instruments)."""
-    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[frequency], WINDOW_BARS)
+    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[history.frequency], WINDOW_BARS)
     fast = half_life_weights(FAST_HALF_LIFE, WINDOW_BARS)
     span = history.high - history.low
     typical = 0.25 * (history.open + history.high + history.low + history.close)
@@ -145,12 +222,15 @@ def pressure_features(history: BarHistory, frequency: Frequency) -> dict[str, Pa
     upper = history.high - np.maximum(history.open, history.close)
     wick = ratio(lower - upper, span)
     location = ratio(2.0 * history.close - history.high - history.low, span)
-    sigma = rolling_std(history.bar_return, 78, 10, 0)
-    signed = history.dollar_volume * (2.0 * ndtr(ratio(history.bar_return, sigma)) - 1.0)
-    traded = np.where(np.isnan(signed), np.nan, history.dollar_volume)
+    # Rows before the longest sum need no classification.
+    start = max(first - max(FLOW_BARS) + 1, 0)
+    sigma = rolling_std(history.bar_return, SIGMA_BARS, 10, start)
+    dollars = history.dollar_volume[start:]
+    signed = dollars * (2.0 * ndtr(ratio(history.bar_return[start:], sigma)) - 1.0)
+    traded = np.where(np.isnan(signed), np.nan, dollars)
     features = {
         f"signed_volume_{bars}_bars": ratio(
-            rolling_sum(signed, bars, bars // 2, first), rolling_sum(traded, bars, bars // 2, first)
+            rolling_sum(signed, bars, bars // 2, first - start), rolling_sum(traded, bars, bars // 2, first - start)
         )
         for bars in FLOW_BARS
     }
@@ -164,41 +244,23 @@ def pressure_features(history: BarHistory, frequency: Frequency) -> dict[str, Pa
     return {name: history.wanted(values) for name, values in features.items()}
 
 
-def volume_features(
-    history: BarHistory,
-    volatility: NDArray[np.float64],
-    level: NDArray[np.float64],
-    sector: NDArray[np.int64],
-    frequency: Frequency,
-) -> dict[str, Panel]:
-    """Abnormal volume, and reversal where volume is abnormal.
+def volume_features(history: BarHistory) -> dict[str, Panel]:
+    """Abnormal volume, and reversal where volume is abnormal; arrays of shape (decision times, instruments)."""
+    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[history.frequency], WINDOW_BARS)
+    volume = logarithm(history.dollar_volume)
+    timed = volume
+    if history.frequency == "5min":
+        timed = volume - history.usual_by_time(volume - history.volume_level, 0.0)
 
-    Parameters
-    ----------
-    volatility, level : ndarray of shape (instruments,)
-        Daily residual volatility, fraction; mean log dollar volume of the sessions before.
-    sector : ndarray of shape (instruments,)
-        Code of each instrument's sector, negative if unknown.
-    """
-    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[frequency], WINDOW_BARS)
-    relative = logarithm(history.dollar_volume) - level
-    usual = time_of_day_mean(relative, history.bar_index, history.session_row)
-    surprise = relative - usual[history.bar_index][:, None]
-    fast = rolling_weighted_mean(surprise, half_life_weights(FAST_HALF_LIFE, WINDOW_BARS), 3, first)
-    reverting = reversal(history, volatility, HALF_LIFE_BARS[frequency])
-    groups = int(sector.max(initial=-1)) + 1
-    features = {
+    def surprise(weights: Panel, minimum: int) -> Panel:
+        mean: Panel = history.wanted(rolling_weighted_mean(timed, weights, minimum, first))
+        return mean - history.volume_level
+
+    fast = surprise(half_life_weights(FAST_HALF_LIFE, WINDOW_BARS), 3)
+    groups = int(history.sector.max(initial=-1)) + 1
+    return {
         "volume_surprise_fast": fast,
-        "volume_surprise_slow": rolling_weighted_mean(surprise, slow, 10, first),
-        "reversal_times_volume": less_group_mean(reverting, sector, groups) * less_group_mean(fast, sector, groups),
+        "volume_surprise_slow": surprise(slow, 10),
+        "reversal_times_volume": less_group_mean(reversal(history), history.sector, groups)
+        * less_group_mean(fast, history.sector, groups),
     }
-    return {name: history.wanted(values) for name, values in features.items()}
-
-
-def sector_codes(history: BarHistory, panel: SessionPanel) -> NDArray[np.int64]:
-    """Code of each instrument's sector in alphabetical order; -1 if unknown."""
-    names = sorted(set(panel.sectors.values()))
-    return np.array(
-        [names.index(panel.sectors[name]) if name in panel.sectors else -1 for name in history.instruments],
-        dtype=np.int64,
-    )

@@ -10,38 +10,50 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.errors import ContractError
 from aurora_pipeline.features.alternative_data_engine import compute_alternative_features
+from aurora_pipeline.features.bar_views import BAR_VIEWS, compute_bar_views
 from aurora_pipeline.features.decision_rows import decision_rows
 from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.fundamental_engine import compute_fundamental_features
 from aurora_pipeline.features.inputs import FeatureInputs
-from aurora_pipeline.features.microstructure import compute_microstructure_features
-from aurora_pipeline.features.price import compute_price_features
-from aurora_pipeline.features.registry import REGISTRY, feature_names, unavailable_features
-from aurora_pipeline.features.sector_features import compute_sector_features
+from aurora_pipeline.features.registry import REGISTRY, VIEWS, feature_names, unavailable_features
 from aurora_pipeline.features.transforms import centred_rank, less_sector_mean, winsorised_z
 from aurora_pipeline.settings import Settings
 
 _KEY = ["session", "symbol", "decision_time"]
-_VIEWS: dict[str, Callable[[FeatureInputs, pl.DataFrame], pl.DataFrame]] = {
-    "price": compute_price_features,
-    "sector": compute_sector_features,
-    "microstructure": compute_microstructure_features,
+_STATE_VIEWS: dict[str, Callable[[FeatureInputs, pl.DataFrame], pl.DataFrame]] = {
     "fundamental": compute_fundamental_features,
     "alternative": compute_alternative_features,
 }
 
 
-def compute_view(view: str, inputs: FeatureInputs) -> pl.DataFrame:
-    """Compute one view's raw features.
+def compute_views(inputs: FeatureInputs, views: Sequence[str] = VIEWS) -> dict[str, pl.DataFrame]:
+    """Compute raw features of some views; what they share is laid out once.
 
     Returns
     -------
-    polars.DataFrame
-        `session`, `symbol`, `decision_time` and a Float32 column per feature of the view; null where missing and where the
-        market's manifest forbids its use.
+    dict of str to polars.DataFrame
+        Per view `session`, `symbol`, `decision_time` and a Float32 column per feature of the view; null where missing and where
+        the market's manifest forbids its use.
     """
-    frame = _VIEWS[view](inputs, decision_rows(inputs))
-    forbidden = unavailable_features(inputs.manifest).keys() & set(feature_names(view))
+    rows = decision_rows(inputs)
+    frames = compute_bar_views(inputs, rows, [view for view in views if view in BAR_VIEWS])
+    frames |= {view: compute(inputs, rows) for view, compute in _STATE_VIEWS.items() if view in views}
+    unavailable = unavailable_features(inputs.manifest)
+    return {view: _permitted(view, frames[view], set(unavailable)) for view in views}
+
+
+def compute_view(view: str, inputs: FeatureInputs) -> pl.DataFrame:
+    """Compute one view's raw features; as :func:`compute_views`."""
+    return compute_views(inputs, [view])[view]
+
+
+def compute_panel(inputs: FeatureInputs) -> pl.DataFrame:
+    """Compute all views of the sessions asked for and the panel of them: table `features`."""
+    return build_panel(list(compute_views(inputs).values()), inputs.universe, inputs.settings)
+
+
+def _permitted(view: str, frame: pl.DataFrame, unavailable: set[str]) -> pl.DataFrame:
+    forbidden = unavailable & set(feature_names(view))
     return frame.with_columns(pl.lit(None, pl.Float32).alias(name) for name in sorted(forbidden)).select(
         [*_KEY, *feature_names(view)]
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aurora_pipeline.features.rolling import Panel
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def carried_forward(close: Panel) -> tuple[NDArray[np.int64], Panel]:
     """Row of the newest close at or before each row (-1 if none), and closes carried forward."""
     rows, columns = close.shape
@@ -26,7 +26,7 @@ def carried_forward(close: Panel) -> tuple[NDArray[np.int64], Panel]:
     return latest, filled
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def bar_residuals(
     close: Panel,
     filled: Panel,
@@ -85,13 +85,13 @@ def bar_residuals(
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _has_bars(newest: int, recent: int, daily_row: int) -> bool:
     """Whether a fund's newest price is recent and a bar's: one with daily closes only would look as if it never moved."""
     return newest >= recent and newest != daily_row
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _peer_mean(
     filled: Panel,
     row: int,

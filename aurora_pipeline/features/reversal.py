@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.features.bar_history import BarHistory
-from aurora_pipeline.features.cross_section import time_of_day_mean
 from aurora_pipeline.features.defined import ratio
 from aurora_pipeline.features.rolling import Panel, half_life_weights, rolling_weighted_mean
 
@@ -16,28 +14,24 @@ REVERSAL_BARS = 156
 HALF_LIFE_BARS: dict[Frequency, float] = {"5min": 20.0, "session": 3.0}
 
 
-def standardised_residuals(history: BarHistory, volatility: NDArray[np.float64]) -> Panel:
-    """Residual returns over the stock's volatility and the usual size of a return at that time of day.
-
-    Parameters
-    ----------
-    volatility : ndarray of shape (instruments,)
-        Daily residual volatility through the newest complete session, fraction.
+def timed_residuals(history: BarHistory) -> Panel:
+    """Residual returns over the usual size of a return at that time of day.
 
     Returns
     -------
     ndarray of shape (rows, instruments)
-        The usual size is the mean absolute standardised residual of all stocks in the sessions before; the first bar's contains
-        the night and would otherwise dominate every sum.
+        In daily volatilities of the stock, fraction. The usual size is the mean absolute residual, each in its stock's daily
+        volatility, of all stocks in the sessions before; the first bar's contains the night and would otherwise dominate
+        every sum. At frequency `session` a bar is the day and is left as it is.
     """
-    scaled = ratio(history.residual, volatility)
-    usual = time_of_day_mean(np.abs(scaled), history.bar_index, history.session_row)
-    return ratio(scaled, usual[history.bar_index][:, None])
+    if history.frequency == "session":
+        return history.residual
+    usual = history.usual_by_time(np.abs(ratio(history.residual, history.residual_volatility)), 1.0)
+    return ratio(history.residual, usual)
 
 
-def reversal(history: BarHistory, volatility: NDArray[np.float64], half_life: float) -> Panel:
-    """Minus the exponentially weighted mean of :func:`standardised_residuals`; rows from `history.first_row` on."""
-    weights = half_life_weights(half_life, REVERSAL_BARS)
-    standardised = standardised_residuals(history, volatility)
-    recent: Panel = rolling_weighted_mean(standardised, weights, 3, history.first_row)
-    return -recent
+def reversal(history: BarHistory) -> Panel:
+    """Minus the exponentially weighted mean of :func:`timed_residuals` over the daily volatility, at the decision times."""
+    weights = half_life_weights(HALF_LIFE_BARS[history.frequency], REVERSAL_BARS)
+    recent = history.wanted(rolling_weighted_mean(timed_residuals(history), weights, 3, history.first_row))
+    return ratio(-recent, history.residual_volatility)

@@ -18,7 +18,7 @@ Panel = NDArray[np.float64]
 """Dense panel of shape (rows, columns), NaN where missing."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_sum(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Sum of the present values of each window, in their unit.
 
@@ -56,7 +56,7 @@ def rolling_sum(values: Panel, window: int, min_count: int, first_row: int) -> P
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_mean(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Mean of the present values of each window; parameters as in :func:`rolling_sum`."""
     rows, columns = values.shape
@@ -78,7 +78,7 @@ def rolling_mean(values: Panel, window: int, min_count: int, first_row: int) -> 
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_std(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Sample standard deviation (n - 1) around the window's own mean; parameters as in :func:`rolling_sum`."""
     mean = rolling_mean(values, window, max(min_count, 2), first_row)
@@ -101,7 +101,7 @@ def rolling_std(values: Panel, window: int, min_count: int, first_row: int) -> P
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_max(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Largest present value of each window; parameters as in :func:`rolling_sum`. The minimum is ``-rolling_max(-values)``."""
     rows, columns = values.shape
@@ -122,7 +122,7 @@ def rolling_max(values: Panel, window: int, min_count: int, first_row: int) -> P
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_compound(returns: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Compounded return of each window, fraction: product of (1 + r) over the present returns, minus 1."""
     rows, columns = returns.shape
@@ -143,7 +143,7 @@ def rolling_compound(returns: Panel, window: int, min_count: int, first_row: int
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_weighted_mean(values: Panel, weights: NDArray[np.float64], min_count: int, first_row: int) -> Panel:
     """Weighted mean of the present values; ``weights[k]`` belongs to the value `k` rows back."""
     rows, columns = values.shape
@@ -169,7 +169,7 @@ def rolling_weighted_mean(values: Panel, weights: NDArray[np.float64], min_count
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_beta(
     dependent: Panel, regressor: Panel, weights: NDArray[np.float64], min_count: int, first_row: int
 ) -> Panel:
@@ -229,7 +229,7 @@ def rolling_beta(
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rolling_range(
     returns: Panel, high_ratio: Panel, low_ratio: Panel, window: int, min_count: int, first_row: int
 ) -> tuple[Panel, Panel]:
@@ -276,6 +276,48 @@ def rolling_range(
             highest[row - first_row, column] = top[column] if enough else np.nan
             lowest[row - first_row, column] = bottom[column] if enough else np.nan
     return highest, lowest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def rolling_skewness(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
+    """Third standardised moment of each window, m3 / m2 ** 1.5; NaN for a constant; parameters as in :func:`rolling_sum`."""
+    mean = rolling_mean(values, window, max(min_count, 3), first_row)
+    rows, columns = values.shape
+    out = np.empty((rows - first_row, columns))
+    square, cube, count = np.empty(columns), np.empty(columns), np.empty(columns)
+    for row in range(first_row, rows):
+        square[:] = 0.0
+        cube[:] = 0.0
+        count[:] = 0.0
+        for source in range(row, max(row - window, -1), -1):
+            for column in range(columns):
+                gap = values[source, column] - mean[row - first_row, column]
+                gap = gap if gap == gap else 0.0
+                square[column] += gap * gap
+                cube[column] += gap * gap * gap
+                count[column] += 1.0 if values[source, column] == values[source, column] else 0.0
+        for column in range(columns):
+            # Rounding leaves a constant a second moment of about 1e-32 of its square.
+            scale = mean[row - first_row, column] * mean[row - first_row, column] * count[column]
+            enough = count[column] >= max(min_count, 3) and square[column] > 1e-24 * scale
+            moment = cube[column] / np.sqrt(square[column] * square[column] * square[column]) if enough else np.nan
+            out[row - first_row, column] = moment * np.sqrt(count[column])
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def rolling_correlation(left: Panel, right: Panel, window: int, min_count: int, first_row: int) -> Panel:
+    """Correlation of two panels over each window, pairs with a missing side left out; parameters as in :func:`rolling_sum`."""
+    weights = np.ones(window)
+    slope = rolling_beta(left, right, weights, min_count, first_row)
+    inverse = rolling_beta(right, left, weights, min_count, first_row)
+    out = np.empty(slope.shape)
+    for row in range(slope.shape[0]):
+        for column in range(slope.shape[1]):
+            product = max(slope[row, column] * inverse[row, column], 0.0)
+            value = np.sqrt(product) if slope[row, column] >= 0.0 else -np.sqrt(product)
+            out[row, column] = value if product == product and slope[row, column] == slope[row, column] else np.nan
+    return out
 
 
 def earlier(values: Panel, rows: int) -> Panel:

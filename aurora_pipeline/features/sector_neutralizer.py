@@ -10,24 +10,27 @@ that arrives late or is corrected gives a further version of every residual it c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.features.bar_panel import BarPanel, build_bar_panel
-from aurora_pipeline.features.betas import Betas, estimate_betas
+from aurora_pipeline.features.adjustment import adjustment_factors
+from aurora_pipeline.features.bar_panel import BAR_LOOKBACK, BarPanel, bar_block, build_bar_panel
+from aurora_pipeline.features.daily_history import DailyHistory, daily_histories
 from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.membership import Membership, membership
 from aurora_pipeline.features.residual_kernel import bar_residuals, carried_forward
 from aurora_pipeline.features.rolling import Panel
-from aurora_pipeline.features.session_panel import SessionPanel, adjustment_factors, session_panels
-from aurora_pipeline.market.point_in_time import as_known_at, knowledge_epochs
+from aurora_pipeline.features.versioned_arrays import microseconds
 
-BAR_LOOKBACK = 6
-"""Sessions of bars before a session in which a last close is looked for."""
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
 _VALUES = (
     "bar_return",
@@ -40,6 +43,32 @@ _VALUES = (
 )
 
 
+@dataclass(frozen=True)
+class SessionResiduals:
+    """Residuals of one session from bars known at one moment.
+
+    Attributes
+    ----------
+    session : date
+    stocks : ndarray of int of shape (stocks,)
+        Columns of the universe's membership.
+    ends : polars.Series
+        Bar ends of the session.
+    values : ndarray of shape (6, bars, stocks)
+        From :func:`~aurora_pipeline.features.residual_kernel.bar_residuals`.
+    beta_market : ndarray of shape (stocks,)
+    known_at : ndarray of shape (bars, stocks)
+        Moment each bar became known, microseconds since 1970.
+    """
+
+    session: date
+    stocks: NDArray[np.int64]
+    ends: pl.Series
+    values: NDArray[np.float64]
+    beta_market: NDArray[np.float64]
+    known_at: Panel
+
+
 def compute_residual_returns(inputs: ResidualInputs) -> pl.DataFrame:
     """Compute residual returns of every stock and bar of the sessions asked for.
 
@@ -49,21 +78,39 @@ def compute_residual_returns(inputs: ResidualInputs) -> pl.DataFrame:
         Contract `residual_returns`. A bar without any earlier close, or during which the market has no price, has no row.
     """
     frames = [empty("residual_returns")]
-    for sessions, panel in session_panels(inputs):
-        betas = estimate_betas(panel, inputs)
-        frames += [_session_residuals(inputs, session, panel, betas) for session in sessions]
-    return pl.concat(frames)
+    plain: list[SessionResiduals] = []
+    for daily in daily_histories(inputs):
+        for session in daily.sessions:
+            epochs = _epochs(inputs, session)
+            if not epochs:
+                plain.append(_residuals(inputs, session, _END_OF_TIME - _INSTANT, daily))
+                continue
+            frames += [_as_frame(inputs, plain), _session_versions(inputs, session, epochs, daily)]
+            plain = []
+    return pl.concat([*frames, _as_frame(inputs, plain)])
 
 
-def _session_residuals(inputs: ResidualInputs, session: date, panel: SessionPanel, betas: Betas) -> pl.DataFrame:
-    calendar = inputs.calendar
-    window = list(calendar.sessions(calendar.shift(session, -BAR_LOOKBACK), session))
-    rows = inputs.bars.filter(pl.col("session").is_between(window[0], session))
-    opened = calendar.open(session)
-    epochs = knowledge_epochs(rows, "bar_end", opened, _END_OF_TIME)
+def _window(inputs: ResidualInputs, session: date) -> list[date]:
+    return inputs.calendar.sessions(inputs.calendar.shift(session, -BAR_LOOKBACK), session)
+
+
+def _epochs(inputs: ResidualInputs, session: date) -> list[datetime]:
+    """Moments after the session's open at which something about a bar in its window became known late."""
+    block, window = bar_block(inputs), _window(inputs, session)
+    late = block.rows.late_moments(*block.span(window[0], session))
+    late = late[late > microseconds(inputs.calendar.open(session))]
+    return [_EPOCH + timedelta(microseconds=int(moment)) for moment in late]
+
+
+def _session_versions(
+    inputs: ResidualInputs, session: date, epochs: Sequence[datetime], daily: DailyHistory
+) -> pl.DataFrame:
+    """Residuals of a session with a further version of each that something known late has changed."""
+    opened = inputs.calendar.open(session)
     frame = empty("residual_returns")
     for since, until in zip([opened, *epochs], [*epochs, _END_OF_TIME], strict=True):
-        frame = _merge(frame, _residuals(inputs, session, window, rows, until - _INSTANT, panel, betas), since)
+        now = _as_frame(inputs, [_residuals(inputs, session, until - _INSTANT, daily)])
+        frame = _merge(frame, now, since)
     return frame.select(empty("residual_returns").columns)
 
 
@@ -87,112 +134,97 @@ def _merge(before: pl.DataFrame, now: pl.DataFrame, since: datetime) -> pl.DataF
     return pl.concat([marked, new.select(before.columns), changed.select(before.columns)])
 
 
-def _residuals(
-    inputs: ResidualInputs,
-    session: date,
-    window: list[date],
-    rows: pl.DataFrame,
-    moment: datetime,
-    panel: SessionPanel,
-    betas: Betas,
-) -> pl.DataFrame:
-    """Residuals of one session from bars known at one moment; one row per bar."""
-    bars = build_bar_panel(inputs, rows, moment, window, panel.instruments)
-    close = _with_earlier_close(inputs, session, bars, panel)
+def _residuals(inputs: ResidualInputs, session: date, moment: datetime, daily: DailyHistory) -> SessionResiduals:
+    panel, betas, members = daily.panel, daily.betas, membership(inputs)
+    bars = build_bar_panel(inputs, moment, _window(inputs, session), panel.instruments)
+    close = _with_earlier_close(inputs, session, bars, daily)
     latest, filled = carried_forward(close)
-    stocks = _stocks(inputs.universe, session)
-    positions = {name: index for index, name in enumerate(panel.instruments)}
-    stocks = stocks.filter(pl.col("instrument_id").is_in(panel.instruments))
-    members = np.array([positions[name] for name in stocks.get_column("instrument_id")], dtype=np.int64)
-    names = stocks.get_column("sector").fill_null("").to_list()
-    codes = {name: code for code, name in enumerate(sorted(set(names)))}
-    sector = np.array([codes[name] if name else -1 for name in names], dtype=np.int64)
-    etfs = np.full(len(codes), -1, dtype=np.int64)
-    for name, code in codes.items():
-        found = panel.column(inputs.manifest.sector_etfs.get(name))
-        etfs[code] = -1 if found is None else found
+    found = [(column, panel.column(members.instruments[column])) for column in members.stocks(session)]
+    stocks = np.array([column for column, own in found if own is not None], dtype=np.int64)
+    columns = np.array([own for _, own in found if own is not None], dtype=np.int64)
+    sector = members.sector[members.sessions[session], stocks] if stocks.size else stocks
+    funds = [panel.column(inputs.manifest.sector_etfs.get(name)) for name in members.sectors]
     benchmark = panel.column(inputs.manifest.benchmark)
-    row = len([day for day in panel.sessions if day < session])
-    returns = bar_residuals(
+    row = _row(daily, session)
+    values = bar_residuals(
         close,
         filled,
         latest,
-        _recent_from(bars),
+        int(bars.starts[-3]) if len(bars.starts) > 2 else 0,
         bars.first_row + 1,
-        members,
+        columns,
         sector,
-        etfs,
+        np.array([-1 if fund is None else fund for fund in funds], dtype=np.int64),
         -1 if benchmark is None else benchmark,
         betas.market[row],
         betas.sector[row],
         betas.sector_to_market[row],
         inputs.settings.features.minimum_peers,
     )
-    known = as_known_at(rows.filter(pl.col("session") == session), moment, ["instrument_id", "bar_end"])
-    return _as_frame(bars, session, known, stocks, returns, betas.market[row][members])
+    block = bar_block(inputs)
+    first, stop = block.span(session, session)
+    known = bars.known_at[bars.first_row :][:, columns]
+    return SessionResiduals(session, stocks, block.ends[first:stop], values, betas.market[row][columns], known)
 
 
-def _with_earlier_close(inputs: ResidualInputs, session: date, bars: BarPanel, panel: SessionPanel) -> Panel:
+def _row(daily: DailyHistory, session: date) -> int:
+    """Panel row before which the session lies: its betas were estimated through the row before."""
+    newest = daily.first + daily.sessions.index(session)
+    return newest if daily.panel.sessions[newest] == session else newest + 1
+
+
+def _with_earlier_close(inputs: ResidualInputs, session: date, bars: BarPanel, daily: DailyHistory) -> Panel:
     """Closes with one row in front of the window's last session holding the daily close of names without earlier bars."""
+    panel = daily.panel
     before = bars.close[: bars.first_row]
-    daily = np.full(len(panel.instruments), np.nan)
-    rows = [index for index, day in enumerate(panel.sessions) if day < session][-BAR_LOOKBACK:]
-    if rows:
+    seed = np.full(len(panel.instruments), np.nan)
+    unpriced = np.isnan(before).all(axis=0)
+    stop = _row(daily, session)
+    rows = range(max(stop - BAR_LOOKBACK, 0), stop)
+    if rows and unpriced.any():
         days = [panel.sessions[index] for index in rows]
         cutoff = inputs.session_cutoff(session)
-        factor = adjustment_factors(inputs, [*days, session], panel.instruments, panel.close[rows], cutoff)
+        factor = adjustment_factors(
+            inputs, [*days, session], panel.instruments, panel.close[rows.start : stop + 1], cutoff
+        )
         for position, index in enumerate(rows):
-            daily = daily * factor[position]
-            daily = np.where(np.isnan(panel.close[index]), daily, panel.close[index])
-        daily = daily * factor[-1]
-    unpriced = np.isnan(before).all(axis=0)
-    seed = np.where(unpriced, daily, np.nan)
+            seed = seed * factor[position]
+            seed = np.where(np.isnan(panel.close[index]), seed, panel.close[index])
+        seed = np.where(unpriced, seed * factor[-1], np.nan)
     return np.concatenate([before, seed[None, :], bars.close[bars.first_row :]])
 
 
-def _recent_from(bars: BarPanel) -> int:
-    """First row from which a fund's price counts as recent: the start of the session before the window's last one."""
-    sessions = bars.grid.get_column("session")
-    days = sessions.unique(maintain_order=True).to_list()
-    return int((sessions < days[-2]).sum()) if len(days) > 1 else 0
-
-
-def _stocks(universe: pl.DataFrame, session: date) -> pl.DataFrame:
-    return (
-        universe.filter(pl.col("session") == session, pl.col("kind") == "stock")
-        .select("symbol", "instrument_id", "sector")
-        .sort("instrument_id")
+def _as_frame(inputs: ResidualInputs, parts: Sequence[SessionResiduals]) -> pl.DataFrame:
+    """Rows of some sessions, each the only version of its bar."""
+    parts = [part for part in parts if part.stocks.size]
+    if not parts:
+        return empty("residual_returns")
+    members: Membership = membership(inputs)
+    kept = [np.nonzero(~np.isnan(part.values[4])) for part in parts]
+    lengths = [bar.size for bar, _ in kept]
+    day = np.repeat([members.sessions[part.session] for part in parts], lengths)
+    stock = np.concatenate([part.stocks[column] for part, (_, column) in zip(parts, kept, strict=True)])
+    values = np.concatenate(
+        [part.values[:, bar, column] for part, (bar, column) in zip(parts, kept, strict=True)], axis=1
     )
-
-
-def _as_frame(
-    bars: BarPanel,
-    session: date,
-    known: pl.DataFrame,
-    stocks: pl.DataFrame,
-    returns: NDArray[np.float64],
-    beta_market: NDArray[np.float64],
-) -> pl.DataFrame:
-    ends = bars.grid.get_column("bar_end")[bars.first_row :]
-    count = stocks.height
-    columns = [returns[index].ravel() for index in range(6)]
+    known = np.concatenate([part.known_at[bar, column] for part, (bar, column) in zip(parts, kept, strict=True)])
     frame = pl.DataFrame(
         {
-            "symbol": stocks.get_column("symbol").gather(np.tile(np.arange(count), len(ends))),
-            "instrument_id": stocks.get_column("instrument_id").gather(np.tile(np.arange(count), len(ends))),
-            "bar_end": ends.gather(np.repeat(np.arange(len(ends)), count)),
-            "bar_return": columns[0],
-            "market_return": columns[1],
-            "sector_return": columns[2],
-            "beta_market": np.tile(beta_market, len(ends)),
-            "beta_sector": columns[3],
-            "residual_return": columns[4],
-            "market_only": columns[5] == 1.0,
+            "session": pl.Series(list(members.sessions), dtype=pl.Date).gather(day),
+            "symbol": members.symbols.gather(members.symbol[day, stock]),
+            "instrument_id": pl.Series(members.instruments, dtype=pl.String).gather(stock),
+            "bar_end": pl.concat([part.ends.gather(bar) for part, (bar, _) in zip(parts, kept, strict=True)]),
+            "bar_return": values[0],
+            "market_return": values[1],
+            "sector_return": values[2],
+            "beta_market": np.concatenate(
+                [part.beta_market[column] for part, (_, column) in zip(parts, kept, strict=True)]
+            ),
+            "beta_sector": values[3],
+            "residual_return": values[4],
+            "market_only": values[5] == 1.0,
+            "known_at": pl.Series(known.astype(np.int64)).cast(TIMESTAMP),
+            "quarantined_at": pl.Series([None] * int(day.size), dtype=TIMESTAMP),
         }
-    ).filter(pl.col("residual_return").is_not_nan())
-    moments = known.select("instrument_id", "bar_end", "known_at")
-    return (
-        frame.join(moments, on=["instrument_id", "bar_end"], how="left", maintain_order="left")
-        .with_columns(pl.lit(session).alias("session"), pl.lit(None, pl.Datetime("us", "UTC")).alias("quarantined_at"))
-        .select(empty("residual_returns").columns)
     )
+    return frame.select(empty("residual_returns").columns)

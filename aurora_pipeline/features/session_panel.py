@@ -7,23 +7,25 @@ by (1 - dividend / close) / ratio, the usual price-relative adjustment, so a sto
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from aurora_pipeline.features.adjustment import adjustment_factors, last_close_before
 from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.membership import Codes, membership
 from aurora_pipeline.features.rolling import Panel
-from aurora_pipeline.market.point_in_time import as_known_at
+from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out, microseconds
 
-HISTORY_SESSIONS = 580
-"""Sessions of daily history kept. The longest chain is a 60-session window of residuals, each with a sector beta over 252
+HISTORY_SESSIONS = 760
+"""Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252
 sessions of returns orthogonalised with a market beta over 252 sessions before them."""
 _COLUMNS = ("open", "high", "low", "close", "volume")
-_ROW = ("instrument_id", "session", *_COLUMNS, "known_at", "quarantined_at")
 
 
 @dataclass(frozen=True)
@@ -71,176 +73,102 @@ class SessionPanel:
             return None
         return self._positions[instrument]
 
-    @property
+    def row(self, session: date) -> int:
+        """Position of a session."""
+        return self._rows[session]
+
+    @cached_property
     def _positions(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.instruments)}
 
-    def row(self, session: date) -> int:
-        """Position of a session."""
-        return self.sessions.index(session)
+    @cached_property
+    def _rows(self) -> dict[date, int]:
+        return {session: index for index, session in enumerate(self.sessions)}
 
 
-def session_panels(inputs: ResidualInputs) -> Iterator[tuple[list[date], SessionPanel]]:
-    """Group the sessions to compute by what was known and who was in which sector, and build one panel per group.
+def session_panels(inputs: ResidualInputs) -> list[tuple[list[date], SessionPanel]]:
+    """Group the sessions to compute by what was known and who was in which sector, and build one panel per group, once.
 
-    Within a group nothing about an earlier session became known late and no sector changed, so the rows up to a session's
-    own newest row are exactly what would be seen at that session, and all sessions of the group share one panel.
+    Within a group nothing about an earlier session became known late, no sector changed and no session is skipped, so the rows
+    up to a session's own newest row are exactly what would be seen at that session, and all sessions share one panel.
 
-    Yields
-    ------
-    sessions : list of date
-        Sessions of the group.
-    panel : SessionPanel
-        History up to the newest row of the group's last session.
+    Returns
+    -------
+    list of tuple
+        Sessions of a group, and the history up to the newest row of its last session.
     """
+    return inputs.once("session_panels", lambda: _session_panels(inputs))
+
+
+def _session_panels(inputs: ResidualInputs) -> list[tuple[list[date], SessionPanel]]:
     if not inputs.sessions:
-        return
+        return []
     calendar = inputs.calendar
     axis = calendar.sessions(calendar.shift(inputs.sessions[0], -HISTORY_SESSIONS), inputs.sessions[-1])
-    bars = _daily_rows(inputs, axis)
-    own = _own_rows(inputs, axis)
-    late = _late_moments(inputs, pl.concat([bars, own]))
-    group: list[date] = []
-    mark: tuple[int, dict[str, str]] | None = None
+    due = _due(inputs, axis)
+    days = pl.Series(axis, dtype=pl.Date)
+    feed, own = (lay_out(rows, "session", days, due, _COLUMNS) for rows in (inputs.daily_bars, inputs.session_bars))
+    late = _late_moments(inputs, feed, own)
+    members = membership(inputs)
+    groups: list[tuple[list[date], Codes]] = []
+    seen_before = -1
     for session in inputs.sessions:
-        sectors = _sectors(inputs.universe, session)
-        seen = sum(moment <= inputs.session_cutoff(session) for moment in late)
-        if group and mark != (seen, sectors):
-            yield group, _build(inputs, axis, bars, own, group, mark[1] if mark else {})
-            group = []
-        mark = (seen, sectors)
-        group.append(session)
-    if group and mark:
-        yield group, _build(inputs, axis, bars, own, group, mark[1])
+        sectors = members.stock_sectors(session)
+        seen = int(np.searchsorted(late, microseconds(inputs.session_cutoff(session)), side="right"))
+        goes_on = groups and seen == seen_before and np.array_equal(sectors, groups[-1][1])
+        if goes_on and calendar.shift(groups[-1][0][-1], 1) == session:
+            groups[-1][0].append(session)
+        else:
+            groups.append(([session], sectors))
+        seen_before = seen
+    return [(group, _build(inputs, axis, feed, own, group, members.named_sectors(codes))) for group, codes in groups]
 
 
-def _daily_rows(inputs: ResidualInputs, axis: Sequence[date]) -> pl.DataFrame:
-    feed = inputs.daily_bars.filter(pl.col("session").is_between(axis[0], axis[-1])).select(_ROW)
-    return pl.concat([feed, _own_rows(inputs, axis).join(feed, on=["instrument_id", "session"], how="anti")])
+def _due(inputs: ResidualInputs, axis: Sequence[date]) -> Moments:
+    """First cutoff that could use each session, microseconds since 1970."""
+    later = [*axis[1:], inputs.calendar.shift(axis[-1], 1)] if inputs.frequency == "5min" else axis
+    return np.array([microseconds(inputs.session_cutoff(day)) for day in later], dtype=np.int64)
 
 
-def _own_rows(inputs: ResidualInputs, axis: Sequence[date]) -> pl.DataFrame:
-    return inputs.session_bars.filter(pl.col("session").is_between(axis[0], axis[-1])).select(_ROW)
-
-
-def _late_moments(inputs: ResidualInputs, bars: pl.DataFrame) -> list[datetime]:
+def _late_moments(inputs: ResidualInputs, feed: VersionedArrays, own: VersionedArrays) -> Moments:
     """Moments at which an earlier session's fact became known after the next cutoff that could have used it."""
-    calendar = inputs.calendar
-    days = bars.get_column("session").unique().sort().to_list()
-    due = pl.DataFrame(
-        {
-            "session": days,
-            "due": [
-                inputs.session_cutoff(calendar.shift(day, 1) if inputs.frequency == "5min" else day) for day in days
-            ],
-        },
-        schema={"session": pl.Date, "due": pl.Datetime("us", "UTC")},
-    )
-    rows = bars.join(due, on="session", how="left")
-    late = rows.filter(pl.col("known_at") > pl.col("due")).get_column("known_at").to_list()
-    late += rows.get_column("quarantined_at").drop_nulls().to_list()
     actions = inputs.corporate_actions.filter(
         pl.col("known_at") > pl.col("ex_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     )
-    return sorted({*late, *actions.get_column("known_at").to_list()})
-
-
-def _sectors(universe: pl.DataFrame, session: date) -> dict[str, str]:
-    rows = universe.filter(
-        pl.col("session") == session, pl.col("kind") == "stock", pl.col("sector").is_not_null()
-    ).select("instrument_id", "sector")
-    return dict(rows.iter_rows())
+    told = actions.get_column("known_at").to_physical().to_numpy()
+    rows = len(feed.due)
+    return np.unique(np.concatenate([feed.late_moments(0, rows), own.late_moments(0, rows), told]))
 
 
 def _build(
     inputs: ResidualInputs,
     axis: Sequence[date],
-    bars: pl.DataFrame,
-    own: pl.DataFrame,
+    feed: VersionedArrays,
+    own: VersionedArrays,
     group: Sequence[date],
     sectors: dict[str, str],
 ) -> SessionPanel:
     newest, cutoff = inputs.newest_session(group[-1]), inputs.session_cutoff(group[-1])
-    oldest = inputs.calendar.shift(group[0], -HISTORY_SESSIONS)
-    sessions = [day for day in axis if oldest <= day <= newest]
-    seen = pl.col("session").is_between(oldest, newest)
-    known, known_own = (as_known_at(rows.filter(seen), cutoff, ["instrument_id", "session"]) for rows in (bars, own))
-    instruments = sorted({*known.get_column("instrument_id").unique().to_list(), *sectors})
-    arrays = {name: dense(known, name, sessions, instruments) for name in _COLUMNS}
-    own_close, own_volume = (dense(known_own, name, sessions, instruments) for name in ("close", "volume"))
+    first = bisect.bisect_left(axis, inputs.calendar.shift(group[0], -HISTORY_SESSIONS))
+    stop = bisect.bisect_right(axis, newest)
+    sessions = list(axis[first:stop])
+    every = sorted({*feed.instruments, *own.instruments, *sectors})
+    arrays = feed.seen(cutoff, first, stop, every)
+    of_bars = own.seen(cutoff, first, stop, every)
+    absent = np.isnan(arrays["close"])
+    arrays = {name: np.where(absent, of_bars[name], values) for name, values in arrays.items()}
+    present = set(np.flatnonzero((~np.isnan(arrays["close"])).any(axis=0)).tolist())
+    kept = [index for index, name in enumerate(every) if index in present or name in sectors]
+    instruments = [every[index] for index in kept]
+    arrays = {name: np.ascontiguousarray(values[:, kept]) for name, values in arrays.items()}
     factor = adjustment_factors(inputs, sessions, instruments, arrays["close"], cutoff)
     before = last_close_before(arrays["close"], factor)
     return SessionPanel(
         sessions=sessions,
         instruments=instruments,
-        bar_dollar_volume=own_close * own_volume,
+        bar_dollar_volume=(of_bars["close"] * of_bars["volume"])[:, kept],
         total_return=arrays["close"] / before - 1.0,
         overnight_return=arrays["open"] / before - 1.0,
         sectors=sectors,
         **arrays,
     )
-
-
-def dense(rows: pl.DataFrame, value: str, sessions: Sequence[date], instruments: Sequence[str]) -> Panel:
-    """Spread one row per (instrument, session) over a dense array; NaN where there is none."""
-    out = np.full((len(sessions), len(instruments)), np.nan)
-    row = rows.get_column("session").replace_strict(
-        pl.Series(sessions, dtype=pl.Date), pl.Series(range(len(sessions))), default=None, return_dtype=pl.Int64
-    )
-    column = rows.get_column("instrument_id").replace_strict(
-        pl.Series(instruments, dtype=pl.String), pl.Series(range(len(instruments))), default=None, return_dtype=pl.Int64
-    )
-    inside = (row.is_not_null() & column.is_not_null()).to_numpy()
-    at = (row.fill_null(0).to_numpy()[inside], column.fill_null(0).to_numpy()[inside])
-    out[at] = rows.get_column(value).cast(pl.Float64).fill_null(np.nan).to_numpy()[inside]
-    return out
-
-
-def adjustment_factors(
-    inputs: ResidualInputs, sessions: Sequence[date], instruments: Sequence[str], close: Panel, moment: datetime
-) -> Panel:
-    """Factor by which closes before a session are scaled to compare with that session's prices.
-
-    Returns
-    -------
-    ndarray of shape (sessions, instruments)
-        1 where no split or dividend goes ex; NaN never.
-    """
-    factor = np.ones((len(sessions), len(instruments)))
-    adjustment = inputs.manifest.price_adjustment
-    if adjustment == "split_dividend" or not sessions:
-        return factor
-    actions = as_known_at(
-        inputs.corporate_actions.filter(pl.col("ex_date").is_between(sessions[0], sessions[-1])),
-        moment,
-        ["instrument_id", "ex_date", "kind"],
-    )
-    kinds = ("split", "dividend") if adjustment == "none" else ("dividend",)
-    columns = {name: index for index, name in enumerate(instruments)}
-    days = np.array(sessions, dtype="datetime64[D]")
-    # Dividends first: their amounts are per share before a split of the same day.
-    for kind, instrument, day, ratio, amount in (
-        actions.sort("kind").select("kind", "instrument_id", "ex_date", "ratio", "amount").iter_rows()
-    ):
-        if kind not in kinds or instrument not in columns:
-            continue
-        row = int(np.searchsorted(days, np.datetime64(day)))
-        column = columns[instrument]
-        if kind == "split" and ratio:
-            factor[row, column] /= ratio
-        earlier = close[:row, column]
-        priced = earlier[~np.isnan(earlier)]
-        if kind == "dividend" and amount and priced.size and amount < priced[-1]:
-            factor[row, column] *= 1.0 - amount / priced[-1]
-    return factor
-
-
-def last_close_before(close: Panel, factor: Panel) -> Panel:
-    """Last earlier close of each column, scaled across the ex-dates since; NaN before the first."""
-    out = np.full_like(close, np.nan)
-    last: NDArray[np.float64] = np.full(close.shape[1], np.nan)
-    for row in range(close.shape[0]):
-        last = last * factor[row]
-        out[row] = last
-        last = np.where(np.isnan(close[row]), last, close[row])
-    return out

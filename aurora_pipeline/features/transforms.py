@@ -11,7 +11,7 @@ Ints = NDArray[np.int64]
 WINSOR = 3.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def centred_rank(values: Column, starts: Ints) -> Column:
     """Rank within each decision time, (rank - 0.5) / n - 0.5 with average ranks for ties, n the values present.
 
@@ -47,7 +47,7 @@ def centred_rank(values: Column, starts: Ints) -> Column:
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def less_sector_mean(values: Column, starts: Ints, sector: Ints, sectors: int, minimum_peers: int) -> Column:
     """Values less their sector's mean at the same decision time.
 
@@ -76,7 +76,7 @@ def less_sector_mean(values: Column, starts: Ints, sector: Ints, sectors: int, m
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def winsorised_z(values: Column, starts: Ints) -> Column:
     """Standard score within each decision time, cut at 3; missing where fewer than two values differ."""
     out = np.full(values.size, np.float32(np.nan))

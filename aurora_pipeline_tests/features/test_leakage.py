@@ -6,13 +6,12 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.features.leakage import (
-    compute_panel,
     known_at_violations,
     poison_differences,
     sample_decision_times,
     truncation_differences,
 )
-from aurora_pipeline.features.panel_builder import compute_view
+from aurora_pipeline.features.panel_builder import compute_panel, compute_view
 from aurora_pipeline.features.registry import feature_names
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
 

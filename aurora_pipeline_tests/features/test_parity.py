@@ -7,8 +7,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aurora_pipeline.features import session_panel
-from aurora_pipeline.features.leakage import compute_panel
-from aurora_pipeline.features.panel_builder import compute_view
+from aurora_pipeline.features.panel_builder import compute_panel, compute_view
+from aurora_pipeline.features.registry import REGISTRY
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
 
 OWN_VIEWS = ("price", "sector", "microstructure")
@@ -83,15 +83,15 @@ def test_price_scale_changes_no_feature(frequency):
 
 
 def test_history_is_as_long_as_the_longest_chain_of_windows(monkeypatch):
-    inputs = random_inputs(seed=10, history=640, sessions=1)
+    inputs = random_inputs(seed=10, history=820, sessions=1)
     frames = [compute_view(view, inputs) for view in OWN_VIEWS]
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 620)
-    residuals = with_residuals(inputs).residual_returns
-    assert residuals.equals(inputs.residual_returns)
+    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 800)
+    longer = inputs.with_frames()
+    assert with_residuals(longer).residual_returns.equals(inputs.residual_returns)
     for view, frame in zip(OWN_VIEWS, frames, strict=True):
-        assert compute_view(view, inputs).equals(frame)
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 500)
-    assert not compute_view("sector", inputs).equals(frames[1])
+        assert compute_view(view, longer).equals(frame)
+    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 700)
+    assert not compute_view("sector", inputs.with_frames()).equals(frames[1])
 
 
 def test_half_day_has_features_and_serves_as_history():
@@ -110,6 +110,5 @@ def test_daily_market_has_the_daily_analogues_and_no_intraday_features():
     frame = pl.concat([compute_view(view, inputs) for view in OWN_VIEWS], how="align")
     assert frame.height == 14
     absent = {name for name in frame.columns if frame.get_column(name).null_count() == frame.height}
-    intraday = {"return_since_open", "overnight_gap", "session_range_position", "opening_range_position"}
-    realised = {"vwap_deviation", "realised_volatility", "jump_share", "vwap_pressure_fast", "vwap_pressure_slow"}
-    assert absent == {*intraday, *realised, "momentum_12_1"}
+    intraday = {spec.name for spec in REGISTRY if "frequency `session`" in spec.expected_missing}
+    assert absent == {*intraday, "vwap_pressure_fast", "vwap_pressure_slow", "momentum_12_1", "residual_momentum_12_1"}

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aurora_pipeline.features.price import daily_price_features, session_price_features
-from aurora_pipeline_tests.features.dense_histories import bar_history, columns, daily_panel
+from aurora_pipeline_tests.features.dense_histories import bar_history, columns, daily_history, daily_panel
 
 ROWS = 300
 LAST = ROWS - 1
@@ -13,7 +13,10 @@ LAST = ROWS - 1
 
 def newest(close, **prices):
     """Each feature of the newest row of the only column."""
-    return {name: values[0, 0] for name, values in daily_price_features(daily_panel(close, **prices), LAST).items()}
+    return {
+        name: values[0, 0]
+        for name, values in daily_price_features(daily_history(daily_panel(close, **prices), LAST)).items()
+    }
 
 
 @pytest.fixture
@@ -87,17 +90,73 @@ def test_too_little_history_is_missing(steady):
     assert found["return_5"] == pytest.approx(1.01**5 - 1.0)
 
 
+def test_quarter_and_trend_of_volatility():
+    moves = np.concatenate([np.zeros(180), [0.01, -0.01] * 50, [0.03, -0.03] * 10])
+    found = newest(columns(list(100.0 * np.cumprod(1.0 + moves))))
+    assert found["return_60"] == pytest.approx((1.01 * 0.99) ** 20 * (1.03 * 0.97) ** 10 - 1.0)
+    recent = 0.03 * np.sqrt(20.0 / 19.0)
+    whole = np.sqrt((100 * 0.01**2 + 20 * 0.03**2) / 119.0)
+    assert found["volatility_trend"] == pytest.approx(recent / whole)
+
+
+def test_range_based_volatility_against_closes():
+    # closes alternate by 2 %; each day opens at its close, 2 % below its high and 2 % (in logs) above its low
+    close = columns(list(100.0 * np.cumprod(np.where(np.arange(ROWS) % 2, 1.02, 0.98))))
+    found = newest(close, high=close * np.exp(0.02), low=close * np.exp(-0.02))
+    deviation = 0.02 * np.sqrt(20.0 / 19.0)
+    assert found["parkinson_to_close_20"] == pytest.approx(np.sqrt(0.04**2 / (4.0 * np.log(2.0))) / deviation)
+    # without a move from open to close Garman and Klass see half the squared range
+    assert found["garman_klass_to_parkinson_20"] == pytest.approx(np.sqrt(0.5 * 4.0 * np.log(2.0)))
+
+
+def test_garman_klass_takes_the_days_own_move_out():
+    close = np.full((ROWS, 1), 100.0)
+    opened = close * np.exp(-0.01)
+    found = newest(close, open=opened, high=close * np.exp(0.01), low=close * np.exp(-0.01))
+    expected = (0.5 * 0.02**2 - (2.0 * np.log(2.0) - 1.0) * 0.01**2) / (0.02**2 / (4.0 * np.log(2.0)))
+    assert found["garman_klass_to_parkinson_20"] == pytest.approx(np.sqrt(expected))
+
+
+def test_skewness_of_one_jump_in_sixty_sessions():
+    close = np.full((ROWS, 1), 100.0)
+    close[-30:] = 110.0
+    # one 1 and fifty-nine 0: m3 / m2^1.5 with p = 1/60
+    p = 1.0 / 60.0
+    assert newest(close)["skewness_60"] == pytest.approx((1.0 - 2.0 * p) / np.sqrt(p * (1.0 - p)))
+
+
+def test_volume_that_rises_with_returns_is_perfectly_correlated():
+    moves = np.linspace(-0.01, 0.01, ROWS)
+    close = columns(list(100.0 * np.cumprod(1.0 + moves)))
+    assert newest(close, volume=np.exp(10.0 * moves)[:, None] / close)["price_volume_correlation_20"] == pytest.approx(
+        1.0
+    )
+    falling = newest(close, volume=np.exp(-10.0 * moves)[:, None] / close)
+    assert falling["price_volume_correlation_20"] == pytest.approx(-1.0)
+
+
+def test_realised_volatility_of_four_sessions_of_equal_bars():
+    returns = columns([0.001, -0.001] * 195)
+    found = session_price_features(bar_history(78, earlier=312, scale=0.02, bar_return=returns))
+    assert_allclose(found["realised_to_close_volatility"][-1], [0.001 * np.sqrt(78.0) / 0.02])
+
+
+def test_daily_bars_have_no_session_so_far():
+    assert session_price_features(bar_history(4, frequency="session", close=columns([1.0] * 4))) == {}
+
+
 def test_session_so_far():
     close = columns([101.0, 99.0, None, 103.0])
     history = bar_history(
         4,
+        scale=0.02,
         open=columns([100.0, 101.0, None, 99.0]),
         high=columns([102.0, 101.0, None, 104.0]),
         low=columns([100.0, 98.0, None, 99.0]),
         close=close,
         bar_return=columns([0.01, 99 / 101 - 1, None, 103 / 99 - 1]),
     )
-    found = session_price_features(history, np.array([0.02]))
+    found = session_price_features(history)
     assert_allclose(found["return_since_open"][:, 0], [0.5, -0.5, -0.5, 1.5])
     assert_allclose(found["session_range_position"][:, 0], [0.5, 0.25, 0.25, 5.0 / 6.0])
     # total return of the first bar 1 %, of which 1 % came after the open
@@ -107,21 +166,21 @@ def test_session_so_far():
 
 def test_night_is_the_first_bars_return_before_its_open():
     history = bar_history(
-        2, open=columns([102.0, 101.0]), close=columns([101.0, 101.0]), bar_return=columns([0.01, 0.0])
+        2, scale=0.02, open=columns([102.0, 101.0]), close=columns([101.0, 101.0]), bar_return=columns([0.01, 0.0])
     )
-    found = session_price_features(history, np.array([0.02]))
+    found = session_price_features(history)
     assert_allclose(found["overnight_gap"][:, 0], [0.02 / 0.02] * 2)
 
 
 def test_opening_range_counts_from_its_sixth_bar():
     close = columns([100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 108.0])
-    found = session_price_features(bar_history(7, close=close, high=close, low=close), np.array([0.02]))
+    found = session_price_features(bar_history(7, close=close, high=close, low=close))
     assert_allclose(found["opening_range_position"][:, 0], [np.nan] * 5 + [1.0, 8.0 / 5.0])
 
 
 def test_decision_times_of_a_later_stretch_are_a_slice():
     close = columns([100.0, 101.0, 102.0, 103.0])
-    whole = session_price_features(bar_history(4, close=close), np.array([0.02]))
-    later = session_price_features(bar_history(4, first=2, close=close), np.array([0.02]))
+    whole = session_price_features(bar_history(4, close=close))
+    later = session_price_features(bar_history(4, first=2, close=close))
     for name, values in whole.items():
         assert_allclose(later[name], values[2:])

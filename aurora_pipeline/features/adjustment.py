@@ -1,0 +1,140 @@
+"""Splits and dividends as factors on the prices before them, as known at a moment.
+
+Across an ex-date an earlier close is scaled by (1 - dividend / close) / ratio, the usual price-relative adjustment (CRSP), when
+two prices are compared; a stored price level is never rewritten.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+from numba import njit
+
+from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.rolling import Panel
+
+_KINDS = {"none": ("dividend", "split"), "split": ("dividend",), "split_dividend": ()}
+"""Actions that prices still contain, by how they are adjusted."""
+
+
+@dataclass(frozen=True)
+class ActionVersion:
+    """One version of an action: what was said, and when it became known."""
+
+    known_at: datetime
+    ratio: float | None
+    amount: float | None
+
+
+@dataclass(frozen=True)
+class ActionHistory:
+    """Corporate actions in order of their ex-date.
+
+    Attributes
+    ----------
+    ex_dates : list of date
+        One per action, in increasing order.
+    actions : list of tuple
+        Kind, instrument and versions (oldest first) of each.
+    """
+
+    ex_dates: list[date]
+    actions: list[tuple[str, str, list[ActionVersion]]]
+
+    def known(self, first: date, last: date, moment: datetime) -> list[tuple[str, str, date, ActionVersion]]:
+        """Kind, instrument, ex-date and version in force at `moment` of the actions that go ex from `first` to `last`."""
+        found = []
+        for index in range(bisect.bisect_left(self.ex_dates, first), bisect.bisect_right(self.ex_dates, last)):
+            kind, instrument, versions = self.actions[index]
+            told = [version for version in versions if version.known_at <= moment]
+            if told:
+                found.append((kind, instrument, self.ex_dates[index], told[-1]))
+        return found
+
+
+def action_history(inputs: ResidualInputs) -> ActionHistory:
+    """Order the corporate actions of some inputs, once."""
+    return inputs.once("actions", lambda: _ordered(inputs.corporate_actions))
+
+
+def _ordered(actions: pl.DataFrame) -> ActionHistory:
+    versions: dict[tuple[date, str, str], list[ActionVersion]] = {}
+    rows = actions.sort("ex_date", "kind", "instrument_id", "known_at").select(
+        "ex_date", "kind", "instrument_id", "known_at", "ratio", "amount"
+    )
+    for ex_date, kind, instrument, *version in rows.iter_rows():
+        versions.setdefault((ex_date, kind, instrument), []).append(ActionVersion(*version))
+    return ActionHistory([key[0] for key in versions], [(key[1], key[2], told) for key, told in versions.items()])
+
+
+def adjustment_factors(
+    inputs: ResidualInputs, sessions: Sequence[date], instruments: Sequence[str], close: Panel, moment: datetime
+) -> Panel:
+    """Factor by which closes before a session are scaled to compare with that session's prices.
+
+    Parameters
+    ----------
+    inputs : ResidualInputs
+        Corporate actions, and how the market's prices are adjusted already.
+    sessions, instruments : sequence
+        Axes; an action that goes ex between two sessions counts at the later one.
+    close : ndarray of shape (sessions, instruments)
+        As traded, USD per share; NaN where missing.
+    moment : datetime
+        Versions that became known later do not count.
+
+    Returns
+    -------
+    ndarray of shape (sessions, instruments)
+        1 where no split or dividend goes ex; NaN never.
+    """
+    factor = np.ones((len(sessions), len(instruments)))
+    kinds = _KINDS[inputs.manifest.price_adjustment]
+    if not sessions or not kinds:
+        return factor
+    known = [row for row in action_history(inputs).known(sessions[0], sessions[-1], moment) if row[0] in kinds]
+    if not known:
+        return factor
+    columns = {name: index for index, name in enumerate(instruments)}
+    last = carried(close)
+    # Dividends first: their amounts are per share before a split of the same day.
+    for kind, instrument, day, version in sorted(known, key=lambda row: row[0]):
+        if instrument not in columns:
+            continue
+        row, column = bisect.bisect_left(sessions, day), columns[instrument]
+        if kind == "split" and version.ratio:
+            factor[row, column] /= version.ratio
+        before = last[row - 1, column] if row else np.nan
+        if kind == "dividend" and version.amount and version.amount < before:
+            factor[row, column] *= 1.0 - version.amount / before
+    return factor
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def carried(values: Panel) -> Panel:
+    """Each value, or the last one before it in its column; NaN before the first."""
+    out = values.copy()
+    for row in range(1, values.shape[0]):
+        for column in range(values.shape[1]):
+            if out[row, column] != out[row, column]:
+                out[row, column] = out[row - 1, column]
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def last_close_before(close: Panel, factor: Panel) -> Panel:
+    """Last earlier close of each column, scaled across the ex-dates since; NaN before the first."""
+    out = np.full_like(close, np.nan)
+    last = np.full(close.shape[1], np.nan)
+    for row in range(close.shape[0]):
+        for column in range(close.shape[1]):
+            last[column] *= factor[row, column]
+            out[row, column] = last[column]
+            if close[row, column] == close[row, column]:
+                last[column] = close[row, column]
+    return out
