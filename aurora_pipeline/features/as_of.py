@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.features.known_periods import known_periods
 from aurora_pipeline.features.rolling import Panel
 
 NEVER = np.iinfo(np.int64).min
@@ -127,42 +128,42 @@ def history_at(
         Versions published longer before the state's moment are left out.
     """
     by = f"{name}_id" if f"{name}_id" in states.columns else "instrument_id"
-    moment = f"{name}_moment"
-    wanted = states.select(pl.col(by).alias("instrument_id"), pl.col(moment)).unique().drop_nulls()
-    stamp = pl.Datetime("us")
     facts = feed.select(
         "instrument_id",
-        pl.coalesce(pl.col(period).cast(stamp), pl.col("known_at").dt.replace_time_zone(None)).alias("period"),
+        pl.coalesce(pl.col(period).cast(pl.Datetime("us")), pl.col("known_at").dt.replace_time_zone(None)).alias(
+            "period"
+        ),
         "known_at",
         *(pl.col(column).cast(pl.Float64) for column in columns),
+    ).sort("instrument_id", "period", "known_at")
+    names = facts.get_column("instrument_id").unique().sort()
+    codes = facts.get_column("instrument_id").cast(pl.Enum(names)).to_physical().to_numpy()
+    told = states.get_column(f"{name}_moment").to_physical()
+    readers = (
+        states.get_column(by).cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
     )
-    group = ["instrument_id", moment]
-    seen = (
-        wanted.join(facts, on="instrument_id", how="inner")
-        .filter(pl.col("known_at") <= pl.col(moment), pl.col("known_at") > pl.col(moment) - reach)
-        .sort(*group, "period", "known_at")
-        .with_columns(pl.col("known_at").first().over(*group, "period").alias("first_known"))
-        .unique([*group, "period"], keep="last", maintain_order=True)
-        .with_columns((pl.len().over(group) - 1 - pl.int_range(pl.len()).over(group)).alias("lag"))
-        .filter(pl.col("lag") < depth)
+    periods, known = (facts.get_column(column).to_physical().to_numpy() for column in ("period", "known_at"))
+    newest, first = known_periods(
+        periods,
+        known,
+        np.searchsorted(codes, np.arange(len(names) + 1)).astype(np.int64),
+        np.where(told.is_null().to_numpy(), -1, readers),
+        told.fill_null(NEVER).to_numpy(),
+        depth,
+        reach // timedelta(microseconds=1),
     )
-    index = states.select(pl.int_range(pl.len()).alias("state"), pl.col(by).alias("instrument_id"), moment)
-    placed = index.join(seen, on=group, how="inner")
-    at = (placed.get_column("state").to_numpy(), placed.get_column("lag").to_numpy())
-    shape = (states.height, depth)
 
-    def times(column: str) -> Moments:
-        out = np.full(shape, NEVER, dtype=np.int64)
-        out[at] = placed.get_column(column).to_physical().to_numpy()
-        return out
-
-    def numbers(column: str) -> Panel:
-        out = np.full(shape, np.nan)
-        out[at] = placed.get_column(column).fill_null(np.nan).to_numpy()
-        return out
+    def times(moments: Moments, at: NDArray[np.int64]) -> Moments:
+        return np.where(at >= 0, np.append(moments, NEVER)[at], NEVER)
 
     return FactHistory(
-        times("period"), times("first_known"), times("known_at"), {column: numbers(column) for column in columns}
+        times(periods, newest),
+        times(known, first),
+        times(known, newest),
+        {
+            column: np.append(facts.get_column(column).fill_null(np.nan).to_numpy(), np.nan)[newest]
+            for column in columns
+        },
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.features.bar_panel import bar_block
 from aurora_pipeline.features.decision_epochs import decision_epochs, wanted_decision_times
 from aurora_pipeline.features.inputs import FeatureInputs
@@ -32,7 +31,7 @@ def decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
 
 
 def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
-    members = membership(inputs)
+    members, block = membership(inputs), bar_block(inputs)
     days, names, times, lengths = [], [], [], []
     for session in inputs.sessions:
         if session not in members.sessions:
@@ -40,12 +39,13 @@ def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
         day = members.sessions[session]
         eligible = np.flatnonzero(members.eligible[day])
         time, name = np.nonzero(_recent(inputs, session, [members.instruments[column] for column in eligible]))
-        times.append(pl.Series(wanted_decision_times(inputs, session), dtype=TIMESTAMP).gather(time))
+        times.append(block.span(session, session)[0] + time)
         names.append(eligible[name])
         days.append(day)
         lengths.append(len(time))
     row = np.repeat(np.array(days, dtype=np.int64), lengths)
-    column = np.concatenate(names) if names else np.zeros(0, dtype=np.int64)
+    nobody = [np.zeros(0, dtype=np.int64)]
+    column, bar = np.concatenate(names or nobody), np.concatenate(times or nobody)
     sessions = pl.Series(list(members.sessions), dtype=pl.Date)
     return pl.DataFrame(
         {
@@ -53,7 +53,7 @@ def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
             "symbol": members.symbols.gather(members.symbol[row, column]),
             "instrument_id": pl.Series(members.instruments, dtype=pl.String).gather(column),
             "sector": _named(members.sectors, members.sector[row, column]),
-            "decision_time": pl.concat(times) if times else pl.Series([], dtype=TIMESTAMP),
+            "decision_time": block.ends.gather(bar),
         }
     )
 
