@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from polars import concat
 
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
@@ -12,6 +13,14 @@ from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK, VIEWS
 
 GROUP = "features"
 OWNERS = ["team:research"]
+LEAK_CHECKS = {
+    "truncation": "At sampled decision times the features equal those of the rows known by then.",
+    "poison": "Garbage in rows known after a sampled decision time changes no feature at it.",
+    "scale": "The unit a sampled stock is quoted in changes no feature.",
+    "peers": "A sampled stock's own return moves no mean it is measured against.",
+    "lagged_beta": "The prices of a sampled session move no beta applied in it.",
+}
+"""Checks of :mod:`aurora_pipeline.features.leakage` that block the panel, by name."""
 _DESCRIPTIONS = {
     "price": "Momentum, reversal, volatility, ranges, volume surprise and liquidity of each stock.",
     "sector": "Sector-neutral momentum, reversal and volatility; intraday residual returns.",
@@ -113,18 +122,13 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
         kinds={"polars"},
         description="All views joined at decision times and transformed across the eligible symbols of each; table `features`.",
         check_specs=[
-            dg.AssetCheckSpec(
-                "known_at",
-                asset="feature_panel",
-                blocking=True,
-                description="On a sample of decision times, every joined row was known: the features recomputed from "
-                "rows known by then equal the stored ones.",
-            )
+            dg.AssetCheckSpec(name, asset="feature_panel", blocking=True, description=text)
+            for name, text in LEAK_CHECKS.items()
         ],
     )
     def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
         from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
-        from aurora_pipeline.features.leakage import known_at_violations, sample_decision_times
+        from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
         from aurora_pipeline.features.panel_builder import build_panel
 
         run = StageRun(context, home.open(), "feature_panel")
@@ -133,14 +137,19 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
             universe = run.read_back("universe", sessions, 0)
             run.write("features", build_panel(views, universe, run.settings), keys)
         session = run.sessions[len(run.sessions) // 2]
-        violations = known_at_violations(
-            read_feature_inputs(run.home, run.settings, [session], run.read_back),
-            run.home.lake.read("features", session, session),
-            sample_decision_times(session, run.home.calendar, run.home.frequency),
-        )
+        times = sample_decision_times(session, run.home.calendar, run.home.frequency)
+        inputs = read_feature_inputs(run.home, run.settings, [session], run.read_back)
+        stored = run.home.lake.read("features", session, session)
+        seed = session.toordinal()
+        found = feature_leaks(inputs, stored, [times[len(times) // 4]], seed, FEATURE_CHECKS)
+        newest = feature_leaks(inputs, stored, times[-1:], seed, FEATURE_CHECKS[:1])
+        violations = concat([found, newest])
         return dg.MaterializeResult(
             metadata=run.summary(),
-            check_results=[run.check("known_at", violations, "feature values that rows known in time do not give")],
+            check_results=[
+                run.check(name, violations.filter(violations["check"] == name), text)
+                for name, text in LEAK_CHECKS.items()
+            ],
         )
 
     return feature_panel

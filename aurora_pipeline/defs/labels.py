@@ -3,10 +3,19 @@
 from typing import Any
 
 import dagster as dg
+from polars import concat
 
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.lineage import Read
+
+CHECKS = {
+    "maturity": "No label matures before execution lag and horizon have passed.",
+    "entry": "No label of a sampled session contains a return up to the bar in which its decision is filled.",
+    "label_truncation": "Labels of a sampled session equal those of the rows known when they mature.",
+    "label_poison": "Garbage in rows known after a label of a sampled session matured does not change it.",
+}
+"""Blocking checks; all but the first are those of :mod:`aurora_pipeline.models.label_leakage`."""
 
 
 def labels_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -23,16 +32,12 @@ def labels_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinitio
         description="Residual return from the close of the next bar over the horizon, as known at maturity; rows that have "
         "not matured are absent.",
         check_specs=[
-            dg.AssetCheckSpec(
-                "entry_after_decision",
-                asset="labels",
-                blocking=True,
-                description="No label uses a price at or before its decision time, or matures before its horizon.",
-            )
+            dg.AssetCheckSpec(name, asset="labels", blocking=True, description=text) for name, text in CHECKS.items()
         ],
     )
     def labels(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.models.labels import compute_labels, entry_violations
+        from aurora_pipeline.models.label_leakage import LABEL_CHECKS, LabelInputs, label_cuts, label_leaks
+        from aurora_pipeline.models.labels import compute_labels, maturity_violations
 
         run = StageRun(context, home.open(), "labels")
         reach = next(read.sessions for read in run.stage.reads if isinstance(read, Read) and read.window == "ahead")
@@ -49,13 +54,25 @@ def labels_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinitio
                 horizon,
                 lag,
             )
-            violations.append(entry_violations(frame, run.home.calendar, run.home.frequency, lag))
+            violations.append(maturity_violations(frame, run.home.calendar, run.home.frequency, lag))
             run.write("labels", frame, keys)
-        from polars import concat
-
+        found = {"maturity": concat(violations)}
+        session = run.sessions[len(run.sessions) // 2]
+        sampled = LabelInputs(
+            [session],
+            run.home.lake.read("residual_returns", session, run.after(session, reach)),
+            run.home.lake.read("universe", session, session),
+            run.home.calendar,
+            run.home.frequency,
+            horizon,
+            lag,
+        )
+        stored = run.home.lake.read("labels", session, session)
+        leaks = label_leaks(sampled, stored, label_cuts(sampled, stored), session.toordinal(), LABEL_CHECKS)
+        found |= {check.name: leaks.filter(leaks["check"] == check.name) for check in LABEL_CHECKS}
         return dg.MaterializeResult(
             metadata=run.summary(),
-            check_results=[run.check("entry_after_decision", concat(violations), "labels that use a price too early")],
+            check_results=[run.check(name, found[name], text) for name, text in CHECKS.items()],
         )
 
     return labels

@@ -115,7 +115,7 @@ def compute_labels(
     return labels
 
 
-def entry_violations(
+def maturity_violations(
     labels: pl.DataFrame, calendar: SessionCalendar, frequency: Frequency, execution_lag_bars: int
 ) -> pl.DataFrame:
     """Return labels that mature before execution lag and horizon have passed on the bar grid; empty when all is well.

@@ -22,8 +22,10 @@ JOBS = {
     "trading_session", "report_job",
 }  # fmt: skip
 BLOCKING_CHECKS = {
-    ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"), ("feature_panel", "known_at"),
-    ("labels", "entry_after_decision"), ("ensemble_weights", "weights"), ("calibrated_signals", "intervals"),
+    ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"),
+    *(("feature_panel", name) for name in ("truncation", "poison", "scale", "peers", "lagged_beta")),
+    *(("labels", name) for name in ("maturity", "entry", "label_truncation", "label_poison")),
+    ("ensemble_weights", "weights"), ("calibrated_signals", "intervals"),
     ("ensemble_weights", "matured"), ("calibrated_signals", "matured"),
     ("target_positions", "limits"), ("portfolio", "nav_identity"),
     *((f"trained_model/{family}", "purge") for family in ("ridge", "lightgbm", "xgboost")),
@@ -136,3 +138,13 @@ def test_the_shipped_dagster_yaml_is_the_default_homes_instance():
 
     shipped = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"))
     assert shipped == instance_config(Path("data"))
+
+
+def test_year_and_month_that_are_not_over_have_partitions(tmp_path):
+    today = date.today()
+    home = Home(tmp_path)
+    home.record_market(
+        MarketRecord(name="now", frequency="session", first_session=date(today.year - 2, 1, 3), last_session=today)
+    )
+    assert fold_partitions(home).get_last_partition_key() == str(today.year)
+    assert session_partitions(home).get_last_partition_key() == today.strftime("%Y-%m")

@@ -5,15 +5,20 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from aurora_pipeline.features.leakage import (
-    known_at_violations,
-    poison_differences,
-    sample_decision_times,
-    truncation_differences,
-)
+from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
 from aurora_pipeline.features.panel_builder import compute_panel, compute_view
 from aurora_pipeline.features.registry import feature_names
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
+
+
+def leaks(inputs, cuts, stored=None, checks=FEATURE_CHECKS):
+    """All violations at some cuts, against the panel of the inputs unless another is given."""
+    return feature_leaks(inputs, compute_panel(inputs) if stored is None else stored, cuts, 3, checks)
+
+
+def truncation(inputs, cuts, stored=None):
+    """Violations of the first check alone."""
+    return leaks(inputs, cuts, stored, FEATURE_CHECKS[:1])
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +39,9 @@ def late_correction(inputs, symbol, bar, delay, factor=1.05):
     return with_residuals(inputs.with_frames(bars=pl.concat([inputs.bars, corrected])))
 
 
-def test_truncating_after_a_decision_changes_nothing_before_it(inputs):
-    session = inputs.sessions[1]
-    for moment in sample_decision_times(session, CALENDAR, "5min")[1:3]:
-        assert truncation_differences(inputs, moment).is_empty()
-
-
-def test_poison_after_a_decision_changes_nothing_before_it(inputs):
-    cut = CALENDAR.bar_ends(inputs.sessions[1])[30]
-    assert poison_differences(inputs, cut, seed=3).is_empty()
+def test_clean_code_passes_every_check(inputs):
+    cuts = sample_decision_times(inputs.sessions[1], CALENDAR, "5min")
+    assert leaks(inputs, cuts).is_empty()
 
 
 def test_poison_shows_after_the_cut(inputs):
@@ -59,13 +58,6 @@ def test_poison_shows_after_the_cut(inputs):
     assert not panel.filter(at).equals(after.filter(at))
 
 
-def test_sound_panel_has_no_violations(inputs):
-    session = inputs.sessions[1]
-    assert known_at_violations(
-        inputs, compute_panel(inputs), sample_decision_times(session, CALENDAR, "5min")
-    ).is_empty()
-
-
 def test_value_from_the_future_is_named(inputs):
     ends = CALENDAR.bar_ends(inputs.sessions[1])
     panel = compute_panel(inputs)
@@ -77,7 +69,7 @@ def test_value_from_the_future_is_named(inputs):
         .cast(pl.Float32)
         .alias(name)
     )
-    found = known_at_violations(inputs, spoilt, [ends[6]])
+    found = truncation(inputs, [ends[6]], spoilt)
     assert found.select("table", "column", "symbol").rows() == [("features", name, "BBB")]
     assert found.get_column("stored").item() == pytest.approx(0.4)
 
@@ -85,7 +77,7 @@ def test_value_from_the_future_is_named(inputs):
 def test_missing_row_is_named(inputs):
     ends = CALENDAR.bar_ends(inputs.sessions[1])
     panel = compute_panel(inputs).filter(~((pl.col("decision_time") == ends[6]) & (pl.col("symbol") == "CCC")))
-    assert known_at_violations(inputs, panel, [ends[6]]).select("column", "symbol").rows() == [("row", "CCC")]
+    assert truncation(inputs, [ends[6]], panel).select("column", "symbol").rows() == [("row", "CCC")]
 
 
 def test_late_correction_counts_from_when_it_was_known(inputs):
@@ -95,15 +87,15 @@ def test_late_correction_counts_from_when_it_was_known(inputs):
     early, late = pl.col("decision_time") < ends[24], pl.col("decision_time") == ends[24]
     assert before.filter(early).equals(after.filter(early))
     assert not before.filter(late).equals(after.filter(late))
-    assert known_at_violations(corrected, after, [ends[20], ends[23], ends[24], ends[40]]).is_empty()
-    assert truncation_differences(corrected, ends[22]).is_empty()
+    assert truncation(corrected, [ends[20], ends[23], ends[24], ends[40]], after).is_empty()
+    assert leaks(corrected, [ends[22]]).is_empty()
 
 
 def test_late_etf_bar_changes_its_sector_from_then_on(inputs):
     corrected = late_correction(inputs, "XLK", bar=20, delay=4)
     ends = CALENDAR.bar_ends(inputs.sessions[1])
     panel = compute_panel(corrected)
-    assert known_at_violations(corrected, panel, [ends[23], ends[24]]).is_empty()
+    assert truncation(corrected, [ends[23], ends[24]], panel).is_empty()
     versions = corrected.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20]).sort(
         "known_at"
     )
@@ -120,14 +112,26 @@ def test_withdrawn_bar_counts_until_its_verdict(inputs):
         before, after = compute_view(view, inputs), compute_view(view, withdrawn)
         assert before.filter(early).equals(after.filter(early))
         assert not before.filter(late).equals(after.filter(late))
-    assert known_at_violations(withdrawn, compute_panel(withdrawn), [ends[29], ends[30]]).is_empty()
+    assert truncation(withdrawn, [ends[29], ends[30]], compute_panel(withdrawn)).is_empty()
     row = withdrawn.residual_returns.filter(pl.col("symbol") == "AAA", pl.col("bar_end") == ends[20])
     assert row.get_column("quarantined_at").to_list() == [ends[30]]
 
 
 def test_daily_market_is_sound_too():
     inputs = random_inputs(seed=2, sessions=4, frequency="session")
-    cut = CALENDAR.close(inputs.sessions[1])
-    assert truncation_differences(inputs, cut).is_empty()
-    assert poison_differences(inputs, cut, seed=5).is_empty()
-    assert known_at_violations(inputs, compute_panel(inputs), [cut]).is_empty()
+    assert leaks(inputs, [CALENDAR.close(inputs.sessions[1])]).is_empty()
+
+
+def test_every_check_says_what_holds():
+    names = [check.name for check in FEATURE_CHECKS]
+    assert names == ["truncation", "poison", "scale", "peers", "lagged_beta"]
+    assert all(check.description.endswith(".") for check in FEATURE_CHECKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_clean_code_gives_no_false_alarm(seed):
+    inputs = random_inputs(seed=100 + seed, sessions=2)
+    corrected = late_correction(inputs, "BBB", bar=10 + seed, delay=seed % 5)
+    ends = CALENDAR.bar_ends(inputs.sessions[1])
+    assert leaks(corrected, [ends[0], ends[9 + seed], ends[12 + seed], ends[-1]]).is_empty()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aurora_pipeline.calendar import TIMESTAMP, Frequency, session_calendar
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.errors import MarketDataError
-from aurora_pipeline.models.labels import compute_labels, entry_violations
+from aurora_pipeline.models.labels import compute_labels, maturity_violations
 
 CALENDAR = session_calendar()
 HALF_DAY = date(2025, 11, 28)
@@ -180,8 +180,8 @@ def test_entry_check_catches_a_label_without_the_execution_lag() -> None:
     rows = returns_frame(daily(dict.fromkeys(range(8), 0.01)))
     sound = compute_labels(DAYS[:8], rows, universe_frame(["A"]), CALENDAR, "session", 2, 1)
     mutant = compute_labels(DAYS[:8], rows, universe_frame(["A"]), CALENDAR, "session", 2, 0)
-    assert entry_violations(sound, CALENDAR, "session", 1).is_empty()
-    assert entry_violations(mutant, CALENDAR, "session", 1).height == mutant.height
+    assert maturity_violations(sound, CALENDAR, "session", 1).is_empty()
+    assert maturity_violations(mutant, CALENDAR, "session", 1).height == mutant.height
 
 
 @st.composite
