@@ -9,21 +9,16 @@ import os
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.errors import AuroraError, MarketDataError
-
-if TYPE_CHECKING:
-    from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, progress_bars
 
 app = typer.Typer(
     name="aurora",
@@ -32,18 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-PLAIN_WIDTH = 160
-"""Columns of output that does not go to a terminal."""
-out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
-
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Directory of all state; default AURORA_HOME or data/.")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value, such as book.name_cap=0.02; repeatable.")
-]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:
@@ -69,11 +53,11 @@ def run(
     """Materialise everything that is missing or stale, through Dagster, and print the scorecard."""
     from aurora_pipeline.main_job import run_main_job
 
-    opened = _home(home)
+    opened = opened_home(home)
     overrides = list(set_ or [])
     overrides += [f"market.start={start:%Y-%m-%d}"] if start else []
     overrides += [f"market.end={end:%Y-%m-%d}"] if end else []
-    with _progress():
+    with progress_bars():
         outcome = run_main_job(opened, market, overrides, fresh=fresh)
     _print_scorecard(outcome.scorecard)
     out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
@@ -90,8 +74,8 @@ def backfill(
     """Run one job over a range of sessions, whether or not its partitions are stale."""
     from aurora_pipeline.main_job import run_range
 
-    with _progress():
-        run_id = run_range(_home(home), job, from_.date(), to.date())
+    with progress_bars():
+        run_id = run_range(opened_home(home), job, from_.date(), to.date())
     out.print(f"run {run_id} succeeded")
 
 
@@ -103,7 +87,7 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
     from aurora_pipeline.market.inspection import inspect_market
     from aurora_pipeline.settings import load_settings
 
-    with _progress():
+    with progress_bars():
         found = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []), report)
     out.print(
         f"[bold]{found.name}[/], {found.frequency}, {found.first} to {found.last}: {found.sessions} sessions, "
@@ -146,7 +130,7 @@ def simulate(
     from aurora_pipeline.adapters.progress import report
     from aurora_pipeline.market.simulation import simulate_market
 
-    with _progress():
+    with progress_bars():
         simulate_market(
             directory,
             preset=preset,
@@ -168,7 +152,7 @@ def sql(
     rows: Annotated[int, typer.Option(help="Rows shown.")] = 50,
 ) -> None:
     """Query the lake, read-only."""
-    frame = _home(home).sql(query)
+    frame = opened_home(home).sql(query)
     table = Table(*frame.columns)
     for row in frame.head(rows).iter_rows():
         table.add_row(*(str(value) for value in row))
@@ -182,7 +166,7 @@ def export(
     duckdb: Annotated[Path, typer.Option("--duckdb", help="New DuckDB file with real tables.")], home: HomeOption = None
 ) -> None:
     """Copy the lake into one DuckDB file."""
-    _home(home).lake.export(duckdb)
+    opened_home(home).lake.export(duckdb)
     out.print(f"wrote {duckdb}")
 
 
@@ -196,7 +180,7 @@ def ui(
     from aurora_pipeline.adapters.home import HOME_VARIABLE
     from aurora_pipeline.adapters.instance import write_instance_config
 
-    opened = _home(home)
+    opened = opened_home(home)
     write_instance_config(opened.path)
     # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
     environment = os.environ | {
@@ -225,7 +209,7 @@ def settings(
     if markdown:
         typer.echo(settings_markdown(), nl=False)
         return
-    in_force = _home(home).settings(set_ or [])
+    in_force = opened_home(home).settings(set_ or [])
     table = Table("key", "value", "default", "meaning")
     for key, meaning in known_keys().items():
         value, default = value_of(in_force, key), value_of(Settings(), key)
@@ -268,41 +252,12 @@ def import_(
     out.print(str(summary))
 
 
-def _home(path: Path | None) -> Home:
-    from aurora_pipeline.adapters.home import Home
-
-    return Home(path.absolute()) if path is not None else Home.default()
-
-
 def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts or []]
     for name, equals, value in pairs:
         if not (name and equals and value):
             raise MarketDataError(f"{option} {name}{equals}{value}: expected name=value")
     return {name: value for name, _, value in pairs}
-
-
-@contextmanager
-def _progress() -> Iterator[None]:
-    from aurora_pipeline.adapters.progress import listening
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err) as progress:
-        tasks: dict[str, int] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(progress.task_ids[tasks[what]], completed=done, total=total)
-
-        with listening(show):
-            yield
 
 
 def _print_scorecard(card: dict[str, Any]) -> None:

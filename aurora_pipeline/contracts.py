@@ -297,6 +297,37 @@ class Signals(dy.Schema):
     horizon_bars = dy.Int32(description="length of the forecast", metadata={"unit": "bars"})
 
 
+class FeatureAudit(dy.Schema):
+    """What each feature was worth on the train block of a fold."""
+
+    fold = _key("fold whose train block it was measured on")
+    feature = _key("column of `features`")
+    view = _text("view that computes it")
+    role = _text("`signal`, `flag` or `context`")
+    coverage = _number("share of rows with a value", "fraction")
+    expected_missing = _text("when a value is legitimately absent")
+    ic = _maybe("mean rank correlation with the label", "correlation")
+    ic_t = _maybe("its t, equal-weighted cosine variance", "t")
+    ic_q = _maybe("Benjamini-Hochberg q over all features", "probability")
+    ic_lower = _maybe("95 % interval", "correlation")
+    ic_upper = _maybe("95 % interval", "correlation")
+    months_agreeing = _maybe("months whose mean IC has the sign of the whole", "fraction")
+    turnover = _maybe("1 - rank correlation with itself a session before", "fraction")
+    ic_age_1 = _maybe("IC of the feature held back 1 session", "correlation")
+    ic_age_2 = _maybe("IC of the feature held back 2 sessions", "correlation")
+    ic_age_5 = _maybe("IC of the feature held back 5 sessions", "correlation")
+    ic_age_10 = _maybe("IC of the feature held back 10 sessions", "correlation")
+    nearest = _text("most similar other feature", nullable=True)
+    nearest_correlation = _maybe("absolute rank correlation with it", "correlation")
+    commodity_r2 = _maybe("share of its rank variance explained by price and volume features", "fraction")
+    incremental_ic = _maybe("IC of what they leave unexplained", "correlation")
+    incremental_t = _maybe("its t", "t")
+    incremental_q = _maybe("its Benjamini-Hochberg q", "probability")
+    verdict = _text("`alpha`, `commodity` or `unproven`")
+    fault = _text("`constant`, `infinite`, `all missing` or `duplicate of ...`; null if sound", nullable=True)
+    unavailable = _text("why this market cannot give it; null if it can", nullable=True)
+
+
 class _Book(dy.Schema):
     book = _key(BOOK)
     session = _day(SESSION)
@@ -439,6 +470,7 @@ TABLES: dict[str, Table] = {
         _feature_table("alternative_features"),
         _feature_table("features"),
         Table("labels", Labels, "matured_at"),
+        Table("feature_audit", FeatureAudit, None, "none", branches=("fold",)),
         Table("predictions", Predictions, "decision_time", branches=("model",)),
         Table("ensemble_weights", EnsembleWeights, None),
         Table("ensemble", Ensemble, "decision_time"),

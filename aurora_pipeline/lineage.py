@@ -73,6 +73,8 @@ class Stage:
         Files and folders of the package whose source changes the result.
     scored : bool
         Whether the stage starts with the first walk-forward fold instead of the first session.
+    by_fold : bool
+        Whether its partitions are folds.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Stage:
     settings: tuple[str, ...]
     code: tuple[str, ...]
     scored: bool = False
+    by_fold: bool = False
 
 
 FEEDS = tuple(Read(name, "feed") for name in FEED_TABLES)
@@ -152,7 +155,7 @@ class Lineage:
 
     def keys(self, stage: Stage) -> list[str]:
         """Every partition key (fold key, for a training stage) the stage can have."""
-        if stage.name.startswith(TRAINED):
+        if stage.by_fold:
             return [fold.key for fold in self.folds]
         return self.partitions[self._first_scored :] if stage.scored else self.partitions
 
@@ -201,6 +204,8 @@ class Lineage:
             branches["book"] = self.book
         if "source" in declared.branches:
             branches["source"] = "bars"
+        if "fold" in declared.branches:
+            return self.home.lake.fingerprint(name, None, fold=key)
         return self.home.lake.fingerprint(name, key, **branches)
 
     def _stored_model(self, family: str, fold: str) -> str | None:

@@ -72,6 +72,9 @@ class FeatureSettings(Section):
     fundamentals_expiry_sessions: Count = Field(default=160, description="a filing older than this is missing")
     short_interest_expiry_sessions: Count = Field(default=25, description="short interest older than this is missing")
     etf_flows_expiry_sessions: Count = Field(default=5, description="flows older than this are missing")
+    monthly_cost_usd: dict[str, Positive] = Field(
+        default_factory=dict, description="what a feed costs a month, feed to USD; the audit prints what a dollar buys"
+    )
     options_expiry_sessions: Count = Field(default=5, description="an option summary older than this is missing")
 
     def expiry_of(self, feed: str) -> int | None:

@@ -100,6 +100,22 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
             ("models/labels.py",),
         ),
     ]
+    stages.append(
+        Stage(
+            "feature_audit",
+            ("feature_audit",),
+            (Read("features", "fold"), Read("labels", "fold")),
+            ("walk_forward", "horizon", "warm_up_sessions", "execution_lag_bars"),
+            (
+                "features/registry.py",
+                "adapters/audit_inputs.py",
+                "monitoring/feature_audit.py",
+                "monitoring/feature_statistics.py",
+                "monitoring/information_coefficient.py",
+            ),
+            by_fold=True,
+        )
+    )
     for family in families:
         stages += [
             Stage(
@@ -108,6 +124,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
                 (Read("features", "fold"), Read("labels", "fold")),
                 ("models", "walk_forward", "seed", "threads", "horizon", "warm_up_sessions"),
                 ("models",),
+                by_fold=True,
             ),
             Stage(
                 f"prediction/{family}",

@@ -115,6 +115,11 @@ class Home:
         return self.path / "scorecard.json"
 
     @property
+    def reports(self) -> Path:
+        """Pages and plots."""
+        return self.path / "reports"
+
+    @property
     def mlflow(self) -> Path:
         """MLflow's database and artefacts."""
         return self.path / "mlflow"

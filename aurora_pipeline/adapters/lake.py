@@ -177,8 +177,9 @@ class Lake:
 
     def branch_values(self, name: str, branch: str) -> list[str]:
         """Return the values a branch takes anywhere in the table, such as the models that have predictions."""
-        level = table(name).branches.index(branch)
-        pattern = "/".join(["*"] * (level + 1)) + f"/{branch}=*"
+        declared = table(name)
+        level = declared.branches.index(branch) + (declared.partitioning == "session")
+        pattern = "/".join([*["*"] * level, f"{branch}=*"])
         return sorted({path.name.partition("=")[2] for path in (self.root / name).glob(pattern)})
 
     def fingerprint(self, name: str, partition: str | None = None, **branches: str) -> str | None:
@@ -217,7 +218,8 @@ class Lake:
         """
         declared = table(name)
         if declared.partitioning == "none":
-            paths = [path for path in [self.path(name)] if path.exists()]
+            levels = [f"{branch}={branches.get(branch, '*')}" for branch in declared.branches]
+            paths = sorted((self.root / name).glob("/".join([*levels, _FILE])))
         else:
             paths = self._files(declared, start, end, branches)
         if not paths:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
+from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
@@ -30,6 +31,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             views_asset(sessions),
             feature_panel_asset(sessions),
             labels_asset(sessions),
+            feature_audit_asset(folds),
             *(trained_model_asset(family, folds) for family in families),
             *(prediction_asset(family, sessions) for family in families),
             ensemble_weights_asset(families, sessions),

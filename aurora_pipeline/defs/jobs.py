@@ -34,7 +34,7 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
     return [
         job(FEEDS_JOB, [FEEDS_ASSET], "Read and validate the market folder's feeds."),
         job(DATA_JOB, DATA_ASSETS, "Bars, residual returns, features and labels of a range of sessions."),
-        job(TRAINING_JOB, models, "All families of one fold."),
+        job(TRAINING_JOB, ["feature_audit", *models], "Feature audit and all families of one fold."),
         job(PREDICTION_JOB, predictions, "Out-of-fold scores of every family over a range of sessions."),
         job(SIGNAL_JOB, SIGNAL_ASSETS, "Weights, ensemble and calibrated signals over a range of sessions."),
         job(BOOK_JOB, list(BOOK_ASSETS), "The backtest book over a range of sessions, continued from its last state."),

@@ -103,7 +103,7 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True) -> l
         lineage = Lineage(home, settings, list(stages.values()), book_name(settings))
         views = [stage for name, stage in stages.items() if name.endswith("_features")]
         _ranges(launcher, lineage, jobs.DATA_JOB, [*(stages[name] for name in _DATA_STAGES), *views])
-        training = [stage for name, stage in stages.items() if name.startswith("trained_model/")]
+        training = [stage for stage in stages.values() if stage.by_fold]
         folds = sorted({key for stage in training for key in lineage.stale(stage, lineage.keys(stage))})
         for done, key in enumerate(folds):
             launcher.job(jobs.TRAINING_JOB, partition=key)

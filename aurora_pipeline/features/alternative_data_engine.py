@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from aurora_pipeline.features import earnings_surprise, filing_ratios, fund_flows, option_summary, short_interest
 from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
 from aurora_pipeline.features.as_of import (
+    NEVER,
     FactHistory,
     from_states,
     history_at,
@@ -120,7 +121,10 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
     filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0])
     counted = filed.values["shares_outstanding"][:, 0]
     counted = unexpired(counted, filed_age, inputs.settings.features.fundamentals_expiry_sessions)
-    out: dict[str, NDArray[np.float64]] = {}
+    crush = unexpired(
+        _crush(inputs, states, announced), announced_age, inputs.settings.features.earnings_expiry_sessions
+    )
+    out: dict[str, NDArray[np.float64]] = {"implied_volatility_over_news": crush}
     for market in market_states(inputs, states):
         own = market.positions
         fund = market.of_instruments(states.get_column("etf_flows_id")[own])
@@ -135,6 +139,32 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
         for name, value in values.items():
             out.setdefault(name, np.full(states.height, np.nan))[own] = value
     return out
+
+
+def _crush(inputs: FeatureInputs, states: pl.DataFrame, announced: FactHistory) -> NDArray[np.float64]:
+    """Change of implied volatility over the newest announcement."""
+    news = announced.first_known[:, 0]
+    now = states.get_column("options_moment")
+    told = pl.Series(np.where(news == NEVER, 0, news)).cast(now.dtype)
+    sides = []
+    for moment in (told, told + option_summary.AROUND_NEWS):
+        seen = states.with_columns(
+            pl.when(pl.Series(news != NEVER) & now.is_not_null())
+            .then(pl.min_horizontal(now, moment))
+            .alias("options_moment")
+        )
+        sides.append(
+            history_at(
+                seen,
+                "options",
+                inputs.options,
+                period="date",
+                columns=("iv_30d",),
+                depth=1,
+                reach=option_summary.NEWS_REACH,
+            )
+        )
+    return option_summary.announcement_crush(*sides)
 
 
 def _size(market: MarketState) -> NDArray[np.float64]:
@@ -153,6 +183,7 @@ def _pressures(values: dict[str, NDArray[np.float64]], groups: SectorGroups) -> 
     return {
         "flow_pressure": pressure,
         "flow_to_volume_pressure": values["flow_to_volume"] * size,
+        "flow_momentum_pressure": values["flow_momentum"] * size,
         "flow_acceleration_pressure": values["flow_acceleration"] * size,
         "flow_price_divergence_pressure": values["flow_price_divergence"] * size,
         "sector_flow": values["flow_to_assets"],

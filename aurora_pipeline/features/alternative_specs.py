@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
+from aurora_pipeline.features.feature_spec import FeatureSpec, Role, Transform
 
 
 def _spec(
-    name: str, formula: str, unit: str, lookback: str, columns: str, transform: Transform = "sector_rank"
+    name: str,
+    formula: str,
+    unit: str,
+    lookback: str,
+    columns: str,
+    reference: str = "",
+    missing: str = "",
+    transform: Transform = "sector_rank",
+    role: Role = "signal",
 ) -> FeatureSpec:
     return FeatureSpec(
-        name, "alternative", formula, unit, lookback, "known_at of the publication", transform, tuple(columns.split())
+        name,
+        "alternative",
+        formula,
+        unit,
+        lookback,
+        "known_at of the publication",
+        transform,
+        tuple(columns.split()),
+        reference,
+        missing,
+        role,
     )
 
 
 _SHORT = "short_interest.shares_short"
 _SKEW = "options.iv_30d options.iv_call_25d options.iv_put_25d"
 _VOLUMES = "options.put_volume options.call_volume"
+_INTEREST = "options.put_open_interest options.call_open_interest"
 _FLOW = "etf_flows.net_flow_usd"
 _ASSETS = f"{_FLOW} etf_flows.shares_outstanding etf_flows.nav"
 _SIZE = "standing of log dollar volume (60 sessions) in the sector"
+_UNPUBLISHED = "no publication younger than its expiry"
+_UNQUOTED = "no summary younger than its expiry"
+_UNREPORTED = "no flow younger than its expiry; a sector without a fund"
+_PRESSURE = "Ben-David, Franzoni and Moussawi 2018"
 
 ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
     _spec(
@@ -27,6 +50,8 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "1 publication",
         f"{_SHORT} fundamentals.shares_outstanding",
+        "Asquith, Pathak and Ritter 2005",
+        f"{_UNPUBLISHED}; no filed share count",
     ),
     _spec(
         "days_to_cover",
@@ -34,6 +59,8 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "days",
         "1 publication, 20 sessions",
         _SHORT,
+        "Hong, Li, Ni, Scheinkman and Yan 2016",
+        _UNPUBLISHED,
     ),
     _spec(
         "short_interest_change",
@@ -41,6 +68,17 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "2 publications",
         _SHORT,
+        "Senchack and Starks 1993",
+        f"{_UNPUBLISHED}; the publication before is more than 24 days older",
+    ),
+    _spec(
+        "short_interest_surprise",
+        "log shares short - mean of the 6 publications before, splits taken out",
+        "fraction",
+        "7 publications",
+        _SHORT,
+        "Hanauer, Lesnevski and Smajlbegovic 2023",
+        f"{_UNPUBLISHED}; fewer than 7 within 125 days",
     ),
     _spec(
         "short_interest_missing",
@@ -48,7 +86,10 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "flag",
         "1 publication",
         "",
+        "",
+        "never",
         "none",
+        "flag",
     ),
     _spec(
         "option_skew",
@@ -56,23 +97,80 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "1 session",
         _SKEW,
+        "Xing, Zhang and Zhao 2010",
+        _UNQUOTED,
     ),
-    _spec("option_skew_change", "option_skew - option_skew 5 sessions before", "fraction", "6 sessions", _SKEW),
-    _spec("put_call_volume", "log (1 + put volume) / (1 + call volume)", "log ratio", "1 session", _VOLUMES),
+    _spec(
+        "option_skew_change",
+        "option_skew - option_skew 5 sessions before",
+        "fraction",
+        "6 sessions",
+        _SKEW,
+        "An, Ang, Bali and Cakici 2014",
+        f"{_UNQUOTED}; fewer than 6 within 14 days",
+    ),
+    _spec(
+        "put_call_volume",
+        "log (1 + put volume) / (1 + call volume)",
+        "log ratio",
+        "1 session",
+        _VOLUMES,
+        "Pan and Poteshman 2006",
+        _UNQUOTED,
+    ),
     _spec(
         "put_call_volume_change",
         "put_call_volume - put_call_volume 5 sessions before",
         "log ratio",
         "6 sessions",
         _VOLUMES,
+        "Pan and Poteshman 2006",
+        f"{_UNQUOTED}; fewer than 6 within 14 days",
     ),
-    _spec("implied_volatility", "30-day implied volatility", "fraction, annualised", "1 session", "options.iv_30d"),
+    _spec(
+        "put_call_open_interest",
+        "log (1 + put open interest) / (1 + call open interest)",
+        "log ratio",
+        "1 session",
+        _INTEREST,
+        "Fodor, Krieger and Doran 2011",
+        _UNQUOTED,
+    ),
+    _spec(
+        "put_call_open_interest_change",
+        "put_call_open_interest - put_call_open_interest 5 sessions before",
+        "log ratio",
+        "6 sessions",
+        _INTEREST,
+        "Fodor, Krieger and Doran 2011",
+        f"{_UNQUOTED}; fewer than 6 within 14 days",
+    ),
+    _spec(
+        "implied_volatility",
+        "30-day implied volatility",
+        "fraction, annualised",
+        "1 session",
+        "options.iv_30d",
+        "",
+        _UNQUOTED,
+    ),
     _spec(
         "implied_volatility_change",
         "log implied volatility / that of 5 sessions before",
         "log ratio",
         "6 sessions",
         "options.iv_30d",
+        "An, Ang, Bali and Cakici 2014",
+        f"{_UNQUOTED}; fewer than 6 within 14 days",
+    ),
+    _spec(
+        "implied_volatility_over_news",
+        "log implied volatility up to 4 days after the newest earnings announcement / that known at it",
+        "log ratio",
+        "1 report, 2 summaries",
+        "options.iv_30d",
+        "Patell and Wolfson 1981",
+        "no announcement younger than its expiry; no summary in the 10 days before it or none since",
     ),
     _spec(
         "volatility_spread",
@@ -80,23 +178,49 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction, annualised",
         "20 sessions",
         "options.iv_30d",
+        "Goyal and Saretto 2009",
+        _UNQUOTED,
     ),
-    _spec("options_missing", "1 where no summary is younger than its expiry", "flag", "1 session", "", "none"),
+    _spec(
+        "options_missing",
+        "1 where no summary is younger than its expiry",
+        "flag",
+        "1 session",
+        "",
+        "",
+        "never",
+        "none",
+        "flag",
+    ),
     _spec(
         "sector_flow",
         "flow of 5 sessions into the sector's fund / its assets",
         "fraction",
         "5 sessions",
         _ASSETS,
+        "Frazzini and Lamont 2008",
+        _UNREPORTED,
         "rank",
     ),
-    _spec("flow_pressure", f"sector_flow * {_SIZE}", "fraction", "60 sessions", _ASSETS, "z"),
+    _spec("flow_pressure", f"sector_flow * {_SIZE}", "fraction", "60 sessions", _ASSETS, _PRESSURE, _UNREPORTED, "z"),
     _spec(
         "flow_to_volume_pressure",
-        f"flow of 5 sessions / mean dollar volume of the fund over 20 sessions * {_SIZE}",
+        f"flow of the newest session / mean dollar volume of the fund over 20 sessions * {_SIZE}",
         "days of trading",
         "60 sessions",
         _FLOW,
+        _PRESSURE,
+        _UNREPORTED,
+        "z",
+    ),
+    _spec(
+        "flow_momentum_pressure",
+        f"flow of 60 sessions into the sector's fund / its assets * {_SIZE}",
+        "fraction",
+        "60 sessions",
+        _ASSETS,
+        _PRESSURE,
+        f"{_UNREPORTED}; fewer than 60 sessions of flows",
         "z",
     ),
     _spec(
@@ -105,6 +229,8 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction a session",
         "60 sessions",
         _ASSETS,
+        _PRESSURE,
+        f"{_UNREPORTED}; fewer than 20 sessions of flows",
         "z",
     ),
     _spec(
@@ -113,15 +239,29 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "standard deviations",
         "60 sessions",
         _FLOW,
+        _PRESSURE,
+        f"{_UNREPORTED}; fewer than 20 sessions of flows",
         "z",
     ),
-    _spec("etf_flows_missing", "1 where no flow is younger than its expiry", "flag", "1 session", "", "none"),
+    _spec(
+        "etf_flows_missing",
+        "1 where no flow is younger than its expiry",
+        "flag",
+        "1 session",
+        "",
+        "",
+        "never",
+        "none",
+        "flag",
+    ),
     _spec(
         "surprise_times_short_interest",
-        "standardised_surprise_decayed * standing of log short_interest_ratio in the sector",
+        "standing of standardised_surprise_decayed in the sector * standing of log short_interest_ratio in it",
         "standard deviations squared",
         "9 reports, 1 publication",
         f"earnings.eps_actual earnings.eps_estimate {_SHORT} fundamentals.shares_outstanding",
+        "Akbas, Boehmer, Erturk and Sorescu 2017",
+        "either factor is missing",
         "z",
     ),
     _spec(
@@ -130,6 +270,8 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "60 sessions",
         f"{_SKEW} {_ASSETS}",
+        "",
+        "either factor is missing",
         "z",
     ),
 )

@@ -2,7 +2,8 @@
 
 Against the analysts' estimate scaled by price (Livnat and Mendenhall 2006) and by the stock's own earlier surprises, and
 against the same quarter a year before (seasonal random walk with drift, Bernard and Thomas 1989). The drift after an announcement
-fades over a quarter, so each comes with a version that halves every 20 sessions.
+fades over a quarter, so each halves every 20 sessions. Beside them how the market took the news (Chan, Jegadeesh and
+Lakonishok 1996) and how long surprises have kept their sign (Loh and Warachka 2012).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ DRIFT_HALF_LIFE = 20.0
 OWN_HISTORY = 8
 """Earlier announcements a surprise is measured against, two years."""
 MINIMUM_HISTORY = 4
+REACTION_SESSIONS = 2
+"""Sessions an announcement is given to reach the price."""
 DEPTH = OWN_HISTORY + 5
 REACH = timedelta(days=1500)
 """Thirteen quarters, and the year a late or restated one may take."""
@@ -57,12 +60,11 @@ def earnings_features(
     seasonal = _seasonal_surprise(actual, history.gap_days())
     fade = np.power(0.5, np.where(fresh, ages, 0.0) / DRIFT_HALF_LIFE)
     values = {
-        "surprise_to_price": to_price,
         "surprise_to_price_decayed": to_price * fade,
-        "standardised_surprise": standardised,
         "standardised_surprise_decayed": standardised * fade,
         "seasonal_surprise_decayed": seasonal * fade,
-        "trailing_eps_to_price": _trailing_yield(actual, history, market, manifest),
+        "surprise_streak": surprise_streak(surprise[:, :OWN_HISTORY]),
+        "announcement_return": _announcement_return(ages, market),
         "sessions_since_announcement": ages,
     }
     missing = {"announcement_missing": np.where(fresh, 0.0, 1.0)}
@@ -124,15 +126,30 @@ def _seasonal_surprise(actual: Panel, gap_days: Panel) -> NDArray[np.float64]:
     return np.asarray((change[:, 0] - drift / count) / trailing_deviation(earlier))
 
 
-def _trailing_yield(
-    actual: Panel, history: FactHistory, market: MarketState, manifest: MarketManifest
-) -> NDArray[np.float64]:
-    """Earnings per share of the last four quarters over the newest close."""
-    if not per_share_matches_price(manifest):
-        return np.full(len(actual), np.nan)
-    gap = history.gap_days()[:, 3]
-    year = np.where((gap >= 230.0) & (gap <= 320.0), actual[:, 0] + actual[:, 1] + actual[:, 2] + actual[:, 3], np.nan)
-    price = market.newest(market.panel.close)
-    if manifest.price_adjustment == "none":
-        price = price * market.split_ratio(history.known[:, 0] // DAY, market.newest_day)
-    return year / price
+def surprise_streak(surprise: Panel) -> NDArray[np.float64]:
+    """Announcements in a row, the newest first, that surprised to the side the newest did; negative to the downside.
+
+    Parameters
+    ----------
+    surprise : ndarray of shape (states, announcements)
+        Newest in column 0. A missing surprise, or none, ends the streak; NaN where the newest is missing.
+    """
+    side = np.sign(surprise)
+    going = side[:, 0] != 0.0
+    length = np.zeros(len(surprise))
+    for column in side.T:
+        going = going & (column == side[:, 0])
+        length += going
+    return np.where(np.isnan(surprise[:, 0]), np.nan, length * side[:, 0])
+
+
+def _announcement_return(ages: NDArray[np.float64], market: MarketState) -> NDArray[np.float64]:
+    """Return of the first sessions that could react, less the mean of all names; NaN until they are over."""
+    reaction = market.session_row - np.where(np.isnan(ages), 0.0, ages).astype(np.int64)
+    last = reaction + REACTION_SESSIONS - 1
+    known = ~np.isnan(ages) & (reaction >= 0) & (last <= market.row) & (market.column >= 0)
+    total = np.zeros(len(ages))
+    abnormal = market.abnormal_return
+    for lag in range(REACTION_SESSIONS):
+        total += abnormal[np.where(known, reaction + lag, 0), market.column]
+    return np.where(known, total, np.nan)

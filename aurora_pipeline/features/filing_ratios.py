@@ -1,4 +1,4 @@
-"""Ratios from quarterly filings: value, profitability, growth, accruals, leverage, issuance.
+"""Ratios from quarterly filings: value, profitability, margins, growth, accruals, leverage, issuance, turnover.
 
 Flows are sums of the last four quarters unless named otherwise; the four must lie within a year of each other, else the sum is
 missing. Definitions follow Fama and French (1992, book yield), Novy-Marx (2013, gross profitability), Cooper, Gulen and
@@ -7,6 +7,7 @@ Schill (2008, asset growth), Sloan (1996, accruals), Pontiff and Woodgate (2008,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.rolling import Panel, rolling_mean
 from aurora_pipeline.market.manifest import MarketManifest
 
+TURNOVER_SESSIONS = 20
 DEPTH = 6
 """Quarters looked at: the year before and one that may be absent."""
 REACH = timedelta(days=1100)
@@ -64,6 +66,7 @@ def filing_features(
     equity = _positive(newest["stockholders_equity"])
     value = _market_value(newest["shares_outstanding"], history, market, manifest)
     free_cash_flow = year["operating_cash_flow"] - year["capital_expenditure"]
+    growth = newest["revenue"] / _positive(year_ago["revenue"]) - 1.0
     values = {
         "earnings_yield": year["net_income"] / value,
         "book_yield": newest["stockholders_equity"] / value,
@@ -73,11 +76,17 @@ def filing_features(
         "operating_profitability": year["operating_income"] / assets,
         "return_on_equity": year["net_income"] / equity,
         "return_on_assets": year["net_income"] / assets,
-        "revenue_growth": newest["revenue"] / _positive(year_ago["revenue"]) - 1.0,
+        "revenue_growth": growth,
+        "revenue_growth_acceleration": growth - _growth_before(history.values["revenue"], gap_days),
+        "gross_margin": year["gross_profit"] / _positive(year["revenue"]),
+        "net_margin": year["net_income"] / _positive(year["revenue"]),
+        "gross_margin_change": _margin_change("gross_profit", newest, year_ago),
+        "operating_margin_change": _margin_change("operating_income", newest, year_ago),
         "asset_growth": assets / _positive(year_ago["total_assets"]) - 1.0,
         "accruals": (year["net_income"] - year["operating_cash_flow"]) / assets,
         "leverage": newest["total_debt"] / assets,
         "share_issuance": _share_issuance(history, gap_days, market, manifest),
+        "turnover_20": _mean_dollar_volume(market) / value,
     }
     missing = {"filing_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
@@ -107,6 +116,27 @@ def _market_value(
     reported: NDArray[np.float64], history: FactHistory, market: MarketState, manifest: MarketManifest
 ) -> NDArray[np.float64]:
     return shares_outstanding(reported, history, market, manifest) * market.newest(market.panel.close)
+
+
+def _mean_dollar_volume(market: MarketState) -> NDArray[np.float64]:
+    """Dollar volume of a session, mean of the last 20."""
+    return market.newest(
+        rolling_mean(market.panel.dollar_volume, TURNOVER_SESSIONS, TURNOVER_SESSIONS // 2, market.first_row)
+    )
+
+
+def _margin_change(
+    profit: str, newest: Mapping[str, NDArray[np.float64]], year_ago: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Margin of the newest quarter less that of the same quarter a year before."""
+    return np.asarray(newest[profit] / _positive(newest["revenue"]) - year_ago[profit] / _positive(year_ago["revenue"]))
+
+
+def _growth_before(values: Panel, gap_days: Panel) -> NDArray[np.float64]:
+    """Growth over a year as of the quarter before the newest; NaN unless that is about a quarter older."""
+    before, gap = values[:, 1:], gap_days[:, 1:]
+    growth = before[:, 0] / _positive(_year_ago(before, gap - gap[:, :1])) - 1.0
+    return np.where((gap[:, 0] >= 60.0) & (gap[:, 0] <= 125.0), growth, np.nan)
 
 
 def _share_issuance(

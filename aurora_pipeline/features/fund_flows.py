@@ -15,11 +15,11 @@ from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
 from aurora_pipeline.features.rolling import Panel, rolling_compound, rolling_mean, rolling_std
 
-SHORT_SESSIONS, LONG_SESSIONS = 5, 20
+SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS = 5, 20, 60
 VOLUME_SESSIONS = 20
 RETURN_SESSIONS = 60
-DEPTH = LONG_SESSIONS
-REACH = timedelta(days=60)
+DEPTH = MOMENTUM_SESSIONS
+REACH = timedelta(days=120)
 COLUMNS = ("net_flow_usd", "shares_outstanding", "nav")
 
 
@@ -40,9 +40,10 @@ def fund_flow_measures(
     Returns
     -------
     dict of str to ndarray of shape (states,)
-        `flow_to_assets` (5 sessions, fraction), `flow_to_volume` (5 sessions, days of trading), `flow_acceleration` (mean of 5
-        less mean of 20 sessions, fraction of assets a session), `flow_price_divergence` (5-session flow less 5-session return,
-        each in its own standard deviations), `etf_flows_missing`.
+        `flow_to_assets` (5 sessions, fraction), `flow_to_volume` (newest session, days of trading), `flow_momentum` (60
+        sessions, fraction), `flow_acceleration` (mean of 5 less mean of 20 sessions, fraction of assets a session),
+        `flow_price_divergence` (5-session flow less 5-session return, each in its own standard deviations),
+        `etf_flows_missing`.
     """
     flows = history.values["net_flow_usd"]
     gap_days = history.gap_days()
@@ -53,10 +54,11 @@ def fund_flow_measures(
     )
     recent = _sum(flows, SHORT_SESSIONS, gap_days)
     longer = _sum(flows, LONG_SESSIONS, gap_days)
-    scale = _root_mean_square(flows) * np.sqrt(SHORT_SESSIONS)
+    scale = _root_mean_square(flows[:, :LONG_SESSIONS]) * np.sqrt(SHORT_SESSIONS)
     values = {
         "flow_to_assets": recent / assets,
-        "flow_to_volume": recent / np.where(dollars > 0.0, dollars, np.nan),
+        "flow_to_volume": flows[:, 0] / np.where(dollars > 0.0, dollars, np.nan),
+        "flow_momentum": _sum(flows, MOMENTUM_SESSIONS, gap_days) / assets,
         "flow_acceleration": (recent / SHORT_SESSIONS - longer / LONG_SESSIONS) / assets,
         "flow_price_divergence": recent / scale - _scaled_return(market),
     }

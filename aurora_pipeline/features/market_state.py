@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,8 @@ class MarketState:
         Panel column of each state's instrument; -1 without any history.
     splits : polars.DataFrame
         Known splits: `instrument_id`, `ex_date`, `ratio`.
+    session_row : ndarray of int of shape (members,)
+        Panel row of each state's own session, or the row it would have: one behind `row` while the session is open.
     """
 
     positions: NDArray[np.int64]
@@ -42,11 +45,20 @@ class MarketState:
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     splits: pl.DataFrame
+    session_row: NDArray[np.int64]
 
     @property
     def first_row(self) -> int:
         """Oldest newest-row: kernels need nothing before it."""
         return int(self.row.min())
+
+    @cached_property
+    def abnormal_return(self) -> Panel:
+        """Total returns less the mean of all names of the session, shape (sessions, instruments)."""
+        returns = self.panel.total_return
+        present = ~np.isnan(returns)
+        mean = np.where(present, returns, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+        return np.asarray(returns - mean[:, None])
 
     @property
     def newest_day(self) -> NDArray[np.int64]:
@@ -119,6 +131,7 @@ def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[Mark
         if own.is_empty():
             continue
         rows = {session: panel.row(inputs.newest_session(session)) for session in group}
+        ahead = {session: int(inputs.newest_session(session) != session) for session in group}
         actions = as_known_at(
             inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
         )
@@ -126,6 +139,9 @@ def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[Mark
             positions=own.get_column("position").to_numpy().astype(np.int64),
             panel=panel,
             row=np.array([rows[session] for session in own.get_column("session")], dtype=np.int64),
+            session_row=np.array(
+                [rows[session] + ahead[session] for session in own.get_column("session")], dtype=np.int64
+            ),
             column=np.full(own.height, -1, dtype=np.int64),
             splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
                 "instrument_id", "ex_date", "ratio"

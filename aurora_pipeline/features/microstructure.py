@@ -41,6 +41,7 @@ def _spec(
     transform: Transform = "sector_rank",
     missing: str = "fewer bars than the look-back needs",
     role: Role = "signal",
+    columns: tuple[str, ...] = (),
 ) -> FeatureSpec:
     known = "newest complete session" if lookback == "20 sessions" else "bar_end"
     return FeatureSpec(
@@ -51,6 +52,7 @@ def _spec(
         lookback,
         known,
         transform,
+        columns,
         reference=reference,
         expected_missing=missing,
         role=role,
@@ -75,14 +77,16 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "(vwap - mean of open, high, low, close) / range, half-life 3 bars",
         "ranges",
         _EWM,
-        missing="the feed has no vwap",
+        missing="bars without vwap, or frequency `session`",
+        columns=("bars.vwap",),
     ),
     _spec(
         "vwap_pressure_slow",
         "the same, half-life 20 bars at 5min, 8 at session",
         "ranges",
         _EWM,
-        missing="the feed has no vwap",
+        missing="bars without vwap, or frequency `session`",
+        columns=("bars.vwap",),
     ),
     _spec("wick_pressure_fast", "(lower shadow - upper shadow) / range, half-life 3 bars", "ranges", _EWM),
     _spec("wick_pressure_slow", "the same, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),

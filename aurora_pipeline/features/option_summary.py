@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import FactHistory
+from aurora_pipeline.features.as_of import NEVER, FactHistory
 from aurora_pipeline.features.market_state import MarketState
 from aurora_pipeline.features.rolling import Panel, rolling_std
 
@@ -20,7 +20,19 @@ REALISED_SESSIONS = 20
 SESSIONS_A_YEAR = 252.0
 DEPTH = CHANGE_SESSIONS + 1
 REACH = timedelta(days=30)
-COLUMNS = ("iv_30d", "iv_call_25d", "iv_put_25d", "put_volume", "call_volume")
+COLUMNS = (
+    "iv_30d",
+    "iv_call_25d",
+    "iv_put_25d",
+    "put_volume",
+    "call_volume",
+    "put_open_interest",
+    "call_open_interest",
+)
+AROUND_NEWS = timedelta(days=4)
+"""How long after an announcement the first summaries that know of it appear, weekends included."""
+NEWS_REACH = timedelta(days=10)
+"""Summaries older than this say nothing about an announcement."""
 
 
 def option_features(
@@ -43,7 +55,8 @@ def option_features(
     """
     implied = np.where(history.values["iv_30d"] > 0.0, history.values["iv_30d"], np.nan)
     skew = (history.values["iv_put_25d"] - history.values["iv_call_25d"]) / implied
-    put_call = _put_call(history)
+    put_call = _put_call(history, "volume")
+    interest = _put_call(history, "open_interest")
     realised = market.newest(
         rolling_std(market.panel.total_return, REALISED_SESSIONS, REALISED_SESSIONS // 2, market.first_row)
     )
@@ -52,6 +65,8 @@ def option_features(
         "option_skew_change": _change(skew, history),
         "put_call_volume": put_call[:, 0],
         "put_call_volume_change": _change(put_call, history),
+        "put_call_open_interest": interest[:, 0],
+        "put_call_open_interest_change": _change(interest, history),
         "implied_volatility": implied[:, 0],
         "implied_volatility_change": _change(np.log(implied), history),
         "volatility_spread": implied[:, 0] - realised * np.sqrt(SESSIONS_A_YEAR),
@@ -60,9 +75,31 @@ def option_features(
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
 
 
-def _put_call(history: FactHistory) -> Panel:
-    """Log ratio of put to call volume; one contract is added to each, so that a day without puts stays finite."""
-    return np.asarray(np.log1p(history.values["put_volume"]) - np.log1p(history.values["call_volume"]))
+def announcement_crush(before: FactHistory, after: FactHistory) -> NDArray[np.float64]:
+    """Log change of implied volatility over an earnings announcement (Patell and Wolfson 1981).
+
+    Parameters
+    ----------
+    before : FactHistory
+        Summaries as known at the announcement.
+    after : FactHistory
+        Summaries as known :data:`AROUND_NEWS` later, or now if that is earlier.
+
+    Returns
+    -------
+    ndarray of shape (states,)
+        NaN where either is missing or no summary has followed the announcement yet.
+    """
+    implied = [
+        np.where(side.values["iv_30d"][:, 0] > 0.0, side.values["iv_30d"][:, 0], np.nan) for side in (before, after)
+    ]
+    followed = (after.period[:, 0] > before.period[:, 0]) & (before.period[:, 0] != NEVER)
+    return np.where(followed, np.log(implied[1]) - np.log(implied[0]), np.nan)
+
+
+def _put_call(history: FactHistory, what: str) -> Panel:
+    """Log ratio of puts to calls; one contract is added to each, so that a day without puts stays finite."""
+    return np.asarray(np.log1p(history.values[f"put_{what}"]) - np.log1p(history.values[f"call_{what}"]))
 
 
 def _change(values: Panel, history: FactHistory) -> NDArray[np.float64]:

@@ -15,10 +15,24 @@ RETURN_BARS = (1, 6, 12, 39, 78)
 
 
 def _daily(
-    name: str, formula: str, unit: str, lookback: str, transform: Transform = "sector_rank", reference: str = ""
+    name: str,
+    formula: str,
+    unit: str,
+    lookback: str,
+    transform: Transform = "sector_rank",
+    reference: str = "",
+    missing: str = "fewer sessions than the look-back needs",
 ) -> FeatureSpec:
     return FeatureSpec(
-        name, "sector", formula, unit, lookback, "newest complete session", transform, reference=reference
+        name,
+        "sector",
+        formula,
+        unit,
+        lookback,
+        "newest complete session",
+        transform,
+        reference=reference,
+        expected_missing=missing,
     )
 
 
@@ -52,6 +66,7 @@ SECTOR_FEATURES: tuple[FeatureSpec, ...] = (
         "sigmas",
         "1 session",
         reference="Lehmann 1990",
+        missing="frequency `session`, where residual_return_1_bars says the same",
     ),
     _daily(
         "residual_reversal_5",
@@ -110,8 +125,9 @@ def daily_sector_features(daily: DailyHistory) -> dict[str, Panel]:
         kernel(earlier(residual, 21), 231, 120, skipped)[-len(daily.sessions) :]
         for kernel in (rolling_sum, rolling_std)
     )
-    return {
-        "residual_reversal_1": ratio(-residual[first:], volatility),
+    # Where a bar is a session, yesterday's reversal is residual_return_1_bars with its sign turned.
+    newest = {} if daily.frequency == "session" else {"residual_reversal_1": ratio(-residual[first:], volatility)}
+    return newest | {
         "residual_reversal_5": ratio(-recent, volatility),
         "residual_momentum_20": ratio(rolling_sum(residual, 20, 15, first), volatility),
         "residual_momentum_60": ratio(rolling_sum(residual, 60, 30, first) - recent, long_volatility),

@@ -7,14 +7,16 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import FactHistory
+from aurora_pipeline.features.as_of import NEVER, FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
 from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.market.manifest import MarketManifest
 
 VOLUME_SESSIONS = 20
-DEPTH = 2
-REACH = timedelta(days=90)
+SURPRISE_PUBLICATIONS = 6
+"""Publications before the newest that say what was to be expected, three months."""
+DEPTH = SURPRISE_PUBLICATIONS + 1
+REACH = timedelta(days=150)
 COLUMNS = ("shares_short", "avg_daily_volume")
 
 
@@ -47,12 +49,16 @@ def short_interest_features(
     short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
     settled = history.period // DAY
     now = short[:, 0] * market.split_ratio(settled[:, 0], market.newest_day)
-    change = np.log(short[:, 0]) - np.log(short[:, 1] * market.split_ratio(settled[:, 1], settled[:, 0]))
+    level = np.log(short * market.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
+    change = level[:, 0] - level[:, 1]
     near = history.gap_days()[:, 1] <= 24.0
     values = {
         "short_interest_ratio": now / outstanding,
         "days_to_cover": _days_to_cover(history, now, market, manifest),
         "short_interest_change": np.where(near, change, np.nan),
+        "short_interest_surprise": np.where(
+            history.gap_days()[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan
+        ),
     }
     missing = {"short_interest_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing

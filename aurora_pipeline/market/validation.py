@@ -14,7 +14,7 @@ import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
 from aurora_pipeline.market.columns import FEEDS
-from aurora_pipeline.market.fundamental_units import with_unit_faults
+from aurora_pipeline.market.own_history import with_own_history
 from aurora_pipeline.market.quarantine import quarantine_rows
 from aurora_pipeline.market.rules import Rule, judged, price_rules, with_duplicates
 from aurora_pipeline.market.universe import inside_interval
@@ -69,8 +69,7 @@ def validate_feed(feed: str, raw: pl.DataFrame, context: FeedContext) -> tuple[p
     if feed == "daily_bars":
         rows = _with_calendar(rows, context)
     rows = judged(rows, [*_common_rules(feed, context), *_RULES[feed](context)])
-    if feed == "fundamentals":
-        rows = with_unit_faults(rows)
+    rows = with_own_history(feed, rows)
     key = ["symbol", "_known"] if feed in ("earnings", "fundamentals") else [*form.key, "_known"]
     rows = with_duplicates(rows, key, [name for name in form.columns if name != "known_at"])
     accepted = rows.filter(pl.col("reason").is_null()).with_columns(pl.col("_known").alias("known_at"))
@@ -201,6 +200,12 @@ def _flow_rules(_: FeedContext) -> list[Rule]:
         _finite("net_flow_usd", "shares_outstanding", "nav"),
         Rule("not_positive_nav", pl.col("nav") <= 0.0, "a net asset value above 0", ("nav",)),
         _not_negative("shares_outstanding"),
+        Rule(
+            "flow_beyond_assets",
+            pl.col("net_flow_usd").abs() > pl.col("nav") * pl.col("shares_outstanding"),
+            "a flow within the fund's assets",
+            ("net_flow_usd", "nav", "shares_outstanding"),
+        ),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,8 @@ def option_rows() -> list[dict[str, Any]]:
                 "iv_put_25d": 0.25 + SKEWS[name] + 0.01 * number,
                 "put_volume": 99.0,
                 "call_volume": 9.0 + 10.0 * number,
+                "put_open_interest": 199.0,
+                "call_open_interest": 99.0 + 10.0 * number,
             }
             for name in STOCKS
         ]
@@ -119,6 +121,58 @@ def computed(inputs: FeatureInputs) -> pl.DataFrame:
     return compute_alternative_features(inputs, decision_rows(inputs))
 
 
+def test_short_interest_surprise_by_hand() -> None:
+    settled = [date(2024, 3, 15), date(2024, 3, 28), date(2024, 4, 15), date(2024, 4, 30), date(2024, 5, 15)]
+    settled += [date(2024, 5, 31), date(2024, 6, 14)]
+    levels = [8.0, 16.0, 8.0, 16.0, 8.0, 16.0, 64.0]  # six that average log 8 * sqrt 2, then log 64
+    rows = [
+        {"symbol": "AAA", "settlement_date": day, "known_at": at(day + timedelta(days=11)), "shares_short": level}
+        for day, level in zip(settled, levels, strict=True)
+    ]
+    value = last_value(computed(positioning(short_interest=feed("short_interest", rows))), "short_interest_surprise")
+    assert value == pytest.approx(np.log(64.0) - np.log(8.0) - np.log(2.0) / 2.0, rel=1e-6)
+    fewer = computed(positioning(short_interest=feed("short_interest", rows[1:])))
+    assert last_value(fewer, "short_interest_surprise") is None
+    assert last_value(fewer, "short_interest_change") == pytest.approx(np.log(4.0), rel=1e-6)
+
+
+def announced_on(moment: datetime) -> pl.DataFrame:
+    return feed(
+        "earnings",
+        [
+            row | {"known_at": moment} if row["fiscal_period_end"] == date(2024, 3, 31) else row
+            for row in earnings_rows()
+        ],
+    )
+
+
+def test_implied_volatility_over_news_by_hand() -> None:
+    """Summaries of 2024-06-06 to 07-05, 0.30 rising by 0.01 each; the announcement comes on Tuesday 06-18 in the evening.
+
+    Markets are closed on 06-19. Known at 21:00 of the 18th: its summary, the ninth, 0.38; four days later: that of Friday
+    the 21st.
+    """
+    days = SESSIONS[-21:-1]
+    assert days[8] == date(2024, 6, 18)
+    assert days[10] == date(2024, 6, 21)
+    value = last_value(
+        computed(positioning(earnings=announced_on(at(date(2024, 6, 18), 21)))), "implied_volatility_over_news"
+    )
+    assert value == pytest.approx(np.log(0.40 / 0.38), rel=1e-5)
+
+
+def test_implied_volatility_over_news_is_missing_until_a_summary_follows() -> None:
+    sessions = CALENDAR.sessions(date(2024, 6, 18), date(2024, 6, 24))
+    inputs = positioning(sessions=sessions, earnings=announced_on(at(date(2024, 6, 18), 22)))
+    features = computed(inputs).filter(pl.col("symbol") == "AAA")
+    by_day = features.group_by("session", maintain_order=True).agg(pl.col("implied_volatility_over_news").unique())
+    found = dict(by_day.iter_rows())
+    assert found[date(2024, 6, 18)] == [None]
+    assert found[date(2024, 6, 20)] == [None]
+    assert found[date(2024, 6, 21)] == pytest.approx([np.log(0.39 / 0.38)])
+    assert found[date(2024, 6, 24)] == pytest.approx([np.log(0.40 / 0.38)])
+
+
 def size_standing() -> float:
     """AAA trades 100,000 USD a day, BBB 200,000, CCC 400,000, DDD 800,000: -1.5, -0.5, 0.5, 1.5 steps of log 2."""
     return -1.5 / np.sqrt((1.5**2 + 0.5**2) * 2 / 3)
@@ -140,13 +194,16 @@ def by_hand() -> dict[str, float]:
         "option_skew_change": (0.06 + 0.19) / 0.49 - (0.06 + 0.14) / 0.44,
         "put_call_volume": np.log(100.0 / 200.0),
         "put_call_volume_change": np.log(100.0 / 200.0) - np.log(100.0 / 150.0),
+        "put_call_open_interest": np.log(200.0 / 290.0),
+        "put_call_open_interest_change": np.log(200.0 / 290.0) - np.log(200.0 / 240.0),
         "implied_volatility": 0.49,
         "implied_volatility_change": np.log(0.49 / 0.44),
         "volatility_spread": 0.49,
         "options_missing": 0.0,
         "sector_flow": flow / 1_000.0,
         "flow_pressure": pressure,
-        "flow_to_volume_pressure": flow / 200_000.0 * size_standing(),
+        "flow_to_volume_pressure": 40.0 / 200_000.0 * size_standing(),
+        "flow_momentum_pressure": (40 * 10.0 + 15 * 20.0 + 5 * 40.0) / 1_000.0 * size_standing(),
         "flow_acceleration_pressure": (40.0 - 25.0) / 1_000.0 * size_standing(),
         "etf_flows_missing": 0.0,
         "surprise_times_short_interest": ODD_ONE_OUT * ODD_ONE_OUT,
@@ -385,7 +442,8 @@ def test_scale_of_the_share_changes_nothing(factor: float) -> None:
     )
     one, two = computed(plain), computed(other)
     for spec in ALTERNATIVE_FEATURES:
-        assert last_value(two, spec.name) == pytest.approx(last_value(one, spec.name), rel=1e-5, abs=1e-9), spec.name
+        expected, found = last_value(one, spec.name), last_value(two, spec.name)
+        assert found == (None if expected is None else pytest.approx(expected, rel=1e-5, abs=1e-9)), spec.name
 
 
 def test_no_rows_give_no_rows() -> None:

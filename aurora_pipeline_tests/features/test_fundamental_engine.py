@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.features.earnings_surprise import surprise_streak
 from aurora_pipeline.features.fundamental_engine import FUNDAMENTAL_FEATURES, compute_fundamental_features
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.settings import Settings
@@ -30,6 +31,8 @@ QUARTERS += [day.replace(year=2022) for day in QUARTERS] + [day.replace(year=202
 QUARTERS += [date(2024, 3, 31)]
 SURPRISES = [0.1, -0.1, 0.3, -0.3, 0.1, -0.1, 0.3, -0.3, 0.1, -0.1, 0.3, -0.3, 0.5]
 """The eight before the last have mean 0 and sample deviation sqrt(0.4 / 7)."""
+FADE = 0.5 ** (42 / 20)
+"""The last announcement, on 2024-05-05, a Sunday, is first used on 05-06, 42 sessions before 07-08."""
 
 
 def earnings_rows(symbol: str = "AAA") -> list[dict[str, Any]]:
@@ -82,16 +85,14 @@ def computed(inputs: FeatureInputs) -> pl.DataFrame:
 
 
 def by_hand() -> dict[str, float]:
-    """Last announcement 2024-05-05, a Sunday: first used on 05-06, 42 sessions before 07-08. Filed on 05-15."""
-    fade = 0.5 ** (42 / 20)
+    """Filed on 2024-05-15."""
     own = np.sqrt(0.4 / 7)
     market_value = 15.0 * 100.0
     return {
-        "surprise_to_price": 0.5 / 100.0,
-        "surprise_to_price_decayed": 0.5 / 100.0 * fade,
-        "standardised_surprise": 0.5 / own,
-        "standardised_surprise_decayed": 0.5 / own * fade,
-        "trailing_eps_to_price": (0.9 + 1.3 + 0.7 + 1.5) / 100.0,
+        "surprise_to_price_decayed": 0.5 / 100.0 * FADE,
+        "standardised_surprise_decayed": 0.5 / own * FADE,
+        "surprise_streak": 1.0,
+        "announcement_return": 0.0,
         "sessions_since_announcement": 42.0,
         "announcement_missing": 0.0,
         "earnings_yield": (12 + 13 + 14 + 15) / market_value,
@@ -103,17 +104,23 @@ def by_hand() -> dict[str, float]:
         "return_on_equity": (12 + 13 + 14 + 15) / 500.0,
         "return_on_assets": (12 + 13 + 14 + 15) / 1_500.0,
         "revenue_growth": 150.0 / 110.0 - 1.0,
+        "revenue_growth_acceleration": 150.0 / 110.0 - 140.0 / 100.0,
+        "gross_margin": (42 + 43 + 44 + 45) / (120 + 130 + 140 + 150),
+        "net_margin": (12 + 13 + 14 + 15) / (120 + 130 + 140 + 150),
+        "gross_margin_change": 45 / 150 - 41 / 110,
+        "operating_margin_change": 25 / 150 - 21 / 110,
         "asset_growth": 1_500.0 / 1_100.0 - 1.0,
         "accruals": -8.0 / 1_500.0,
         "leverage": 300.0 / 1_500.0,
         "share_issuance": round(float(np.log(15.0 / 11.0)), 4),
+        "turnover_20": 1_000.0 / 15.0,
         "filing_missing": 0.0,
     }
 
 
 @pytest.mark.parametrize("name", sorted(by_hand()))
 def test_feature_by_hand(name: str) -> None:
-    assert last_value(computed(reports()), name) == pytest.approx(by_hand()[name], rel=1e-6)
+    assert last_value(computed(reports()), name) == pytest.approx(by_hand()[name], rel=1e-6, abs=1e-12)
 
 
 def test_seasonal_surprise_by_hand() -> None:
@@ -126,6 +133,55 @@ def test_seasonal_surprise_by_hand() -> None:
         row["eps_actual"] = value
     value = last_value(computed(reports(earnings=feed("earnings", rows))), "seasonal_surprise_decayed")
     assert value == pytest.approx(1.0 / np.sqrt(8 / 7) * 0.5 ** (42 / 20), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("surprises", "streak"),
+    [
+        ([0.5, 0.1, 0.2, -0.1], 3.0),
+        ([-0.5, -0.1, np.nan, -0.1], -2.0),
+        ([0.0, 0.1, 0.1, 0.1], 0.0),
+        ([0.1, 0.0, 0.1, 0.1], 1.0),
+    ],
+)
+def test_streak_ends_where_the_side_changes_or_is_not_known(surprises: list[float], streak: float) -> None:
+    assert surprise_streak(np.array([surprises])).tolist() == [streak]
+    assert np.isnan(surprise_streak(np.array([[np.nan, *surprises]]))).all()
+
+
+def shocked_bars() -> pl.DataFrame:
+    """AAA rises by 10 % on 2024-05-06 and by another 10 % on 05-07."""
+    steps = (pl.col("session") >= date(2024, 5, 6)).cast(pl.Int64) + (pl.col("session") >= date(2024, 5, 7))
+    return daily_bars(CLOSES, VOLUMES).with_columns(
+        pl.when(pl.col("symbol") == "AAA").then(pl.col("close") * 1.1**steps).otherwise("close").alias("close")
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "total"),
+    [
+        (at(date(2024, 5, 5)), 0.2),  # on the Sunday: 05-06 and 05-07 react
+        (at(date(2024, 5, 6), 12), 0.2),  # before the open
+        (at(date(2024, 5, 6), 17), 0.2),  # in the session
+        (at(date(2024, 5, 6), 21), 0.1),  # after the close: 05-07 and 05-08
+        (at(date(2024, 5, 7), 21), 0.0),
+    ],
+)
+def test_announcement_return_is_of_the_two_sessions_that_can_react(moment: datetime, total: float) -> None:
+    rows = earnings_rows()
+    rows[-1]["known_at"] = moment
+    features = computed(reports(earnings=feed("earnings", rows), daily_bars=shocked_bars()))
+    # Four other names stood still: their mean takes a fifth of the move.
+    assert last_value(features, "announcement_return") == pytest.approx(total * 0.8, abs=1e-7)
+
+
+def test_announcement_return_waits_for_both_sessions() -> None:
+    sessions = CALENDAR.sessions(date(2024, 5, 6), date(2024, 5, 9))
+    features = computed(reports(sessions=sessions, daily_bars=shocked_bars())).filter(pl.col("symbol") == "AAA")
+    by_day = features.group_by("session", maintain_order=True).agg(pl.col("announcement_return").unique())
+    values = [value for (value,) in by_day.get_column("announcement_return")]
+    assert values[:2] == [None, None]
+    assert values[2:] == pytest.approx([0.16, 0.16])
 
 
 def test_columns_and_order_are_those_of_the_rows() -> None:
@@ -153,8 +209,8 @@ def test_announcement_counts_from_its_moment_on() -> None:
     rows = earnings_rows()
     rows[-1]["known_at"] = at(TODAY, 15)  # 15:00 UTC: 11:00 in New York
     features = computed(reports(earnings=feed("earnings", rows))).filter(pl.col("symbol") == "AAA")
-    before = features.filter(pl.col("decision_time") < at(TODAY, 15)).get_column("surprise_to_price")
-    after = features.filter(pl.col("decision_time") >= at(TODAY, 15)).get_column("surprise_to_price")
+    before = features.filter(pl.col("decision_time") < at(TODAY, 15)).get_column("surprise_to_price_decayed")
+    after = features.filter(pl.col("decision_time") >= at(TODAY, 15)).get_column("surprise_to_price_decayed")
     assert before.null_count() == before.len() == 17  # the announcement of 2024-02-04 has expired: 106 sessions
     assert after.to_list() == pytest.approx([0.005] * 61)
 
@@ -180,7 +236,7 @@ def test_restated_announcement_does_not_start_a_new_drift() -> None:
     rows = earnings_rows()
     rows.append(rows[-1] | {"known_at": at(CALENDAR.shift(TODAY, -1)), "eps_actual": 1.4})
     features = computed(reports(earnings=feed("earnings", rows)))
-    assert last_value(features, "surprise_to_price") == pytest.approx(0.004)
+    assert last_value(features, "surprise_to_price_decayed") == pytest.approx(0.004 * FADE)
     assert last_value(features, "sessions_since_announcement") == 42.0
 
 
@@ -188,7 +244,7 @@ def test_restated_announcement_does_not_start_a_new_drift() -> None:
 def test_expiry(expiry: int, present: bool) -> None:
     settings = Settings.model_validate({"features": {"earnings_expiry_sessions": expiry}})
     features = computed(reports(settings=settings))
-    assert (last_value(features, "surprise_to_price") is not None) is present
+    assert (last_value(features, "surprise_to_price_decayed") is not None) is present
     assert last_value(features, "announcement_missing") == (0.0 if present else 1.0)
     assert last_value(features, "book_yield") is not None
 
@@ -215,7 +271,7 @@ def test_split_after_the_filing_changes_no_value() -> None:
         .alias("close")
     )
     features = computed(reports(daily_bars=halved, corporate_actions=split(ex_date)))
-    for name in ("surprise_to_price", "standardised_surprise", "trailing_eps_to_price", "book_yield", "share_issuance"):
+    for name in ("surprise_to_price_decayed", "standardised_surprise_decayed", "book_yield", "share_issuance"):
         assert last_value(features, name) == pytest.approx(by_hand()[name], rel=1e-6), name
 
 
@@ -241,9 +297,8 @@ def test_split_between_reports_puts_them_on_one_basis() -> None:
         )
     )
     for name in (
-        "surprise_to_price",
-        "standardised_surprise",
-        "trailing_eps_to_price",
+        "surprise_to_price_decayed",
+        "standardised_surprise_decayed",
         "earnings_yield",
         "share_issuance",
     ):
@@ -258,15 +313,16 @@ def test_split_not_yet_known_does_not_count() -> None:
 def test_rebased_earnings_with_raw_prices_are_used_only_against_their_own_history() -> None:
     rebased = {"rebased_for_later_splits": ["earnings.eps_estimate", "earnings.eps_actual"]}
     features = computed(reports(manifest=rebased, corporate_actions=split(date(2024, 3, 1))))
-    assert last_value(features, "surprise_to_price") is None
-    assert last_value(features, "standardised_surprise") == pytest.approx(by_hand()["standardised_surprise"], rel=1e-6)
+    assert last_value(features, "surprise_to_price_decayed") is None
+    expected = by_hand()["standardised_surprise_decayed"]
+    assert last_value(features, "standardised_surprise_decayed") == pytest.approx(expected, rel=1e-6)
     equally = computed(reports(manifest=rebased | {"price_adjustment": "split"}))
-    assert last_value(equally, "surprise_to_price") == pytest.approx(0.005)
+    assert last_value(equally, "surprise_to_price_decayed") == pytest.approx(0.005 * FADE)
 
 
 def test_adjusted_prices_do_not_meet_reported_shares() -> None:
     features = computed(reports(manifest={"price_adjustment": "split"}))
-    for name in ("earnings_yield", "book_yield", "free_cash_flow_yield", "surprise_to_price", "trailing_eps_to_price"):
+    for name in ("earnings_yield", "book_yield", "free_cash_flow_yield", "turnover_20", "surprise_to_price_decayed"):
         assert last_value(features, name) is None
     assert last_value(features, "return_on_equity") is not None
 
@@ -360,7 +416,7 @@ def test_announcement_on_the_ex_date_is_set_against_the_price_on_its_own_basis()
     rows = earnings_rows()
     rows[-1] |= {"known_at": at(ex_date, 12), "eps_estimate": 0.5, "eps_actual": 0.75}
     features = computed(reports(earnings=feed("earnings", rows), corporate_actions=split(ex_date)))
-    assert last_value(features, "surprise_to_price") == pytest.approx(0.25 / 50.0)
+    assert last_value(features, "surprise_to_price_decayed") == pytest.approx(0.25 / 50.0 * FADE)
 
 
 def test_price_before_the_announcement_is_untouched_by_it() -> None:
@@ -370,7 +426,7 @@ def test_price_before_the_announcement_is_untouched_by_it() -> None:
         pl.when(pl.col("session") >= date(2024, 5, 7)).then(pl.col("close") * 3.0).otherwise("close").alias("close")
     )
     features = computed(reports(earnings=feed("earnings", rows), daily_bars=moved))
-    assert last_value(features, "surprise_to_price") == pytest.approx(0.5 / 100.0)
+    assert last_value(features, "surprise_to_price_decayed") == pytest.approx(0.5 / 100.0 * 0.5 ** (41 / 20))
 
 
 def test_growth_needs_the_same_quarter_of_the_year_before() -> None:

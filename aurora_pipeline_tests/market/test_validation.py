@@ -131,6 +131,11 @@ def test_corporate_actions(change, reason):
         ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": -5.0}, None),
         ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": float("nan")}, "not_finite"),
         ("etf_flows", {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": 1.0, "nav": 0.0}, "not_positive_nav"),
+        (
+            "etf_flows",
+            {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": -900.0, "nav": 8.0, "shares_outstanding": 100.0},
+            "flow_beyond_assets",
+        ),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 0.3}, None),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 30.0}, "implied_volatility_out_of_range"),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_put_25d": 0.001}, "implied_volatility_out_of_range"),
@@ -166,6 +171,52 @@ def test_fundamental_units_against_earlier_filings_only(values, count):
 def test_income_may_be_near_zero_but_not_a_thousand_times_too_large():
     assert refused("fundamentals", filings([1e9, -1e9, 1e9, 1e9, 5.0], "net_income")) == []
     assert refused("fundamentals", filings([1e9, -1e9, 1e9, 1e9, -2e12], "net_income")) == ["unit_error"]
+
+
+@pytest.mark.parametrize(
+    ("feed", "column", "usual", "wrong", "fixed"),
+    [
+        ("earnings", "eps_actual", 0.8, 900.0, {}),
+        ("earnings", "eps_estimate", 0.001, 51.0, {}),
+        ("short_interest", "shares_short", 5e6, 5.1e9, {}),
+        ("short_interest", "avg_daily_volume", 1e6, 1.1e9, {"shares_short": 5e6}),
+        ("etf_flows", "nav", 40.0, 0.039, {"net_flow_usd": 1.0}),
+        ("etf_flows", "shares_outstanding", 1e6, 1.1e9, {"net_flow_usd": 1.0}),
+        ("options", "put_volume", 3.0, 100_001.0, {}),
+        ("options", "call_open_interest", 4_000.0, 4.1e6, {}),
+    ],
+)
+def test_values_a_thousand_times_off_their_own_history(feed, column, usual, wrong, fixed):
+    period = {"short_interest": "settlement_date", "etf_flows": "date", "options": "date"}.get(feed)
+    rows = [
+        {"symbol": name, "known_at": moment("2024-01-31") + timedelta(days=15 * index), column: value} | fixed
+        for name in ("AAA", "BBB")
+        for index, value in enumerate([usual] * 4 + [wrong if name == "AAA" else usual, usual])
+    ]
+    if period:
+        rows = [row | {period: row["known_at"].date()} for row in rows]
+    accepted, quarantine = validate_feed(feed, feed_rows(feed, rows), context())
+    assert quarantine["reason"].to_list() == ["off_own_history"]
+    assert quarantine["symbol"].to_list() == ["AAA"]
+    assert column in quarantine["detail"][0]
+    assert accepted.height == 11
+
+
+@pytest.mark.parametrize("feed", ["earnings", "short_interest", "etf_flows", "options"])
+def test_the_order_of_a_feeds_rows_changes_no_verdict(feed):
+    values = {"earnings": "eps_actual", "short_interest": "shares_short", "etf_flows": "nav", "options": "put_volume"}
+    period = {"short_interest": "settlement_date", "etf_flows": "date", "options": "date"}.get(feed)
+    rows = []
+    for index, value in enumerate([500.0, 500.0, 500.0, 500.0, 5e8, 500.0, 500.0]):
+        known = moment("2024-01-31") + timedelta(days=15 * index)
+        rows.append({"symbol": "AAA", "known_at": known, values[feed]: value})
+        rows[-1] |= {period: known.date()} if period else {}
+        rows[-1] |= {"net_flow_usd": 1.0} if feed == "etf_flows" else {}
+    rows.append(rows[1])  # a duplicate
+    in_order = validate_feed(feed, feed_rows(feed, rows), context())
+    turned = validate_feed(feed, feed_rows(feed, rows[::-1]), context())
+    assert sorted(in_order[1]["reason"]) == sorted(turned[1]["reason"]) == ["duplicate", "off_own_history"]
+    assert in_order[0].sort("known_at").equals(turned[0].sort("known_at"))
 
 
 def test_a_later_filing_changes_no_earlier_verdict():

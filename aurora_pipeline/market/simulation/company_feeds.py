@@ -121,6 +121,7 @@ def write_company_reports(
     usual_price = _trailing_mean(path.daily[:, 3, :n], 250)
     noise = rng.standard_normal((len(quarters.ends), n, 8))
     restated = _restated_filing(timeline, quarters, events)
+    issued = _issuance(seed, len(quarters.ends), n)
     earnings: list[tuple[object, ...]] = []
     filings: list[tuple[object, ...]] = []
     for quarter, stock in itertools.product(range(len(quarters.ends)), range(n)):
@@ -147,7 +148,7 @@ def write_company_reports(
         if filed >= gone:
             continue
         income = actual * population.shares[stock] * split
-        shares = population.shares[stock] * share_factor[min(max(filed, 0), days - 1), stock]
+        shares = population.shares[stock] * share_factor[min(max(filed, 0), days - 1), stock] * issued[quarter, stock]
         figures = _figures(levels, stock, quarter, float(quarters.profitability[quarter, stock]), income, shares, draws)
         versions = [(filed, 35 + 10 * (stock % 4), figures)]
         if (quarter, stock) == restated:
@@ -159,6 +160,14 @@ def write_company_reports(
     end_of_data = timeline.close(timeline.days[-1]) + timedelta(hours=4)
     _write(earnings, directory / "earnings.parquet", ("eps_estimate", "eps_actual"), end_of_data, ("estimate_count",))
     _write(filings, directory / "fundamentals.parquet", FUNDAMENTALS, end_of_data, ())
+
+
+def _issuance(seed: int, quarters: int, stocks: int) -> Floats:
+    """Share count of each quarter against the first one: buybacks and issues that carry nothing; shape (quarters, stocks)."""
+    rng = random_stream(seed, 13)
+    usual = rng.uniform(-0.004, 0.004, stocks)
+    steps = usual + 0.002 * rng.standard_normal((quarters, stocks))
+    return np.asarray(np.exp(np.cumsum(steps, axis=0)))
 
 
 def _figures(

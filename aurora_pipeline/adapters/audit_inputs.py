@@ -1,0 +1,102 @@
+"""Reads what the feature audit of a fold needs from the lake."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.contracts import table
+from aurora_pipeline.features.feature_spec import FeatureSpec
+from aurora_pipeline.features.registry import REGISTRY, unavailable_features
+from aurora_pipeline.models.train_block import sampled
+from aurora_pipeline.models.walk_forward import Fold, purged_labels
+from aurora_pipeline.settings import Settings
+
+
+def read_audit_inputs(home: Home, settings: Settings, fold: Fold) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Features of the train block at the decision times training samples, and the labels it may see."""
+    first, last = fold.train_sessions[0], fold.train_sessions[-1]
+    features = home.lake.read("features", first, last)
+    times = sampled(features, settings.walk_forward.sample_bars)
+    return features.join(times, on="decision_time", how="semi"), purged_labels(
+        home.lake.read("labels", first, last), fold, home.calendar, settings
+    )
+
+
+def absent_features(home: Home) -> dict[str, str]:
+    """Features this home's market cannot give, with the reason: not point-in-time, no such column, or the wrong frequency."""
+    reasons = unavailable_features(home.folder().manifest)
+    if home.frequency == "session":
+        for spec in REGISTRY:
+            if "frequency `session`" in spec.expected_missing:
+                reasons.setdefault(spec.name, "not computed at frequency `session`")
+    empty = {column for column in {column for spec in REGISTRY for column in spec.columns} if _is_empty(home, column)}
+    for spec in REGISTRY:
+        if missing := sorted(empty & set(spec.columns)):
+            reasons.setdefault(spec.name, f"the market has no {' and no '.join(missing)}")
+    return reasons
+
+
+def _is_empty(home: Home, column: str) -> bool:
+    """Whether a feed's column has no value in the whole market; of bars, which are many, in the first session of the lake."""
+    feed, _, name = column.partition(".")
+    if table(feed).partitioning == "none":
+        values = home.lake.read(feed, columns=[name])
+    else:
+        first = home.lake.partitions(feed)[:1]
+        values = (
+            home.lake.read(feed, end=date.fromisoformat(first[0]), columns=[name])
+            if first
+            else pl.DataFrame({name: []})
+        )
+    return values.get_column(name).null_count() == values.height
+
+
+def decoy_columns(home: Home, features: pl.DataFrame) -> tuple[pl.DataFrame, list[FeatureSpec]]:
+    """Columns of a planted market that carry nothing, as known at each decision time, beside the features.
+
+    Parameters
+    ----------
+    home : Home
+        Of a planted market.
+    features : polars.DataFrame
+        Rows to add them to.
+
+    Returns
+    -------
+    features : polars.DataFrame
+        With a column ``decoy feed.column`` each; a fund's goes to every stock of its sector.
+    specs : list of FeatureSpec
+        Declarations of the new columns.
+    """
+    folder = home.folder()
+    universe = home.lake.read("universe", columns=["session", "symbol", "instrument_id", "sector"])
+    funds = pl.col("sector").replace_strict(dict(folder.manifest.sector_etfs), default=None, return_dtype=pl.String)
+    rows = features.join(universe, on=["session", "symbol"], how="left", maintain_order="left").with_columns(
+        funds.alias("fund")
+    )
+    specs = []
+    for column in folder.manifest.decoys:
+        feed, _, name = column.partition(".")
+        told = pl.read_parquet(folder.path / f"{feed}.parquet", columns=["symbol", "known_at", name]).drop_nulls(name)
+        is_fund = told.get_column("symbol").is_in(list(folder.manifest.sector_etfs.values())).all()
+        reader = "fund" if is_fund else "symbol"
+        told = told.rename({name: f"decoy {column}"}).sort("known_at")
+        rows = (
+            rows.with_row_index("row")
+            .sort("decision_time")
+            .join_asof(
+                told,
+                left_on="decision_time",
+                right_on="known_at",
+                by_left=reader,
+                by_right="symbol",
+                check_sortedness=False,
+            )
+            .sort("row")
+            .drop("row", "known_at")
+        )
+        specs.append(FeatureSpec(f"decoy {column}", "alternative", column, "as published", "1 row", "known_at"))
+    return rows.select(*features.columns, *(spec.name for spec in specs)), specs

@@ -1,0 +1,61 @@
+"""What the commands share: consoles, options and progress bars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.home import Home
+
+PLAIN_WIDTH = 160
+"""Columns of output that does not go to a terminal."""
+out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Directory of all state; default AURORA_HOME or data/.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, such as book.name_cap=0.02; repeatable.")
+]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def opened_home(path: Path | None) -> Home:
+    """Home at a path, or the default one."""
+    from aurora_pipeline.adapters.home import Home
+
+    return Home(path.absolute()) if path is not None else Home.default()
+
+
+@contextmanager
+def progress_bars() -> Iterator[None]:
+    """Draw what is reported inside the block."""
+    from aurora_pipeline.adapters.progress import listening
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        tasks: dict[str, int] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(progress.task_ids[tasks[what]], completed=done, total=total)
+
+        with listening(show):
+            yield
