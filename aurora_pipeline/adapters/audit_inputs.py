@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
@@ -40,17 +38,13 @@ def absent_features(home: Home) -> dict[str, str]:
 
 
 def _is_empty(home: Home, column: str) -> bool:
-    """Whether a feed's column has no value in the whole market; of bars, which are many, in the first session of the lake."""
+    """Whether a feed's column has no value in the whole market; of bars, which are many, in the first partition of the lake."""
     feed, _, name = column.partition(".")
     if table(feed).partitioning == "none":
         values = home.lake.read(feed, columns=[name])
     else:
-        first = home.lake.partitions(feed)[:1]
-        values = (
-            home.lake.read(feed, end=date.fromisoformat(first[0]), columns=[name])
-            if first
-            else pl.DataFrame({name: []})
-        )
+        first = home.sessions_of(home.lake.partitions(feed)[:1], home.settings())
+        values = home.lake.read(feed, end=first[-1], columns=[name]) if first else pl.DataFrame({name: []})
     return values.get_column(name).null_count() == values.height
 
 
