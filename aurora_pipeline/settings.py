@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,18 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
+PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0)]
+Family = Literal[
+    "ridge",
+    "lasso",
+    "elastic_net",
+    "random_forest",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+    "ranker",
+    "neural_network",
+]
 
 
 class Section(BaseModel):
@@ -110,8 +122,8 @@ class WalkForwardSettings(Section):
 class ModelSettings(Section):
     """The families and their defaults, sensible for noisy returns."""
 
-    families: tuple[Literal["ridge", "lightgbm", "xgboost"], ...] = Field(
-        default=("ridge", "lightgbm", "xgboost"), description="families that are trained", min_length=1
+    families: tuple[Family, ...] = Field(
+        default=get_args(Family), description="families that are trained", min_length=1
     )
     views: tuple[Literal["price", "sector", "microstructure", "fundamental", "alternative"], ...] = Field(
         default=("price", "sector", "microstructure", "fundamental", "alternative"),
@@ -126,6 +138,17 @@ class ModelSettings(Section):
         description="penalties tried inside the train block, in rows",
         min_length=1,
     )
+    lasso_penalties: tuple[PositiveFraction, ...] = Field(
+        default=(0.5, 0.3, 0.2, 0.1, 0.05),
+        description="penalties tried inside the train block, share of the one that leaves no feature",
+        min_length=1,
+    )
+    elastic_net_penalties: tuple[PositiveFraction, ...] = Field(
+        default=(0.5, 0.3, 0.2, 0.1, 0.05),
+        description="L1 penalties tried inside the train block, share of the one that leaves no feature",
+        min_length=1,
+    )
+    elastic_net_ridge_rows: NotNegative = Field(default=3e4, description="penalty on squared coefficients, in rows")
     tree_rounds: Count = Field(
         default=300, description="most boosting rounds; a quarter, half, three quarters or all are chosen on the tail"
     )
@@ -134,9 +157,42 @@ class ModelSettings(Section):
     tree_depth: Count = Field(default=3, description="depth of a tree grown level by level (xgboost)")
     tree_leaf_share: Fraction = Field(default=0.02, description="fewest rows in a leaf, share of the train rows")
     tree_leaf_penalty: NotNegative = Field(default=1000.0, description="L2 penalty on a leaf, in rows")
-    tree_row_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=0.4, description="rows seen by a tree")
-    tree_feature_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.25, description="features seen by a tree (lightgbm) or a split (xgboost)"
+    tree_row_share: PositiveFraction = Field(default=0.4, description="rows seen by a tree")
+    tree_feature_share: PositiveFraction = Field(
+        default=0.25, description="features seen by a tree (lightgbm, ranker), a level (catboost) or a split (xgboost)"
+    )
+    forest_trees: Count = Field(default=100, description="trees of the random forest")
+    forest_leaves: Annotated[int, Field(ge=2)] = Field(default=32, description="leaves of a tree of the random forest")
+    forest_leaf_share: Fraction = Field(
+        default=0.005, description="fewest rows in such a leaf, share of the train rows"
+    )
+    forest_row_share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.3, description="rows drawn for a tree of the random forest"
+    )
+    forest_feature_share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.15, description="features drawn for a split of the random forest"
+    )
+    catboost_rounds: Count = Field(default=120, description="most boosting rounds of catboost, chosen like tree_rounds")
+    catboost_learning_rate: Positive = Field(default=0.1, description="step of a boosting round of catboost")
+    catboost_depth: Annotated[int, Field(ge=1, le=12)] = Field(
+        default=4, description="depth of an oblivious tree, which asks one question per level"
+    )
+    ranker_rounds: Count = Field(default=150, description="most boosting rounds of the ranker, chosen like tree_rounds")
+    ranker_learning_rate: Positive = Field(default=0.05, description="step of a boosting round of the ranker")
+    ranker_grades: Annotated[int, Field(ge=2, le=31)] = Field(
+        default=10, description="relevance grades the names of a decision time are cut into"
+    )
+    network_count: Count = Field(default=4, description="networks that are averaged")
+    network_hidden: Count = Field(default=16, description="hidden units of a network")
+    network_epochs: Count = Field(
+        default=8,
+        description="most passes over the train rows; a quarter, half, three quarters or all, chosen on the tail",
+    )
+    network_learning_rate: Positive = Field(default=0.001, description="step of the optimiser")
+    network_weight_decay: NotNegative = Field(default=1.0, description="decoupled decay, in steps of the optimiser")
+    network_batch_rows: Count = Field(default=1024, description="rows of a step of the optimiser")
+    search_trials: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="settings tried per family and fold inside the train block; 0 uses those given here"
     )
 
 

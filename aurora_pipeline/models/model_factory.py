@@ -1,9 +1,16 @@
 """The families of models behind one protocol.
 
-A family is one small file: :mod:`~aurora_pipeline.models.ridge`, :mod:`~aurora_pipeline.models.lightgbm_family`,
-:mod:`~aurora_pipeline.models.xgboost_family`. A new one implements :class:`Model`, enters :data:`FAMILIES` and the
-behaviour suite in the tests runs over it. Libraries are imported when a model is fitted or loaded, never by importing
-this module.
+A family is one small file:
+
+- linear, on :mod:`~aurora_pipeline.models.linear_model`: `ridge`, `lasso`, `elastic_net`;
+- trees by LightGBM, on :mod:`~aurora_pipeline.models.lightgbm_booster`: `random_forest`, `lightgbm_family`, `ranker`;
+- trees by other libraries: `xgboost_family`, `catboost_family`;
+- `neural_network`.
+
+What all of them do around their fit, choosing on the purged tail, is one class:
+:class:`~aurora_pipeline.models.tail_choice.TailChosenModel`. A new family implements :class:`Model`, enters
+:data:`FAMILIES` and the behaviour suite in the tests runs over it. Libraries are imported when a model is fitted or
+loaded, never by importing this module.
 """
 
 from __future__ import annotations
@@ -12,7 +19,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from aurora_pipeline.errors import ModelError, SettingsError
+from aurora_pipeline.models.catboost_family import CatBoostModel
+from aurora_pipeline.models.elastic_net import ElasticNetModel
+from aurora_pipeline.models.lasso import LassoModel
 from aurora_pipeline.models.lightgbm_family import LightGBMModel
+from aurora_pipeline.models.neural_network import NeuralNetworkModel
+from aurora_pipeline.models.random_forest import RandomForestModel
+from aurora_pipeline.models.ranker import RankerModel
 from aurora_pipeline.models.ridge import RidgeModel
 from aurora_pipeline.models.train_block import Float32, TrainBlock
 from aurora_pipeline.models.xgboost_family import XGBoostModel
@@ -27,6 +40,7 @@ class Model(Protocol):
     """
 
     family: ClassVar[str]
+    tail_ic: dict[Any, float]
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -42,8 +56,11 @@ class Model(Protocol):
             The file is missing or unreadable.
         """
 
+    def choose(self, block: TrainBlock) -> float:
+        """Fit candidates on the earlier rows, fill `tail_ic` with their validation IC and return the best one."""
+
     def fit(self, block: TrainBlock) -> None:
-        """Choose penalty or rounds on the block's validation tail, then fit on all its rows.
+        """Choose penalty, rounds or epochs on the block's validation tail, then fit on all its rows.
 
         Raises
         ------
@@ -72,7 +89,17 @@ class Model(Protocol):
         """Return what was set, what was chosen on the tail and its IC; JSON-able, the same for equal fits."""
 
 
-_MEMBERS: tuple[type[Model], ...] = (RidgeModel, LightGBMModel, XGBoostModel)
+_MEMBERS: tuple[type[Model], ...] = (
+    RidgeModel,
+    LassoModel,
+    ElasticNetModel,
+    RandomForestModel,
+    LightGBMModel,
+    XGBoostModel,
+    CatBoostModel,
+    RankerModel,
+    NeuralNetworkModel,
+)
 _CLASSES = {model.family: model for model in _MEMBERS}
 FAMILIES = tuple(_CLASSES)
 

@@ -1,19 +1,133 @@
-"""Choosing on the purged validation tail: the score of a set of predictions, and the best of a path of them."""
+"""Choosing on the purged validation tail: one place for what every family does around its own fit.
+
+1. :meth:`TailChosenModel.choose` fits candidates (penalties, boosting rounds, epochs) on the earlier rows of the train
+   block and scores each on the tail, which none of them has seen;
+2. :meth:`TailChosenModel.fit` then fits all rows with the candidate that ranked the tail best.
+
+A family says how its candidates are fitted, scored and written; see :class:`TailChosenModel`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from aurora_pipeline.errors import ModelError, TrainingError
-from aurora_pipeline.models.train_block import Float32, TrainBlock, group_ends
+from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock, group_ends
 from aurora_pipeline.monitoring.information_coefficient import rank_correlations
+
+Scores = Callable[[Float32], npt.NDArray[np.floating[Any]]]
+"""What a candidate gives for a feature matrix: one score per row."""
+
+
+class TailChosenModel(ABC):
+    """A family whose one remaining number is chosen on the tail.
+
+    Attributes
+    ----------
+    family : str
+        Name of the family.
+    file_name : str
+        The one file a fitted model is stored in.
+    choice_name : str
+        What is chosen on the tail, such as `penalty` or `rounds`.
+    parameters : dict
+        What was set beforehand; JSON-able.
+    choice : int, float or None
+        The candidate chosen; None before a fit.
+    tail_ic : dict
+        Validation IC of every candidate, the most regularised one first.
+    unusable : list of str
+        Features without any value in the train block.
+    fitted : object or None
+        What predicts: coefficients, a booster, networks.
+    """
+
+    family: ClassVar[str]
+    file_name: ClassVar[str]
+    choice_name: ClassVar[str]
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+        self.choice: Any = None
+        self.tail_ic: dict[Any, float] = {}
+        self.unusable: list[str] = []
+        self.fitted: Any = None
+
+    @abstractmethod
+    def candidates(self, block: TrainBlock, rows: Int64) -> Iterable[tuple[Any, Scores]]:
+        """Fit all candidates on some rows of a block; each as its choice and what scores a matrix, most regularised first."""
+
+    @abstractmethod
+    def refit(self, block: TrainBlock, rows: Int64, choice: Any) -> Any:
+        """Fit one candidate on some rows of a block."""
+
+    @abstractmethod
+    def score(self, X: Float32) -> Float32:
+        """Score rows with what is fitted."""
+
+    @abstractmethod
+    def columns(self) -> int:
+        """Return the number of features that is fitted."""
+
+    @abstractmethod
+    def write(self, file: Path) -> None:
+        """Store what is fitted."""
+
+    def importance(self) -> dict[str, Any]:
+        """Further entries of the description, such as gain by feature."""
+        return {}
+
+    def choose(self, block: TrainBlock) -> float:
+        """Score all candidates on the tail, keep the best as the choice, and return its validation IC."""
+        tail = block.validation
+        self.unusable = block.unusable_features
+        self.tail_ic = {}
+        for choice, scores in self.candidates(block, block.fit):
+            self.tail_ic[choice] = mean_rank_correlation(scores(block.X[tail]), block.target[tail], block.groups[tail])
+        self.choice = best_of_tail(self.tail_ic)
+        return self.tail_ic[self.choice]
+
+    def fit(self, block: TrainBlock) -> None:
+        """Choose on the tail, then fit all rows with the choice."""
+        self.choose(block)
+        self.fitted = self.refit(block, np.arange(len(block.X), dtype=np.int64), self.choice)
+        require_variation(self.predict(block.X), self.family, block)
+
+    def predict(self, X: Float32) -> Float32:
+        """Score of each row."""
+        if self.fitted is None:
+            raise ModelError(f"{self.family}: predict was called before fit")
+        require_columns(X, self.columns(), self.family)
+        return self.score(X)
+
+    def save(self, directory: Path) -> None:
+        """Write the fitted model into its one file."""
+        if self.fitted is None:
+            raise ModelError(f"{self.family}: save was called before fit")
+        self.write(directory / self.file_name)
+
+    def describe(self) -> dict[str, Any]:
+        """Parameters, the choice, the validation IC of all that was tried, how many that was, features that are ignored."""
+        return {
+            "family": self.family,
+            "parameters": self.parameters,
+            self.choice_name: self.choice,
+            "tail_ic": {str(choice): ic for choice, ic in self.tail_ic.items()},
+            "validation_ic": self.tail_ic.get(self.choice),
+            "trials": len(self.tail_ic),
+            "unusable_features": self.unusable,
+            **self.importance(),
+        }
 
 
 def mean_rank_correlation(
-    prediction: npt.NDArray[np.floating], target: Float32, groups: npt.NDArray[np.int64]
+    prediction: npt.NDArray[np.floating[Any]], target: Float32, groups: npt.NDArray[np.int64]
 ) -> float:
     """Mean over decision times of the Spearman correlation of prediction and target; 0 where none is defined."""
     correlations = rank_correlations(prediction.astype(np.float64), target.astype(np.float64), group_ends(groups))
@@ -30,9 +144,14 @@ def round_choices(rounds: int) -> list[int]:
     return sorted({max(1, rounds * quarter // 4) for quarter in (1, 2, 3, 4)})
 
 
-def best_of_tail(tail_ic: Mapping[int, float]) -> int:
-    """Number of rounds with the best validation IC; the smaller of equals."""
-    return max(tail_ic, key=lambda rounds: (tail_ic[rounds], -rounds))
+def best_of_tail(tail_ic: Mapping[Any, float]) -> Any:
+    """Candidate with the best validation IC; of equals the first, which is the more regularised one."""
+    return max(tail_ic, key=lambda choice: tail_ic[choice])
+
+
+def unreadable(file: Path, what: str, error: Exception) -> ModelError:
+    """Return the error for a model file that is missing or damaged."""
+    return ModelError(f"{file}: not a stored {what} model: {error}; train the fold again")
 
 
 def require_columns(X: Float32, count: int, family: str) -> None:

@@ -7,26 +7,19 @@ reason LightGBM's thresholds are random here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from aurora_pipeline.errors import ModelError
-from aurora_pipeline.models.tail_choice import (
-    best_of_tail,
-    mean_rank_correlation,
-    require_columns,
-    require_variation,
-    round_choices,
-)
+from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, round_choices, unreadable
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
 from aurora_pipeline.settings import Settings
 
-FILE = "xgboost.ubj"
 
-
-class XGBoostModel:
+class XGBoostModel(TailChosenModel):
     """XGBoost regression on the rank target.
 
     Parameters
@@ -37,18 +30,19 @@ class XGBoostModel:
         Most rounds.
     leaf_share : float
         Fewest rows in a leaf, share of the rows fitted.
+    threads : int
+        Threads of a fit.
     """
 
     family: ClassVar[str] = "xgboost"
+    file_name: ClassVar[str] = "xgboost.ubj"
+    choice_name: ClassVar[str] = "rounds"
 
-    def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float) -> None:
-        self.parameters = parameters
+    def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float, threads: int) -> None:
+        super().__init__(parameters)
         self.rounds = rounds
         self.leaf_share = leaf_share
-        self.chosen_rounds: int | None = None
-        self.tail_ic: dict[int, float] = {}
-        self.unusable: list[str] = []
-        self.booster: Any = None
+        self.threads = threads
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -65,42 +59,38 @@ class XGBoostModel:
             "max_bin": 16,
             "tree_method": "hist",
             "seed": settings.seed,
-            "nthread": settings.threads,
             "verbosity": 0,
         }
-        return cls(parameters, models.tree_rounds, models.tree_leaf_share)
+        return cls(parameters, models.tree_rounds, models.tree_leaf_share, settings.threads)
 
     @classmethod
     def load(cls, directory: Path, threads: int) -> Self:
         """Read a booster in XGBoost's binary JSON format."""
         import xgboost
 
-        model = cls({"nthread": threads}, 0, 0.0)
+        model = cls({}, 0, 0.0, threads)
         try:
-            model.booster = xgboost.Booster({"nthread": threads}, model_file=directory / FILE)
+            model.fitted = xgboost.Booster({"nthread": threads}, model_file=directory / cls.file_name)
         except xgboost.core.XGBoostError as error:
-            raise ModelError(
-                f"{directory / FILE}: not a stored XGBoost model: {error}; train the fold again"
-            ) from error
-        model.chosen_rounds = model.booster.num_boosted_rounds()
+            raise unreadable(directory / cls.file_name, "XGBoost", error) from error
+        model.choice = model.fitted.num_boosted_rounds()
         return model
 
-    def fit(self, block: TrainBlock) -> None:
-        """Find the rounds with the best validation IC, then fit all rows with as many."""
-        self.unusable = block.unusable_features
-        tail = block.validation
-        search = self._train(block, block.fit, self.rounds)
+    def candidates(self, block: TrainBlock, rows: Int64) -> Iterable[tuple[int, Scores]]:
+        """Fit once, and cut at each of :func:`~aurora_pipeline.models.tail_choice.round_choices`."""
+        booster = self.refit(block, rows, self.rounds)
         for rounds in round_choices(self.rounds):
-            prediction = search.inplace_predict(block.X[tail], iteration_range=(0, rounds), validate_features=False)
-            self.tail_ic[rounds] = mean_rank_correlation(prediction, block.target[tail], block.groups[tail])
-        self.chosen_rounds = best_of_tail(self.tail_ic)
-        self.booster = self._train(block, np.arange(len(block.X), dtype=np.int64), self.chosen_rounds)
-        require_variation(self.predict(block.X), self.family, block)
+            yield rounds, partial(_raw, booster, rounds=rounds)
 
-    def _train(self, block: TrainBlock, rows: Int64, rounds: int) -> Any:
+    def refit(self, block: TrainBlock, rows: Int64, choice: int) -> Any:
+        """Train a booster of so many rounds."""
         import xgboost
 
-        parameters = {**self.parameters, "min_child_weight": self.leaf_share * len(rows)}
+        parameters = {
+            **self.parameters,
+            "nthread": self.threads,
+            "min_child_weight": self.leaf_share * len(rows),
+        }
         data = xgboost.QuantileDMatrix(
             block.X[rows],
             block.target[rows],
@@ -109,31 +99,27 @@ class XGBoostModel:
             max_bin=parameters["max_bin"],
             nthread=parameters["nthread"],
         )
-        return xgboost.train(parameters, data, num_boost_round=rounds)
+        return xgboost.train(parameters, data, num_boost_round=choice)
 
-    def predict(self, X: Float32) -> Float32:
+    def score(self, X: Float32) -> Float32:
         """Sum of the trees' leaves for each row."""
-        if self.booster is None:
-            raise ModelError("xgboost: predict was called before fit")
-        require_columns(X, self.booster.num_features(), self.family)
-        scores: Float32 = self.booster.inplace_predict(X, validate_features=False).astype(np.float32)
-        return scores
+        return _raw(self.fitted, X, 0).astype(np.float32)
 
-    def save(self, directory: Path) -> None:
-        """Write the booster in XGBoost's binary JSON format."""
-        if self.booster is None:
-            raise ModelError("xgboost: save was called before fit")
-        self.booster.save_model(directory / FILE)
+    def columns(self) -> int:
+        """Return the number of features of the booster."""
+        return int(self.fitted.num_features())
 
-    def describe(self) -> dict[str, Any]:
-        """Parameters but the number of threads, rounds chosen, their validation IC, and gain by feature."""
-        gain = {} if self.booster is None else self.booster.get_score(importance_type="total_gain")
-        return {
-            "family": self.family,
-            "parameters": {key: value for key, value in self.parameters.items() if key != "nthread"},
-            "rounds": self.chosen_rounds,
-            "tail_ic": {str(rounds): ic for rounds, ic in self.tail_ic.items()},
-            "validation_ic": None if self.chosen_rounds is None else self.tail_ic.get(self.chosen_rounds),
-            "unusable_features": self.unusable,
-            "gain": {name: float(value) for name, value in sorted(gain.items())},
-        }
+    def write(self, file: Path) -> None:
+        """Write XGBoost's binary JSON format."""
+        self.fitted.save_model(file)
+
+    def importance(self) -> dict[str, Any]:
+        """Gain by feature."""
+        gain = {} if self.fitted is None else self.fitted.get_score(importance_type="total_gain")
+        return {"gain": {name: float(value) for name, value in sorted(gain.items())}}
+
+
+def _raw(booster: Any, X: Float32, rounds: int) -> Float32:
+    """Scores by the first so many rounds, by all of them for 0."""
+    scores: Float32 = booster.inplace_predict(X, iteration_range=(0, rounds), validate_features=False)
+    return scores
