@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aurora_pipeline.errors import TrainingError
+from aurora_pipeline.models.search_space import Range, SearchSpace
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, round_choices, unreadable
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
 from aurora_pipeline.settings import Settings
@@ -35,6 +36,13 @@ class CatBoostModel(TailChosenModel):
     family: ClassVar[str] = "catboost"
     file_name: ClassVar[str] = "catboost.cbm"
     choice_name: ClassVar[str] = "rounds"
+    search_space: ClassVar[SearchSpace] = {
+        "catboost_learning_rate": Range(0.02, 0.2, logarithmic=True),
+        "catboost_depth": Range(2, 6),
+        "tree_leaf_penalty": Range(100.0, 10_000.0, logarithmic=True),
+        "tree_row_share": Range(0.2, 0.8),
+        "tree_feature_share": Range(0.1, 0.6),
+    }
 
     def __init__(self, parameters: dict[str, Any], rounds: int) -> None:
         super().__init__(parameters)

@@ -16,6 +16,7 @@ from numba import njit
 
 from aurora_pipeline.errors import TrainingError
 from aurora_pipeline.models.linear_model import LinearModel, Moments
+from aurora_pipeline.models.search_space import Range, SearchSpace
 from aurora_pipeline.models.train_block import Float64
 from aurora_pipeline.settings import Settings
 
@@ -36,6 +37,7 @@ class ElasticNetModel(LinearModel):
 
     family: ClassVar[str] = "elastic_net"
     file_name: ClassVar[str] = "elastic_net.json"
+    search_space: ClassVar[SearchSpace] = {"elastic_net_ridge_rows": Range(1e3, 3e5, logarithmic=True)}
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -65,7 +67,10 @@ def _descend(gram: Any, moment: Any, lasso: float, ridge: float, start: Any) -> 
     """Minimise ``b' gram b / 2 - moment' b + lasso |b|_1 + ridge |b|^2 / 2``; the minimum and the sweeps it took."""
     size = len(moment)
     coefficients = start.copy()
-    residual = moment - gram @ coefficients
+    residual = moment.copy()
+    for j in range(size):
+        for k in range(size):
+            residual[k] -= gram[k, j] * coefficients[j]
     for sweep in range(_SWEEPS):
         step = 0.0
         for j in range(size):

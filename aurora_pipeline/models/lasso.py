@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from aurora_pipeline.models.elastic_net import ElasticNetModel
+from aurora_pipeline.models.search_space import SearchSpace
 from aurora_pipeline.settings import Settings
 
 
@@ -17,6 +18,7 @@ class LassoModel(ElasticNetModel):
 
     family: ClassVar[str] = "lasso"
     file_name: ClassVar[str] = "lasso.json"
+    search_space: ClassVar[SearchSpace] = {}
 
     @classmethod
     def create(cls, settings: Settings) -> Self:

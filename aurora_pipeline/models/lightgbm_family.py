@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from aurora_pipeline.models.lightgbm_booster import LightGBMBooster, common_parameters
+from aurora_pipeline.models.search_space import TREE_SHAPE, TREE_STEPS, Range, SearchSpace
 from aurora_pipeline.settings import Settings
 
 
@@ -17,6 +18,7 @@ class LightGBMModel(LightGBMBooster):
 
     family: ClassVar[str] = "lightgbm"
     file_name: ClassVar[str] = "lightgbm.txt"
+    search_space: ClassVar[SearchSpace] = {**TREE_SHAPE, **TREE_STEPS, "tree_leaves": Range(4, 32, logarithmic=True)}
 
     @classmethod
     def create(cls, settings: Settings) -> Self:

@@ -27,6 +27,7 @@ from aurora_pipeline.models.neural_network import NeuralNetworkModel
 from aurora_pipeline.models.random_forest import RandomForestModel
 from aurora_pipeline.models.ranker import RankerModel
 from aurora_pipeline.models.ridge import RidgeModel
+from aurora_pipeline.models.search_space import SearchSpace
 from aurora_pipeline.models.train_block import Float32, TrainBlock
 from aurora_pipeline.models.xgboost_family import XGBoostModel
 from aurora_pipeline.settings import Settings
@@ -40,6 +41,7 @@ class Model(Protocol):
     """
 
     family: ClassVar[str]
+    search_space: ClassVar[SearchSpace]
     tail_ic: dict[Any, float]
 
     @classmethod
@@ -106,9 +108,12 @@ FAMILIES = tuple(_CLASSES)
 
 def create_model(family: str, settings: Settings) -> Model:
     """Return an unfitted model of a family; an unknown one is a SettingsError that lists the known ones."""
-    if family not in _CLASSES:
-        raise SettingsError(f"models.families: no family {family!r}; there are {', '.join(FAMILIES)}")
-    return _CLASSES[family].create(settings)
+    return _class_of(family).create(settings)
+
+
+def search_space(family: str) -> SearchSpace:
+    """Return the settings a search may vary for a family, with their bounds; errors as :func:`create_model`."""
+    return _class_of(family).search_space
 
 
 def load_model(family: str, directory: Path, threads: int = 1) -> Model:
@@ -116,3 +121,9 @@ def load_model(family: str, directory: Path, threads: int = 1) -> Model:
     if family not in _CLASSES:
         raise ModelError(f"{directory}: holds a model of family {family!r}; known are {', '.join(FAMILIES)}")
     return _CLASSES[family].load(directory, threads)
+
+
+def _class_of(family: str) -> type[Model]:
+    if family not in _CLASSES:
+        raise SettingsError(f"models.families: no family {family!r}; there are {', '.join(FAMILIES)}")
+    return _CLASSES[family]

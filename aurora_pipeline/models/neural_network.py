@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numba import njit
 
+from aurora_pipeline.models.search_space import Range, SearchSpace
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, round_choices, unreadable
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
 from aurora_pipeline.settings import Settings
@@ -66,6 +67,11 @@ class NeuralNetworkModel(TailChosenModel):
     family: ClassVar[str] = "neural_network"
     file_name: ClassVar[str] = "neural_network.npz"
     choice_name: ClassVar[str] = "epochs"
+    search_space: ClassVar[SearchSpace] = {
+        "network_hidden": Range(4, 32, logarithmic=True),
+        "network_learning_rate": Range(0.0003, 0.005, logarithmic=True),
+        "network_weight_decay": Range(0.1, 10.0, logarithmic=True),
+    }
 
     @classmethod
     def create(cls, settings: Settings) -> Self:

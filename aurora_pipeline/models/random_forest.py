@@ -11,6 +11,7 @@ from functools import partial
 from typing import ClassVar, Self
 
 from aurora_pipeline.models.lightgbm_booster import LightGBMBooster, common_parameters
+from aurora_pipeline.models.search_space import Range, SearchSpace
 from aurora_pipeline.models.tail_choice import Scores
 from aurora_pipeline.models.train_block import Int64, TrainBlock
 from aurora_pipeline.settings import Settings
@@ -21,6 +22,12 @@ class RandomForestModel(LightGBMBooster):
 
     family: ClassVar[str] = "random_forest"
     file_name: ClassVar[str] = "random_forest.txt"
+    search_space: ClassVar[SearchSpace] = {
+        "forest_leaves": Range(8, 128, logarithmic=True),
+        "forest_leaf_share": Range(0.001, 0.05, logarithmic=True),
+        "forest_row_share": Range(0.1, 0.6),
+        "forest_feature_share": Range(0.05, 0.5),
+    }
 
     @classmethod
     def create(cls, settings: Settings) -> Self:

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from aurora_pipeline.models.lightgbm_booster import LightGBMBooster, common_parameters
+from aurora_pipeline.models.search_space import TREE_SHAPE, Range, SearchSpace
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock, group_ends
 from aurora_pipeline.settings import Settings
 
 _ALL_PAIRS = 10_000
 """Truncation level beyond the size of any group."""
+_ROUNDING = 1e-6
+"""Keeps what lies on the edge of a grade in the upper one, whichever way its float32 was rounded."""
 
 
 class RankerModel(LightGBMBooster):
@@ -24,6 +27,12 @@ class RankerModel(LightGBMBooster):
 
     family: ClassVar[str] = "ranker"
     file_name: ClassVar[str] = "ranker.txt"
+    search_space: ClassVar[SearchSpace] = {
+        **TREE_SHAPE,
+        "ranker_learning_rate": Range(0.01, 0.15, logarithmic=True),
+        "ranker_grades": Range(3, 30),
+        "tree_leaves": Range(4, 32, logarithmic=True),
+    }
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -65,6 +74,6 @@ def relevance_grades(target: Float32, grades: int) -> Int64:
     ndarray of shape (n_rows,), int64
         0 for the worst share of each decision time, `grades` - 1 for the best.
     """
-    share = target.astype(np.float64) / np.sqrt(12.0) + 0.5
+    share = target.astype(np.float64) / np.sqrt(12.0) + 0.5 + _ROUNDING
     graded: Int64 = np.clip(np.floor(share * grades), 0, grades - 1).astype(np.int64)
     return graded

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aurora_pipeline.errors import ModelError, TrainingError
+from aurora_pipeline.models.search_space import SearchSpace
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock, group_ends
 from aurora_pipeline.monitoring.information_coefficient import rank_correlations
 
@@ -36,6 +37,8 @@ class TailChosenModel(ABC):
         The one file a fitted model is stored in.
     choice_name : str
         What is chosen on the tail, such as `penalty` or `rounds`.
+    search_space : mapping
+        Settings a hyper-parameter search may vary; empty where the tail's choice is all there is to choose.
     parameters : dict
         What was set beforehand; JSON-able.
     choice : int, float or None
@@ -51,6 +54,7 @@ class TailChosenModel(ABC):
     family: ClassVar[str]
     file_name: ClassVar[str]
     choice_name: ClassVar[str]
+    search_space: ClassVar[SearchSpace] = {}
 
     def __init__(self, parameters: dict[str, Any]) -> None:
         self.parameters = parameters

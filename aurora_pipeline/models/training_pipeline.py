@@ -29,7 +29,8 @@ import polars as pl
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
-from aurora_pipeline.models.model_factory import Model, create_model, load_model
+from aurora_pipeline.models.hyper_parameter_search import fit_family
+from aurora_pipeline.models.model_factory import Model, load_model
 from aurora_pipeline.models.tail_choice import mean_rank_correlation
 from aurora_pipeline.models.train_block import KEY, TrainBlock, build_train_block, feature_matrix
 from aurora_pipeline.models.walk_forward import Fold
@@ -123,10 +124,8 @@ def train_model(
         feature_names = [name for name in features.columns if name not in KEY]
     block, rows = build_train_block(fold, features, labels, settings, feature_names)
     started = time.perf_counter()
-    model = create_model(family, settings)
-    model.fit(block)
+    model, described = fit_family(family, settings, block)
     seconds = time.perf_counter() - started
-    described = model.describe()
     metrics = {
         "rows": len(block.target),
         "sessions": rows.get_column("session").n_unique(),

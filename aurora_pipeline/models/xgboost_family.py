@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from aurora_pipeline.models.search_space import TREE_SHAPE, TREE_STEPS, Range, SearchSpace
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, round_choices, unreadable
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
 from aurora_pipeline.settings import Settings
@@ -37,6 +38,7 @@ class XGBoostModel(TailChosenModel):
     family: ClassVar[str] = "xgboost"
     file_name: ClassVar[str] = "xgboost.ubj"
     choice_name: ClassVar[str] = "rounds"
+    search_space: ClassVar[SearchSpace] = {**TREE_SHAPE, **TREE_STEPS, "tree_depth": Range(2, 5)}
 
     def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float, threads: int) -> None:
         super().__init__(parameters)
