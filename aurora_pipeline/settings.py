@@ -170,7 +170,7 @@ class ModelSettings(Section):
         default=0.3, description="rows drawn for a tree of the random forest"
     )
     forest_feature_share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        default=0.15, description="features drawn for a split of the random forest"
+        default=0.15, description="features drawn for a tree of the random forest"
     )
     catboost_rounds: Count = Field(default=120, description="most boosting rounds of catboost, chosen like tree_rounds")
     catboost_learning_rate: Positive = Field(default=0.1, description="step of a boosting round of catboost")

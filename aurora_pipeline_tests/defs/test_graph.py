@@ -10,12 +10,14 @@ from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.stages import build_stages
 
+FAMILIES = (
+    "ridge", "lasso", "elastic_net", "random_forest", "lightgbm", "xgboost", "catboost", "ranker", "neural_network",
+)  # fmt: skip
 ASSETS = {
     "market_feeds", "universe", "bars", "session_bars", "quarantine", "data_quality", "residual_returns",
     "price_features", "sector_features", "microstructure_features", "fundamental_features", "alternative_features",
-    "feature_panel", "labels", "feature_audit", "trained_model/ridge", "trained_model/lightgbm", "trained_model/xgboost",
-    "prediction/ridge", "prediction/lightgbm", "prediction/xgboost", "ensemble_weights", "ensemble",
-    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
+    "feature_panel", "labels", "feature_audit", "ensemble_weights", "ensemble", "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
+    *(f"{stage}/{family}" for stage in ("trained_model", "prediction") for family in FAMILIES),
 }  # fmt: skip
 JOBS = {
     "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",
@@ -28,8 +30,8 @@ BLOCKING_CHECKS = {
     ("ensemble_weights", "weights"), ("calibrated_signals", "intervals"),
     ("ensemble_weights", "matured"), ("calibrated_signals", "matured"),
     ("target_positions", "limits"), ("portfolio", "nav_identity"),
-    *((f"trained_model/{family}", "purge") for family in ("ridge", "lightgbm", "xgboost")),
-    *((f"prediction/{family}", "covers_universe") for family in ("ridge", "lightgbm", "xgboost")),
+    *((f"trained_model/{family}", "purge") for family in FAMILIES),
+    *((f"prediction/{family}", "covers_universe") for family in FAMILIES),
 }  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def test_the_edges_on_the_screen_cover_what_the_stages_read(definitions):
         for spec in definitions.resolve_all_asset_specs()
     }
     made_by = {"session_data": "bars", "trade_book": "portfolio"}
-    for stage in build_stages(("ridge", "lightgbm", "xgboost"), 3):
+    for stage in build_stages(FAMILIES, 3):
         asset = made_by.get(stage.name, stage.name)
         for read in stage.reads:
             upstream = writes.get(read.table, read.table)

@@ -8,6 +8,7 @@ import pytest
 
 from aurora_pipeline import open_home
 from aurora_pipeline.contracts import TABLES, validated
+from aurora_pipeline.models.model_factory import FAMILIES
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
 
 FILLED = set(TABLES) - {"orders", "fills", "positions", "quarantine"}
@@ -27,9 +28,9 @@ def test_every_session_after_the_warm_up_is_scored_by_every_family(tiny_home):
     predictions = home.read("predictions")
     sessions = home.sessions(home.settings())
     assert predictions.get_column("session").unique().sort().to_list() == sessions[14:]
-    assert sorted(predictions.get_column("model").unique()) == ["lightgbm", "ridge", "xgboost"]
+    assert sorted(predictions.get_column("model").unique()) == sorted(FAMILIES)
     features = home.read("features", start=sessions[14]).select("symbol", "decision_time")
-    for model in ("lightgbm", "ridge", "xgboost"):
+    for model in FAMILIES:
         scored = predictions.filter(pl.col("model") == model).select("symbol", "decision_time")
         assert scored.sort("symbol", "decision_time").equals(features.sort("symbol", "decision_time"))
 
@@ -37,7 +38,7 @@ def test_every_session_after_the_warm_up_is_scored_by_every_family(tiny_home):
 def test_the_scorecard_and_the_manifest_say_what_was_run(tiny_home):
     card = json.loads((tiny_home / "scorecard.json").read_text())
     assert card["run"]["synthetic"] is True
-    assert set(card["signal"]["family_ic"]) == {"ridge", "lightgbm", "xgboost"}
+    assert set(card["signal"]["family_ic"]) == set(FAMILIES)
     assert card["signal"]["correlation_with_truth"] is not None
     (manifest,) = (tiny_home / "runs").glob("*.json")
     content = json.loads(manifest.read_text())
@@ -64,7 +65,7 @@ def test_mlflow_holds_one_registered_version_per_family_and_fold(tiny_home):
 
     client = ModelRegistry(tiny_home / "mlflow").client
     folds = len(open_home(tiny_home).champions()["ridge"])
-    for family in ("ridge", "lightgbm", "xgboost"):
+    for family in FAMILIES:
         versions = client.search_model_versions(f"name='aurora-{family}'")
         assert len(versions) == folds
         run = client.get_run(versions[0].run_id)
