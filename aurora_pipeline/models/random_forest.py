@@ -1,9 +1,9 @@
 """Random forest, grown by LightGBM: deep trees on drawn rows and columns, averaged instead of added up.
 
 Breiman, "Random Forests", Machine Learning 45(1), 2001. Columns are drawn once per tree (Ho, "The Random Subspace Method for
-Constructing Decision Forests", IEEE Transactions on Pattern Analysis and Machine Intelligence 20(8), 1998), a fraction of the time of
-drawing them at every split. A forest does not overfit with more trees, so there is nothing to choose on the tail: its IC
-there is measured and counts as one trial.
+Constructing Decision Forests", IEEE Transactions on Pattern Analysis and Machine Intelligence 20(8), 1998), which takes a
+fraction of the time of drawing them at every split. A forest does not overfit with more trees, so there is nothing to
+choose on the tail: its IC there is measured and counts as one trial.
 """
 
 from __future__ import annotations

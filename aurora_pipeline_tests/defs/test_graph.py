@@ -16,7 +16,8 @@ FAMILIES = (
 ASSETS = {
     "market_feeds", "universe", "bars", "session_bars", "quarantine", "data_quality", "residual_returns",
     "price_features", "sector_features", "microstructure_features", "fundamental_features", "alternative_features",
-    "feature_panel", "labels", "feature_audit", "ensemble_weights", "ensemble", "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
+    "feature_panel", "labels", "feature_audit", "ensemble_weights", "ensemble",
+    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
     *(f"{stage}/{family}" for stage in ("trained_model", "prediction") for family in FAMILIES),
 }  # fmt: skip
 JOBS = {
