@@ -175,21 +175,21 @@ class ModelSettings(Section):
     catboost_rounds: Count = Field(default=120, description="most boosting rounds of catboost, chosen like tree_rounds")
     catboost_learning_rate: Positive = Field(default=0.1, description="step of a boosting round of catboost")
     catboost_depth: Annotated[int, Field(ge=1, le=12)] = Field(
-        default=4, description="depth of an oblivious tree, which asks one question per level"
+        default=3, description="depth of an oblivious tree, which asks one question per level"
     )
-    ranker_rounds: Count = Field(default=150, description="most boosting rounds of the ranker, chosen like tree_rounds")
-    ranker_learning_rate: Positive = Field(default=0.05, description="step of a boosting round of the ranker")
+    ranker_rounds: Count = Field(default=80, description="most boosting rounds of the ranker, chosen like tree_rounds")
+    ranker_learning_rate: Positive = Field(default=0.1, description="step of a boosting round of the ranker")
     ranker_grades: Annotated[int, Field(ge=2, le=31)] = Field(
         default=10, description="relevance grades the names of a decision time are cut into"
     )
-    network_count: Count = Field(default=4, description="networks that are averaged")
-    network_hidden: Count = Field(default=16, description="hidden units of a network")
+    network_count: Count = Field(default=8, description="networks that are averaged")
+    network_hidden: Count = Field(default=8, description="hidden units of a network")
     network_epochs: Count = Field(
         default=8,
         description="most passes over the train rows; a quarter, half, three quarters or all, chosen on the tail",
     )
     network_learning_rate: Positive = Field(default=0.001, description="step of the optimiser")
-    network_weight_decay: NotNegative = Field(default=1.0, description="decoupled decay, in steps of the optimiser")
+    network_weight_decay: NotNegative = Field(default=10.0, description="decoupled decay, in steps of the optimiser")
     network_batch_rows: Count = Field(default=1024, description="rows of a step of the optimiser")
     search_trials: Annotated[int, Field(ge=0)] = Field(
         default=0, description="settings tried per family and fold inside the train block; 0 uses those given here"

@@ -70,7 +70,7 @@ class NeuralNetworkModel(TailChosenModel):
     search_space: ClassVar[SearchSpace] = {
         "network_hidden": Range(4, 32, logarithmic=True),
         "network_learning_rate": Range(0.0003, 0.005, logarithmic=True),
-        "network_weight_decay": Range(0.1, 10.0, logarithmic=True),
+        "network_weight_decay": Range(1.0, 100.0, logarithmic=True),
     }
 
     @classmethod

@@ -2,7 +2,8 @@
 
 Burges, "From RankNet to LambdaRank to LambdaMART: An Overview", Microsoft Research MSR-TR-2010-82. A group is one decision
 time. Relevance is the label's rank in it, cut into `models.ranker_grades` equal grades; gains rise by one per grade instead of
-doubling, and all pairs count, not only those with a name on top: a long-short book needs both ends.
+doubling, and all pairs count, not only those with a name on top: a long-short book needs both ends. A tree sees some of the
+decision times whole, since it is within one that names are compared.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class RankerModel(LightGBMBooster):
             "num_leaves": models.tree_leaves,
             "bagging_fraction": models.tree_row_share,
             "bagging_freq": 1,
+            "bagging_by_query": True,
             "feature_fraction": models.tree_feature_share,
             "extra_trees": True,
         }

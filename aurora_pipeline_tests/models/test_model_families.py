@@ -23,7 +23,17 @@ def settings_with(threads: int = 2, seed: int = 1) -> Settings:
         threads=threads,
         seed=seed,
         walk_forward=WalkForwardSettings(sample_bars=1),
-        models=ModelSettings(tree_rounds=80, tree_leaf_penalty=1.0, tree_feature_share=1.0),
+        models=ModelSettings(
+            tree_rounds=80,
+            tree_leaf_penalty=1.0,
+            tree_feature_share=1.0,
+            catboost_rounds=40,
+            ranker_rounds=40,
+            forest_trees=40,
+            forest_feature_share=0.7,
+            network_epochs=16,
+            network_weight_decay=1.0,
+        ),
     )
 
 
@@ -130,6 +140,27 @@ def test_an_all_null_feature_is_named_and_ignored(family: str) -> None:
 def test_a_constant_prediction_is_an_error(family: str) -> None:
     with pytest.raises(TrainingError, match=f"{family}: .*constant"):
         fitted(family, dataclasses.replace(BLOCK, X=np.zeros_like(BLOCK.X)))
+
+
+@every_family
+def test_a_handful_of_rows_is_fitted_or_refused_by_name(family: str) -> None:
+    """Two names at three decision times, the last one the tail: no library may fail in its own words."""
+    rows = np.concatenate([np.flatnonzero(BLOCK.groups == moment)[:2] for moment in np.unique(BLOCK.groups)[:3]])
+    block = TrainBlock(
+        BLOCK.feature_names,
+        BLOCK.X[rows],
+        BLOCK.target[rows],
+        BLOCK.groups[rows],
+        BLOCK.weights[rows],
+        np.arange(4),
+        np.arange(4, 6),
+    )
+    try:
+        scores = fitted(family, block).predict(BLOCK.X)
+    except TrainingError:
+        return
+    assert np.isfinite(scores).all()
+    assert np.ptp(scores) > 0.0
 
 
 @every_family

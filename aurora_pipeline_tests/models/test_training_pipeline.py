@@ -181,13 +181,42 @@ def test_a_constant_decision_time_is_a_violation() -> None:
     assert found.select("symbol", "decision_time", "reason").rows() == [(None, moment, "constant score")]
 
 
-def test_serving_ridge_imports_no_model_library(tmp_path: Path) -> None:
-    save_trained(TRAINED, tmp_path / "stored")
+@pytest.mark.parametrize(
+    ("family", "libraries"),
+    [
+        ("ridge", []),
+        ("neural_network", []),
+        ("catboost", ["catboost"]),
+        ("ranker", ["lightgbm"]),
+    ],
+)
+def test_serving_imports_only_the_family_s_own_library(tmp_path: Path, family: str, libraries: list[str]) -> None:
+    save_trained(train_model(family, FOLD, PANEL.features, LABELS, SETTINGS), tmp_path / "stored")
     program = (
         "import sys; from pathlib import Path; import numpy as np\n"
         "from aurora_pipeline.models.training_pipeline import load_trained\n"
         f"load_trained(Path({str(tmp_path / 'stored')!r})).model.predict(np.zeros((1, 6), np.float32))\n"
-        "print([name for name in ('lightgbm', 'xgboost', 'sklearn', 'scipy.optimize') if name in sys.modules])"
+        "print([name for name in ('catboost', 'lightgbm', 'optuna', 'xgboost') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == repr(libraries)
+
+
+def test_a_search_is_recorded_in_the_manifest_and_moves_the_version(tmp_path: Path) -> None:
+    models = SETTINGS.models.model_copy(update={"search_trials": 2})
+    searched = train_model("elastic_net", FOLD, PANEL.features, LABELS, SETTINGS.model_copy(update={"models": models}))
+    manifest = save_trained(searched, tmp_path / "stored")
+    assert manifest["model"]["trials"] == 2 * len(models.elastic_net_penalties)
+    assert [set(trial) for trial in manifest["model"]["searched"]] == [{"settings", "validation_ic", "candidates"}] * 2
+    assert searched.version != train_model("elastic_net", FOLD, PANEL.features, LABELS, SETTINGS).version
+
+
+def test_a_symbol_never_seen_in_training_is_scored_by_its_features() -> None:
+    seen = LABELS.filter(pl.col("symbol") != "S07")
+    trained = train_model("random_forest", FOLD, PANEL.features, seen, SETTINGS)
+    assert trained.train_rows is not None
+    assert "S07" not in trained.train_rows.get_column("symbol").to_list()
+    scores = predict(trained, TEST_FEATURES.filter(symbol="S07"))
+    renamed = TEST_FEATURES.filter(symbol="S07").with_columns(symbol=pl.lit("S08"))
+    assert scores.height == renamed.height
+    assert scores.get_column("score").equals(predict(trained, renamed).get_column("score"))
