@@ -37,14 +37,12 @@ def test_groups_are_the_decision_times_of_the_rows_fitted() -> None:
     assert len(data["label"]) == len(BLOCK.fit)
 
 
-def test_levels_of_decision_times_do_not_matter_only_order_within_them() -> None:
-    """Every decision time's targets pushed by a level of its own: grades move, but pairs within a group hardly do."""
-    flat = np.zeros_like(BLOCK.target)
-    noise = dataclasses.replace(BLOCK, target=flat)
-    noise.target[BLOCK.validation] = BLOCK.target[BLOCK.validation]
+def test_where_no_pair_differs_nothing_is_learned() -> None:
+    target = np.zeros_like(BLOCK.target)
+    target[BLOCK.validation] = BLOCK.target[BLOCK.validation]
     model = ranker()
-    model.choose(noise)
-    assert set(model.tail_ic.values()) == {0.0}  # no pair differs before the tail: nothing to learn from
+    model.choose(dataclasses.replace(BLOCK, target=target))
+    assert set(model.tail_ic.values()) == {0.0}
 
 
 def test_order_is_learned_at_both_ends() -> None:
