@@ -328,6 +328,24 @@ class FeatureAudit(dy.Schema):
     unavailable = _text("why this market cannot give it; null if it can", nullable=True)
 
 
+class ModelComparison(dy.Schema):
+    """What each family, the ensemble and the baselines are worth: one row per model, measure and cut."""
+
+    model = _key("family, `ensemble`, `mean_score`, a baseline, or `families` for what concerns them together")
+    kind = _text("`family`, `ensemble`, `baseline` or `all`")
+    measure = _key("what `value` is, such as `ic`; see docs/model-comparison.md")
+    dimension = _key("`all`, `sector`, `month`, `volatility`, `age_sessions` or `other_model`")
+    level = _key("value of the dimension, such as a sector; `all` without one")
+    value = _maybe("the measure; null where it is undefined or unknown", "of the measure")
+    t = _maybe("its t over sessions, equal-weighted cosine variance", "t")
+    p_value = _maybe("two-sided", "probability")
+    lower = _maybe("95 % interval of the t", "of the measure")
+    upper = _maybe("95 % interval of the t", "of the measure")
+    bootstrap_lower = _maybe("95 % interval of the stationary bootstrap", "of the measure")
+    bootstrap_upper = _maybe("95 % interval of the stationary bootstrap", "of the measure")
+    observations = _count("sessions, periods, folds or splits behind the value")
+
+
 class _Book(dy.Schema):
     book = _key(BOOK)
     session = _day(SESSION)
@@ -475,6 +493,7 @@ TABLES: dict[str, Table] = {
         Table("ensemble_weights", EnsembleWeights, None),
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),
+        Table("model_comparison", ModelComparison, None, "none"),
         Table("targets", Targets, "decision_time", branches=_BOOK_BRANCH),
         Table("orders", Orders, "decision_time", branches=_BOOK_BRANCH),
         Table("fills", Fills, "fill_time", branches=_BOOK_BRANCH),
