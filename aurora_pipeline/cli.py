@@ -18,6 +18,7 @@ from rich.table import Table
 
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.errors import AuroraError, MarketDataError
+from aurora_pipeline.report_cli import report
 from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, progress_bars
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(audit, name="audit")
+app.add_typer(report, name="report")
 
 
 def main() -> None:

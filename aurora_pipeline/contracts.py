@@ -343,7 +343,7 @@ class ModelComparison(dy.Schema):
     upper = _maybe("95 % interval of the t", "of the measure")
     bootstrap_lower = _maybe("95 % interval of the stationary bootstrap", "of the measure")
     bootstrap_upper = _maybe("95 % interval of the stationary bootstrap", "of the measure")
-    observations = _count("sessions, periods, folds or splits behind the value")
+    observations = _count("sessions, periods or splits behind the value", nullable=True)
 
 
 class _Book(dy.Schema):

@@ -11,6 +11,7 @@ from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
+from aurora_pipeline.defs.model_comparison import model_comparison_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.defs.report import report
@@ -38,6 +39,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             ensemble_asset(families, sessions),
             calibrated_signals_asset(sessions),
             trade_book_asset(sessions),
+            model_comparison_asset(families),
             report,
         ],
         jobs=build_jobs(families),

@@ -43,5 +43,5 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
             [*DATA_ASSETS, *predictions, *SIGNAL_ASSETS, *BOOK_ASSETS],
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
-        job(REPORT_JOB, ["report"], "Scorecard of everything stored."),
+        job(REPORT_JOB, ["report", "model_comparison"], "Scorecard and model comparison of everything stored."),
     ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import polars as pl
 
@@ -66,7 +66,7 @@ def time_groups(sessions: Sequence[date], groups: int) -> list[list[date]]:
             "session each, so ask for fewer blocks or use a longer span"
         )
     bounds = [len(sessions) * k // groups for k in range(groups + 1)]
-    return [list(sessions[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [list(sessions[start:stop]) for start, stop in pairwise(bounds)]
 
 
 def combinatorial_splits(sessions: Sequence[date], groups: int, test_groups: int) -> list[CombinatorialSplit]:

@@ -75,7 +75,10 @@ def baseline_scores(features: pl.DataFrame, signs: dict[str, float], threads: in
     """
     rows = features.sort("decision_time", "symbol")
     names = [name for name in signs if name in rows.columns]
-    columns = [pl.lit(0.0).alias(ZERO), pl.Series(SIGNED, _signed_ranks(rows, names, signs, threads))]
+    columns: list[pl.Expr | pl.Series] = [
+        pl.lit(0.0).alias(ZERO),
+        pl.Series(SIGNED, _signed_ranks(rows, names, signs, threads)),
+    ]
     for baseline, choices in SINGLE.items():
         known = [choice for choice in choices if _has_values(rows, choice.feature)][:1]
         score = pl.col(known[0].feature).cast(pl.Float64) * known[0].sign if known else pl.lit(None, pl.Float64)

@@ -63,4 +63,3 @@ def bootstrap_interval(
     block = max(1.0, automatic)
     interval = StationaryBootstrap(block, series, seed=seed).conf_int(np.mean, resamples, method="percentile")
     return BootstrapInterval(float(interval[0, 0]), float(interval[1, 0]), block)
-

@@ -4,8 +4,7 @@
 2. IC by session with the session-mean t and a stationary-bootstrap interval; the same less the mean score's IC, paired;
 3. IC by sector, by month and by what the market's volatility had been beforehand; IC of scores held back some sessions;
 4. turnover of the scores, rank correlation between them;
-5. Sharpe ratio of a naive portfolio, deflated by the number of trials recorded; probability that picking a family is picking noise;
-6. what a fit and a prediction cost.
+5. Sharpe ratio of a naive portfolio, deflated by the trials recorded; probability that picking a family is picking noise.
 
 Only stored out-of-fold predictions and matured labels are used. What is undefined (a constant score, too few sessions) or unknown
 is null, never zero.
@@ -16,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -51,13 +50,6 @@ BLOCK_PERIODS = 5
 """Fewest holding periods in a block."""
 
 
-class Cost(NamedTuple):
-    """What a family costs; None where it was not recorded."""
-
-    fit_seconds: float | None = None
-    predict_seconds: float | None = None
-
-
 @dataclass(frozen=True)
 class ComparisonInputs:
     """What a comparison is made from.
@@ -78,8 +70,6 @@ class ComparisonInputs:
         Every bar end of the calendar from the first decision on, microseconds since 1970.
     trials : mapping of str to int
         Family to configurations tried, over all its folds.
-    costs : mapping of str to Cost
-        Family to cost: seconds a fold's training takes, seconds per session predicted.
     seed : int
         Of the bootstrap.
     """
@@ -91,7 +81,6 @@ class ComparisonInputs:
     volatility: pl.DataFrame
     bar_ends: Ints
     trials: Mapping[str, int] = field(default_factory=dict)
-    costs: Mapping[str, Cost] = field(default_factory=dict)
     seed: int = 1
 
 
@@ -110,10 +99,6 @@ def compare_models(inputs: ComparisonInputs) -> pl.DataFrame:
     _add_information_coefficients(rows, inputs, panel, ic)
     _add_behaviour(rows, panel)
     _add_overfitting(rows, inputs, panel)
-    for model in (model for model, kind in inputs.kinds.items() if kind == FAMILY):
-        cost = inputs.costs.get(model, Cost())
-        rows.add(model, "fit_seconds", cost.fit_seconds)
-        rows.add(model, "predict_seconds", cost.predict_seconds)
     return rows.frame()
 
 

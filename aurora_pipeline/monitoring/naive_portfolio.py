@@ -1,9 +1,9 @@
 """A portfolio that needs nothing but scores: weights in proportion to centred ranks, held for one label, gross of costs.
 
-It turns a model's scores into returns whose Sharpe ratio can be deflated and compared; it is no proposal to trade. It is set at the
-last decision time of a session and held until its label has matured. The next one is set at the first later session whose entry
-does not come before that, so that returns never overlap: booking overlapping labels as if they were earned one after the other
-turns a Sharpe ratio of 0.6 into 1.2.
+It turns a model's scores into returns whose Sharpe ratio can be deflated and compared; it is no proposal to trade. It is set at
+the last decision time of a session and held until its label has matured. The next one is set at the first later session whose
+entry does not come before that, so that returns never overlap: booking overlapping labels as if they were earned one after the
+other turns a Sharpe ratio of 0.6 into 1.2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Scores of several models side by side, aligned with labels and sectors, and their rank correlations on dense arrays.
 
-Numbers agree with :mod:`~aurora_pipeline.monitoring.information_coefficient`: each correlation is taken over the names a model has
-scored and that have a label, ranked among themselves. Aligning once and ranking in compiled loops is what makes a dozen models over
-a hundred thousand decision times a matter of seconds.
+Numbers agree with :mod:`~aurora_pipeline.monitoring.information_coefficient`: each correlation is taken over the names a model
+has scored and that have a label, ranked among themselves. Aligning once and ranking in compiled loops is what makes a dozen
+models over a million rows a matter of seconds.
 """
 
 from __future__ import annotations

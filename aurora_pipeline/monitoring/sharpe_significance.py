@@ -62,7 +62,7 @@ def probabilistic_sharpe_ratio(
     """
     from scipy.special import ndtr
 
-    # Kurtosis is at least 1 + skewness^2, so the variance of the estimate is never negative; it is 0 only for a coin of two values.
+    # Kurtosis is at least 1 + skewness^2, so this is never negative; it is 0 only for returns of two values.
     spread = 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2
     if spread <= 0.0:
         return float(sharpe > benchmark)
