@@ -17,7 +17,7 @@ ASSETS = {
     "market_feeds", "universe", "bars", "session_bars", "quarantine", "data_quality", "residual_returns",
     "price_features", "sector_features", "microstructure_features", "fundamental_features", "alternative_features",
     "feature_panel", "labels", "feature_audit", "ensemble_weights", "ensemble",
-    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
+    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report", "model_comparison",
     *(f"{stage}/{family}" for stage in ("trained_model", "prediction") for family in FAMILIES),
 }  # fmt: skip
 JOBS = {
