@@ -13,7 +13,8 @@ The data's way, folder by folder, with the lake table each stage writes (columns
    into expected returns with intervals (`signals`).
 5. ``policy`` prices trades, risk and limits and sizes positions; ``execution`` trades them in a simulated market:
    `targets`, `orders`, `fills`, `positions`, `portfolio`.
-6. ``monitoring`` measures what came of it: the information coefficient, the scorecard.
+6. ``monitoring`` measures what came of it: the information coefficient, the scorecard, families against baselines
+   (`model_comparison`).
 
 ``adapters`` holds everything with a side effect (lake, home, registry), ``defs`` everything Dagster.
 :mod:`aurora_pipeline.stages` declares what each stage depends on, :mod:`aurora_pipeline.lineage` finds what is stale.

@@ -126,8 +126,10 @@ def recorded_trials(home: Home, families: Sequence[str]) -> dict[str, int]:
 
 
 def _trials(manifest: str) -> list[object]:
-    """Every candidate the fold's inner choice looked at."""
-    return list(json.loads(manifest)["model"].get("tail_ic") or {})
+    """Every candidate the fold's inner choice looked at: of a search each setting with its candidates, else those of the tail."""
+    model = json.loads(manifest)["model"]
+    searched = [[one["settings"], place] for one in model.get("searched") or [] for place in range(one["candidates"])]
+    return searched or list(model.get("tail_ic") or {})
 
 
 def _joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

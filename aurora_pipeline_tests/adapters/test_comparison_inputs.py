@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -110,14 +111,23 @@ def test_a_home_without_predictions_is_refused(tmp_path):
         read_comparison_inputs(Home(tmp_path), SETTINGS)
 
 
-def test_a_configuration_tried_in_several_folds_is_one_trial(tmp_path):
-    def store(family: str, fold: str, tail: dict[str, float] | None) -> None:
-        directory = tmp_path / "models" / family / fold
-        directory.mkdir(parents=True)
-        described = {} if tail is None else {"tail_ic": tail}
-        (directory / "manifest.json").write_text(json.dumps({"model": described}))
+def store(home: Path, family: str, fold: str, described: dict[str, object]) -> None:
+    directory = home / "models" / family / fold
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text(json.dumps({"model": described}))
 
-    store("ridge", "2024-08", {"1000.0": 0.1, "3000.0": 0.2})
-    store("ridge", "2024-09", {"1000.0": 0.3, "9000.0": 0.1})
-    store("lightgbm", "2024-08", None)
+
+def test_every_setting_of_a_search_counts_with_its_candidates(tmp_path):
+    first = {"settings": {"leaves": 8}, "validation_ic": 0.1, "candidates": 4}
+    second = {"settings": {"leaves": 16}, "validation_ic": 0.2, "candidates": 4}
+    third = {"settings": {"leaves": 31}, "validation_ic": 0.2, "candidates": 2}
+    store(tmp_path, "lightgbm", "2024-08", {"tail_ic": {"75": 0.2}, "searched": [first, second]})
+    store(tmp_path, "lightgbm", "2024-09", {"tail_ic": {"75": 0.2}, "searched": [first, third]})
+    assert recorded_trials(Home(tmp_path), ["lightgbm"]) == {"lightgbm": 10}
+
+
+def test_a_configuration_tried_in_several_folds_is_one_trial(tmp_path):
+    store(tmp_path, "ridge", "2024-08", {"tail_ic": {"1000.0": 0.1, "3000.0": 0.2}})
+    store(tmp_path, "ridge", "2024-09", {"tail_ic": {"1000.0": 0.3, "9000.0": 0.1}})
+    store(tmp_path, "lightgbm", "2024-08", {})
     assert recorded_trials(Home(tmp_path), ("ridge", "lightgbm", "xgboost")) == {"ridge": 3, "lightgbm": 1}

@@ -30,6 +30,11 @@ def test_the_newest_training_of_each_fold_counts_and_the_newest_prediction(insta
     assert found.predict_seconds == pytest.approx(0.03)
 
 
+def test_the_fit_alone_counts_where_it_was_noted(instance):
+    materialised(instance, ["trained_model", "ridge"], "2024-08", latency_ms=9000.0, fit_seconds=0.5)
+    assert stored_costs(instance, ["ridge"])["ridge"].fit_seconds == 0.5
+
+
 def test_what_the_log_does_not_have_is_none(instance):
     materialised(instance, ["trained_model", "lightgbm"], "2024-08", rows=7.0)
     materialised(instance, ["prediction", "lightgbm"], "2024-08-09", latency_ms=90.0)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import dagster as dg
@@ -157,3 +158,19 @@ def test_a_home_refuses_another_market(tiny_home, tmp_path):
     assert done.returncode == 2
     assert "holds market" in done.stderr
     aurora("run", "--home", tiny_home, *settings(*SHORT))
+
+
+def test_models_are_compared_in_the_run_and_again_by_hand(tiny_home, tmp_path):
+    stored = open_home(tiny_home).read("model_comparison")
+    assert {"ridge", "lightgbm", "xgboost", "ensemble", "mean_score", "zero", "families"} <= set(stored["model"])
+    assert stored.filter(measure="ic", model="ridge", dimension="all")["value"].is_not_null().all()
+    home = tmp_path / "home"
+    shutil.copytree(tiny_home, home)
+    done = aurora("report", "models", "--home", home)
+    assert "Models on synthetic market" in done.stdout
+    assert "momentum is empty" in done.stdout
+    # What it cost to fit is read from the event log.
+    assert re.search(r"ridge .*[0-9]\.[0-9]{3} +│ [0-9]\.[0-9]{3} +│\n", done.stdout)
+    assert open_home(home).read("model_comparison").equals(stored)
+    assert (home / "reports" / "model_comparison.png").read_bytes()[:4] == b"\x89PNG"
+    assert "## IC by sector" in (home / "reports" / "model_comparison.md").read_text()
