@@ -125,7 +125,7 @@ def recorded_trials(home: Home, families: Sequence[str]) -> dict[str, int]:
     return counted
 
 
-def _trials(manifest: str) -> list[object]:
+def _trials(manifest: str) -> Sequence[object]:
     """Every candidate the fold's inner choice looked at: of a search each setting with its candidates, else those of the tail."""
     model = json.loads(manifest)["model"]
     searched = [[one["settings"], place] for one in model.get("searched") or [] for place in range(one["candidates"])]
