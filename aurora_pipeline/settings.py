@@ -114,6 +114,9 @@ class WalkForwardSettings(Section):
         default=40, description="a fold with fewer train sessions stops with an error"
     )
     sample_bars: Count = Field(default=13, description="training uses every k-th decision time of a session")
+    cross_validation_blocks: Annotated[int, Field(ge=2)] = Field(
+        default=5, description="stretches of the train block on which the penalties of linear models are judged in turn"
+    )
     validation_share: Fraction = Field(
         default=0.2, description="purged tail of the train block for penalties and early stopping"
     )

@@ -1,8 +1,9 @@
 """Choosing on the purged validation tail: one place for what every family does around its own fit.
 
 1. :meth:`TailChosenModel.choose` fits candidates (penalties, boosting rounds, epochs) on the earlier rows of the train
-   block and scores each on the tail, which none of them has seen;
-2. :meth:`TailChosenModel.fit` then fits all rows with the candidate that ranked the tail best.
+   block and scores each on the tail, which none of them has seen; a family whose fits are cheap may have every stretch
+   of the block judged in turn instead, see :meth:`TailChosenModel.splits`;
+2. :meth:`TailChosenModel.fit` then fits all rows with the candidate that ranked the judged rows best.
 
 A family says how its candidates are fitted, scored and written; see :class:`TailChosenModel`.
 """
@@ -10,7 +11,7 @@ A family says how its candidates are fitted, scored and written; see :class:`Tai
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,14 +88,21 @@ class TailChosenModel(ABC):
         """Further entries of the description, such as gain by feature."""
         return {}
 
+    def splits(self, block: TrainBlock) -> Sequence[tuple[Int64, Int64]]:
+        """Rows to fit candidates on and rows to judge them by; the tail and what came before it unless a family says else."""
+        return ((block.fit, block.validation),)
+
     def choose(self, block: TrainBlock) -> float:
-        """Score all candidates on the tail, keep the best as the choice, and return its validation IC."""
-        tail = block.validation
+        """Score all candidates on rows they have not seen, keep the best as the choice, and return its validation IC."""
         self.unusable = block.unusable_features
-        self.tail_ic = {}
-        for choice, scores in self.candidates(block, block.fit):
-            self.tail_ic[choice] = mean_rank_correlation(scores(block.X[tail]), block.target[tail], block.groups[tail])
-        self.choice = best_of_tail(self.tail_ic)
+        splits = self.splits(block)
+        found: dict[Any, list[float]] = {}
+        for rows, judged in splits:
+            X, target, groups = block.X[judged], block.target[judged], block.groups[judged]
+            for choice, scores in self.candidates(block, rows):
+                found.setdefault(choice, []).append(mean_rank_correlation(scores(X), target, groups))
+        self.tail_ic = {choice: sum(ics) / len(splits) for choice, ics in found.items()}
+        self.choice = within_one_standard_error(found) if len(splits) > 1 else best_of_tail(self.tail_ic)
         return self.tail_ic[self.choice]
 
     def fit(self, block: TrainBlock) -> None:
@@ -151,6 +159,23 @@ def round_choices(rounds: int) -> list[int]:
 def best_of_tail(tail_ic: Mapping[Any, float]) -> Any:
     """Candidate with the best validation IC; of equals the first, which is the more regularised one."""
     return max(tail_ic, key=lambda choice: tail_ic[choice])
+
+
+def within_one_standard_error(judged: Mapping[Any, Sequence[float]]) -> Any:
+    """Most regularised candidate whose mean IC is within one standard error of the best mean.
+
+    Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984, section 3.4.3: of candidates the evidence
+    cannot tell apart, the simplest. Where nearly all of the target is noise the best mean itself is mostly luck.
+
+    Parameters
+    ----------
+    judged : mapping of candidate to sequence of float
+        Validation IC of each stretch, the most regularised candidate first; at least two stretches.
+    """
+    means = {choice: float(np.mean(ics)) for choice, ics in judged.items()}
+    best = best_of_tail(means)
+    error = float(np.std(judged[best], ddof=1)) / len(judged[best]) ** 0.5
+    return next(choice for choice, mean in means.items() if mean >= means[best] - error)
 
 
 def unreadable(file: Path, what: str, error: Exception) -> ModelError:

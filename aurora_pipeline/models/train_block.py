@@ -3,7 +3,8 @@
 1. :func:`sampled`: every k-th decision time of a session (sessions carry information, extra decision times hardly do);
 2. :func:`feature_matrix`: Float32 matrix of the declared features, NaN where a feature is missing;
 3. :func:`rank_target`: label to rank within each decision time;
-4. :func:`build_train_block`: the above for one fold, rows in order of decision time and symbol.
+4. :func:`build_train_block`: the above for one fold, rows in order of decision time and symbol;
+5. :func:`blocked_splits`: every stretch of the block once as the part to choose on, for families whose fits are cheap.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import polars as pl
 from numba import njit
 
 from aurora_pipeline.errors import AuroraError, LeakageError, TrainingError
+from aurora_pipeline.models.combinatorial_splits import combinatorial_splits, split_labels
 from aurora_pipeline.models.walk_forward import Fold, inner_split
 from aurora_pipeline.monitoring.information_coefficient import average_ranks
 from aurora_pipeline.settings import Settings
@@ -46,6 +48,8 @@ class TrainBlock:
         Recency weight, mean 1.
     fit, validation : ndarray of int64
         Rows of the inner split: the tail, and what had matured before its first decision.
+    splits : tuple of (ndarray of int64, ndarray of int64)
+        Rows to fit and to judge, every stretch of the block judged once by a fit on the others, purged and embargoed.
     """
 
     feature_names: tuple[str, ...]
@@ -55,6 +59,7 @@ class TrainBlock:
     weights: Float32
     fit: Int64
     validation: Int64
+    splits: tuple[tuple[Int64, Int64], ...]
 
     @property
     def unusable_features(self) -> list[str]:
@@ -127,17 +132,48 @@ def build_train_block(
         raise TrainingError(
             f"fold {fold.key}: the target is constant within every decision time; check labels and residual_returns"
         )
-    fit, validation = inner_split(rows.with_row_index("row"), fold, walk_forward.validation_share)
+    numbered = rows.with_row_index("row")
+    fit, validation = inner_split(numbered, fold, walk_forward.validation_share)
     block = TrainBlock(
         tuple(feature_names),
         X,
         target,
         groups,
         _recency_weights(rows.get_column("session"), settings.models.recency_half_life_sessions),
-        fit.get_column("row").cast(pl.Int64).to_numpy(),
-        validation.get_column("row").cast(pl.Int64).to_numpy(),
+        _places(fit),
+        _places(validation),
+        blocked_splits(numbered, walk_forward.cross_validation_blocks),
     )
     return block, rows
+
+
+def blocked_splits(rows: pl.DataFrame, blocks: int) -> tuple[tuple[Int64, Int64], ...]:
+    """Cut a train block into stretches of time; each is judged by a fit on the others.
+
+    The tail alone is a fifth of a block that may be short, and the best of a few penalties on it is mostly the luckiest;
+    judging every stretch uses all rows. Later rows may judge and teach earlier ones, since all of them had matured before
+    the test block.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        `row`, `session`, `decision_time`, `matured_at`.
+    blocks : int
+        Stretches wanted; fewer where there are fewer sessions.
+
+    Returns
+    -------
+    tuple of (ndarray of int64, ndarray of int64)
+        Rows to fit (purged and embargoed as in :mod:`~aurora_pipeline.models.combinatorial_splits`) and to judge;
+        stretches that leave nothing to fit are left out.
+    """
+    sessions = rows.get_column("session").unique().sort().to_list()
+    parts = [split_labels(rows, split) for split in combinatorial_splits(sessions, min(blocks, len(sessions)), 1)]
+    return tuple((_places(train), _places(judged)) for train, judged in parts if not train.is_empty())
+
+
+def _places(rows: pl.DataFrame) -> Int64:
+    return rows.get_column("row").cast(pl.Int64).to_numpy()
 
 
 def sampled(features: pl.DataFrame, every: int) -> pl.DataFrame:

@@ -11,7 +11,12 @@ import pytest
 
 from aurora_pipeline.errors import ModelError, SettingsError, TrainingError
 from aurora_pipeline.models.model_factory import FAMILIES, Model, create_model, load_model
-from aurora_pipeline.models.tail_choice import best_of_tail, mean_rank_correlation, round_choices
+from aurora_pipeline.models.tail_choice import (
+    best_of_tail,
+    mean_rank_correlation,
+    round_choices,
+    within_one_standard_error,
+)
 from aurora_pipeline.models.train_block import TrainBlock, build_train_block
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import ModelSettings, Settings, WalkForwardSettings
@@ -154,6 +159,7 @@ def test_a_handful_of_rows_is_fitted_or_refused_by_name(family: str) -> None:
         BLOCK.weights[rows],
         np.arange(4),
         np.arange(4, 6),
+        (),
     )
     try:
         scores = fitted(family, block).predict(BLOCK.X)
@@ -166,10 +172,11 @@ def test_a_handful_of_rows_is_fitted_or_refused_by_name(family: str) -> None:
 @every_family
 def test_the_tail_does_not_enter_the_fit_it_judges(family: str) -> None:
     """With the tail's targets turned round the same search must score exactly the opposite there."""
+    block = dataclasses.replace(BLOCK, splits=((BLOCK.fit, BLOCK.validation),))
     target = BLOCK.target.copy()
     target[BLOCK.validation] *= -1.0
-    clean = fitted(family).describe()["tail_ic"]
-    turned = fitted(family, dataclasses.replace(BLOCK, target=target)).describe()["tail_ic"]
+    clean = fitted(family, block).describe()["tail_ic"]
+    turned = fitted(family, dataclasses.replace(block, target=target)).describe()["tail_ic"]
     assert {choice: -ic for choice, ic in turned.items()} == clean
 
 
@@ -177,6 +184,14 @@ def test_the_best_of_the_tail_is_the_smaller_of_equals() -> None:
     assert best_of_tail({25: 0.1, 50: 0.2, 75: 0.2, 100: 0.05}) == 50
     assert round_choices(100) == [25, 50, 75, 100]
     assert round_choices(1) == [1]
+
+
+def test_of_candidates_within_one_standard_error_the_simplest_is_taken() -> None:
+    """Best mean 0.10 with a standard error of 0.02 over three stretches: 0.081 cannot be told from it, 0.079 can."""
+    best = [0.10 - 0.02 * 3**0.5, 0.10, 0.10 + 0.02 * 3**0.5]
+    assert within_one_standard_error({9: [0.079] * 3, 3: [0.081] * 3, 1: best}) == 3
+    assert within_one_standard_error({9: [0.079] * 3, 3: [0.0799] * 3, 1: best}) == 1
+    assert within_one_standard_error({9: [0.2, 0.2], 1: [0.1, 0.1]}) == 9
 
 
 @every_family

@@ -8,7 +8,7 @@ import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP, session_calendar
 from aurora_pipeline.errors import LeakageError, ModelError, TrainingError
-from aurora_pipeline.models.train_block import build_train_block, feature_matrix, rank_target, sampled
+from aurora_pipeline.models.train_block import blocked_splits, build_train_block, feature_matrix, rank_target, sampled
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import Settings, WalkForwardSettings
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
@@ -42,6 +42,27 @@ def test_sampling_spreads_over_the_session() -> None:
 def test_a_session_with_one_decision_time_gives_it() -> None:
     frame = PANEL.features.filter(pl.col("decision_time") == pl.col("decision_time").min().over("session"))
     assert sampled(frame, 13).height == len(PANEL.sessions)
+
+
+def test_every_stretch_is_judged_once_by_a_fit_whose_labels_stay_clear_of_it() -> None:
+    block, rows = build_train_block(FOLD, PANEL.features, LABELS, SETTINGS, PANEL.feature_names)
+    matured = rows.get_column("matured_at").to_physical().to_numpy()
+    assert len(block.splits) == SETTINGS.walk_forward.cross_validation_blocks
+    assert np.array_equal(np.concatenate([judged for _, judged in block.splits]), np.arange(len(block.X)))
+    for fit, judged in block.splits:
+        opens, ends = block.groups[judged].min(), matured[judged].max()
+        assert ((matured[fit] < opens) | (block.groups[fit] > ends)).all()
+        assert len(fit) > 0
+
+
+def test_a_stretch_that_leaves_nothing_to_fit_is_left_out() -> None:
+    days = [date(2025, 6, 2), date(2025, 6, 3), date(2025, 6, 4)]
+    moments = [pl.datetime(day.year, day.month, day.day, 20, time_zone="UTC") for day in days]
+    late = pl.datetime(2025, 7, 1, 20, time_zone="UTC")
+    rows = pl.DataFrame({"row": [0, 1, 2], "session": days}).with_columns(
+        pl.concat_list(moments).list.get(pl.col("row")).alias("decision_time"), late.alias("matured_at")
+    )
+    assert blocked_splits(rows, 5) == ()
 
 
 def test_block_is_ordered_aligned_and_split_by_time() -> None:
