@@ -25,8 +25,10 @@ def models(home: HomeOption = None) -> None:
     from aurora_pipeline.monitoring.model_comparison_report import HEADLINE, comparison_remarks, comparison_summary
 
     opened = opened_home(home)
-    with instance_of(opened) as instance:
-        costs = stored_costs(instance, opened.settings().models.families)
+    costs = {}
+    if opened.path.joinpath("dagster.yaml").exists():  # a home that was never run stays as it is
+        with instance_of(opened) as instance:
+            costs = stored_costs(instance, opened.settings().models.families)
     found = run_model_comparison(opened, costs)
     out.print(found.title, style="bold", highlight=False)
     summary = comparison_summary(found.table, costs).drop("kind")

@@ -90,7 +90,7 @@ def _decay(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
     aged = table.filter(pl.col("dimension") == "age_sessions")
     families = iter(_LINES * len(kinds))
     for model, kind in kinds.items():
-        own = aged.filter(pl.col("model") == model).drop_nulls("value")
+        own = aged.filter(pl.col("model") == model).drop_nulls("value").sort(pl.col("level").cast(pl.Int64))
         if own.is_empty():
             continue
         at = [AGES.index(int(age)) for age in own.get_column("level")]

@@ -86,6 +86,12 @@ def test_the_edges_on_the_screen_cover_what_the_stages_read(definitions):
             assert upstream in deps[asset], f"{asset} reads {read.table}"
 
 
+def test_the_scorecard_comes_last(definitions):
+    """A run that was cut off between the two would otherwise find its scorecard and never compare its models."""
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert "model_comparison" in {dep.asset_key.to_user_string() for dep in specs["report"].deps}
+
+
 def test_sessions_are_partitions_without_weekends_and_holidays_and_end_with_the_market(tmp_path):
     keys = session_partitions(Home(tmp_path)).get_partition_keys()
     assert keys[0] == "2024-05-14"

@@ -168,7 +168,6 @@ def test_models_are_compared_in_the_run_and_again_by_hand(tiny_home, tmp_path):
     shutil.copytree(tiny_home, home)
     done = aurora("report", "models", "--home", home)
     assert "Models on synthetic market" in done.stdout
-    assert "momentum is empty" in done.stdout
     # What it cost to fit is read from the event log.
     assert re.search(r"ridge .*[0-9]\.[0-9]{3} +│ [0-9]\.[0-9]{3} +│\n", done.stdout)
     assert open_home(home).read("model_comparison").equals(stored)
