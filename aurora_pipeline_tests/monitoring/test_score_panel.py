@@ -134,7 +134,7 @@ def test_no_label_at_all_gives_undefined_numbers_of_the_right_shape() -> None:
 
 
 def test_a_score_of_130_names_over_2000_sessions_takes_a_moment() -> None:
-    """IC, by sector, decay and turnover; the target of 0.5 s is measured in benchmarks, this is the alarm for a slow path."""
+    """IC, by sector, decay and turnover; 0.43 s of processor time where written; processor time, as others may be at work."""
     names, count = 130, 2000
     generator = np.random.default_rng(1)
     days = CALENDAR.sessions(date(2017, 1, 3), date(2025, 12, 31))[:count]
@@ -154,13 +154,13 @@ def test_a_score_of_130_names_over_2000_sessions_takes_a_moment() -> None:
     sectors = rows.select("session", "symbol", (pl.col("symbol").str.tail(1)).alias("sector"))
     took = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         panel = score_panel(rows, labels, sectors, ["m0"])
         whole = session_information_coefficient(panel, 0)
         sector_information_coefficient(panel, 0)
         for age in (1, 5, 21):
             aged_information_coefficient(panel, age)
         persistence(panel.ranked)
-        took.append(time.perf_counter() - started)
+        took.append(time.process_time() - started)
     assert whole.mean() == pytest.approx(0.05, abs=0.01)
-    assert min(took) < 3.0, took
+    assert min(took) < 2.0, took
