@@ -22,7 +22,8 @@ from aurora_pipeline.defs.trade_book import trade_book_asset
 
 def build_definitions(home: Home) -> dg.Definitions:
     """Return everything Dagster loads for a home; an empty home gets the reference market's partitions."""
-    families = home.settings().models.families
+    settings = home.settings()
+    families = settings.models.families
     sessions, folds = session_partitions(home), fold_partitions(home)
     return dg.Definitions(
         assets=[
@@ -33,7 +34,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             feature_panel_asset(sessions),
             labels_asset(sessions),
             feature_audit_asset(folds),
-            *(trained_model_asset(family, folds) for family in families),
+            *(trained_model_asset(family, folds, settings.training) for family in families),
             *(prediction_asset(family, sessions) for family in families),
             ensemble_weights_asset(families, sessions),
             ensemble_asset(families, sessions),
