@@ -12,6 +12,7 @@ from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
+from aurora_pipeline.defs.model_tracking import model_tracking_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.defs.report import report
@@ -42,6 +43,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             trade_book_asset(sessions),
             model_comparison_asset(families),
             report,
+            model_tracking_asset(families),
         ],
         jobs=build_jobs(families),
         schedules=[five_minute_schedule(home)],

@@ -39,6 +39,6 @@ def stored_fingerprint(directory: Path) -> str | None:
             for name, digest in manifest["files"].items()
         )
         fingerprint = manifest.get(FINGERPRINT)
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return str(fingerprint) if sound and fingerprint else None
