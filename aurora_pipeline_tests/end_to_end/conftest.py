@@ -25,6 +25,8 @@ SHORT = (
     "quality.eligibility_sessions=5",
 )
 
+FEW = (*SHORT, "models.families=[ridge,lightgbm,xgboost]")
+
 
 def aurora(*arguments: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does: a process of its own."""
@@ -83,5 +85,5 @@ def two_fold_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_fold_home(two_fold_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Home after an undisturbed backfill, two folds side by side, one thread each; tests must not change it."""
     home = tmp_path_factory.mktemp("homes") / "two-folds"
-    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*SHORT))
+    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*FEW))
     return home

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline import open_home
-from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
+from aurora_pipeline_tests.end_to_end.conftest import FEW, aurora, lake_hashes, settings
 
 FAMILIES = ("ridge", "lightgbm", "xgboost")
 FOLDS = ["2024-11", "2024-12"]
@@ -37,7 +37,7 @@ def test_a_range_is_made_with_what_it_rests_on_and_nothing_after_it(two_fold_mar
     sessions = whole.sessions(whole.settings())
     last = sessions[24]
     options = ("--home", home, "--from", sessions[20], "--to", last)
-    aurora("backfill", "--market", two_fold_market, *options, *settings(*SHORT))
+    aurora("backfill", "--market", two_fold_market, *options, *settings(*FEW))
     half = open_home(home)
     assert sorted(half.champions()["ridge"]) == [f"{last:%Y-%m}"] == FOLDS[:1]
     for table in ("predictions", "ensemble_weights", "ensemble", "signals", "targets", "portfolio"):
@@ -55,7 +55,7 @@ def test_a_range_is_made_with_what_it_rests_on_and_nothing_after_it(two_fold_mar
 def test_one_thread_and_two_give_identical_tables(two_fold_market, two_fold_home, tmp_path):
     home = tmp_path / "home"
     several = ("threads=2", "training.processes=1")
-    aurora("run", "--market", two_fold_market, "--home", home, *settings(*SHORT, *several))
+    aurora("run", "--market", two_fold_market, "--home", home, *settings(*FEW, *several))
     predictions = open_home(home).read("predictions")
     assert not predictions.is_empty()
     assert predictions.equals(open_home(two_fold_home).read("predictions"))

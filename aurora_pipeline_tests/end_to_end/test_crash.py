@@ -12,19 +12,19 @@ import pytest
 
 from aurora_pipeline import open_home
 from aurora_pipeline.adapters.model_registry import ModelRegistry
-from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
+from aurora_pipeline_tests.end_to_end.conftest import FEW, SHORT, aurora, lake_hashes, settings
 
 KILLS = 6
 BACKFILL_KILLS = 10
 
 
 def _start(*arguments):
-    command = [sys.executable, "-m", "aurora_pipeline.cli", *map(str, arguments), *settings(*SHORT)]
+    command = [sys.executable, "-m", "aurora_pipeline.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _killed_run(market, home, seconds):
-    process = _start("run", "--market", market, "--home", home)
+    process = _start("run", "--market", market, "--home", home, *settings(*SHORT))
     time.sleep(seconds)
     still_running = process.poll() is None
     if still_running:
@@ -55,7 +55,7 @@ def _progress(home, whole):
 
 
 def _killed_backfill(market, home, whole, moment, only_the_parent):
-    process = _start("backfill", "--market", market, "--home", home)
+    process = _start("backfill", "--market", market, "--home", home, *settings(*FEW))
     while process.poll() is None and _progress(home, whole) < moment:
         time.sleep(0.02)
     assert process.poll() is None, f"finished before {moment}"
@@ -84,7 +84,7 @@ def test_killing_a_backfill_at_ten_moments_and_resuming_gives_the_undisturbed_ta
     for kill in range(BACKFILL_KILLS):
         moment = (kill + 0.5) / BACKFILL_KILLS
         _killed_backfill(two_fold_market, home, two_fold_home, moment, only_the_parent=kill % 2 == 0)
-    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*SHORT))
+    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*FEW))
     assert lake_hashes(home) == lake_hashes(two_fold_home)
     client = ModelRegistry(home / "mlflow").client
     folds = sorted(open_home(home).champions()["ridge"])
