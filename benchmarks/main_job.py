@@ -4,7 +4,7 @@
 
 Runs in a clean home (a temporary one unless named). Each stage is printed in seconds and as a share of the raw model fits of the
 same run, the reference that travels between machines; peak memory is the largest resident size of the process and of its
-largest worker together. Everything a training run does besides fitting counts as orchestration: starting Dagster, reading, joining,
+largest worker together. Everything a training run does besides fitting counts as orchestration: Dagster, reading, joining,
 in-fold IC, permutation importance, files, MLflow.
 """
 
