@@ -95,7 +95,7 @@ def _side_by_side(home: Path, folds: Sequence[str], processes: int, threads: int
     """Results as they come; after a process has died each fold without one gets a process to itself."""
     left = list(folds)
     for attempt in range(1 + retries):
-        batches = [[fold] for fold in left] if attempt else [left]
+        batches = [[fold] for fold in left] if attempt else [list(left)]
         for batch in batches:
             for result in _in_processes(home, batch, min(processes, len(batch)), threads):
                 left.remove(result.fold)
