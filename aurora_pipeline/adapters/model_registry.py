@@ -51,6 +51,11 @@ class FoldRecord:
     description: str
 
 
+def make_registry(directory: Path) -> None:
+    """Make the database of a registry, if there is none."""
+    ModelRegistry(directory).client  # noqa: B018  (the first use makes it)
+
+
 class ModelRegistry:
     """Experiments, runs and versions of one home.
 
@@ -66,13 +71,18 @@ class ModelRegistry:
         self._experiments: dict[str, str] = {}
 
     @property
+    def database(self) -> Path:
+        """SQLite file of tracking and registry."""
+        return self.directory / "mlflow.db"
+
+    @property
     def uri(self) -> str:
         """Tracking URI."""
-        return f"sqlite:///{self.directory / 'mlflow.db'}"
+        return f"sqlite:///{self.database}"
 
     @property
     def client(self) -> MlflowClient:
-        """Client of the registry; makes the database at first use, under a lock, before processes can race for it."""
+        """Client of the registry; makes the database at first use."""
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -80,10 +90,21 @@ class ModelRegistry:
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)
             with self._locked():
-                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-                client.search_experiments(max_results=1)
-            self._client = client
+                self._make_database()
+                self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._client
+
+    def _make_database(self) -> None:
+        """Let MLflow's migrations fill a temporary file that then takes the name: cut off, they could not be gone on with."""
+        from mlflow import MlflowClient
+
+        if self.database.exists():
+            return
+        fresh = self.directory / ".mlflow.db.new"
+        fresh.unlink(missing_ok=True)
+        uri = f"sqlite:///{fresh}"
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        fresh.replace(self.database)
 
     def record_fold(self, record: FoldRecord) -> str:
         """Log one trained fold and register its model; training the same version again adds nothing.

@@ -21,7 +21,7 @@ from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.graph import build_definitions
-from aurora_pipeline.defs.training import train_folds
+from aurora_pipeline.defs.training import prepare_tracking, train_folds
 from aurora_pipeline.errors import AuroraError, TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
 from aurora_pipeline.settings import Settings
@@ -142,6 +142,7 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, unti
     """
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
+        prepare_tracking(home)
         if home.lake.fingerprint("options") != feeds_fingerprint(home.folder(), settings):
             launcher.job(jobs.FEEDS_JOB)
         stages = {stage.name: stage for stage in plan_stages(home, settings)}

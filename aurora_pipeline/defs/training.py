@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from aurora_pipeline.adapters.fold_inputs import forget_fold_inputs
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.model_registry import ModelRegistry, make_registry
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.settings import Settings
@@ -76,6 +77,12 @@ def train_folds(launcher: Launcher, settings: Settings, folds: Sequence[str]) ->
         report(PROGRESS, len(results), len(folds))
     launcher.launched += [run_id for fold in folds if (run_id := results[fold].run_id) is not None]
     return [results[fold] for fold in folds]
+
+
+def prepare_tracking(home: Home) -> None:
+    """Start making the registry's database in a process of its own, where there is none: its migrations take seconds."""
+    if not ModelRegistry(home.mlflow).database.exists():
+        multiprocessing.get_context("spawn").Process(target=make_registry, args=(home.mlflow,), daemon=True).start()
 
 
 def _here(launcher: Launcher, folds: Sequence[str]) -> Iterator[FoldResult]:
