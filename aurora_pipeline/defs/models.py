@@ -8,7 +8,6 @@ import dagster as dg
 import polars as pl
 
 from aurora_pipeline.adapters.model_registry import ModelRegistry
-from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.defs.partitions import fold_mapping
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.stage_run import StageRun, check_result
@@ -56,7 +55,7 @@ def trained_model_asset(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
         from aurora_pipeline.adapters.fold_inputs import read_train_block
-        from aurora_pipeline.adapters.model_store import publish_model
+        from aurora_pipeline.adapters.model_store import publish_model, withdraw_champion
         from aurora_pipeline.models.training_pipeline import train_on_block
         from aurora_pipeline.models.walk_forward import purge_violations
 
@@ -71,7 +70,8 @@ def trained_model_asset(
             metadata |= {**trained.metrics, "model_version": trained.version, "fit_seconds": trained.seconds}
             if violations.is_empty():
                 metadata["mlflow_run_id"] = publish_model(run.home, tracking, trained, fold, run.lineage, run.stage)
-        report(f"{family} {fold.key}", 1, 1)
+            else:
+                withdraw_champion(run.home, family, fold.key)
         shown = trained.importance.head(15)
         return dg.MaterializeResult(
             metadata={
