@@ -7,7 +7,11 @@ from aurora_pipeline.adapters.model_registry import CHAMPION, FoldRecord, ModelR
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    return ModelRegistry(tmp_path_factory.mktemp("mlflow"))
+    """A registry in a directory where making the database was cut off before."""
+    directory = tmp_path_factory.mktemp("mlflow")
+    for name in (".mlflow.db.new", ".mlflow.db.new-journal"):
+        (directory / name).write_bytes(b"half made")
+    return ModelRegistry(directory)
 
 
 def _record(tmp_path, family, fold, **metrics):
@@ -23,6 +27,11 @@ def _record(tmp_path, family, fold, **metrics):
 
 def _runs(registry, family):
     return registry.client.search_runs([registry.client.get_experiment_by_name(f"aurora/{family}").experiment_id])
+
+
+def test_a_database_that_was_cut_off_is_made_anew(registry):
+    assert registry.client.search_experiments()
+    assert sorted(path.name for path in registry.directory.iterdir()) == [".lock", "mlflow.db"]
 
 
 def test_a_fold_is_recorded_once_with_everything(registry, tmp_path):
