@@ -11,8 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.audit_inputs import absent_features, decoy_columns, read_audit_inputs
+from aurora_pipeline.adapters.audit_inputs import absent_features, decoy_columns
 from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+from aurora_pipeline.adapters.fold_inputs import read_fold_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.progress import report
@@ -81,7 +82,7 @@ def run_feature_audit(home: Home, fold_key: str | None = None) -> FeatureAuditRe
     if not chosen:
         raise LakeError(f"no fold {fold_key}; this market gives {', '.join(fold.key for fold in folds)}")
     fold = chosen[-1]
-    features, labels = read_audit_inputs(home, settings, fold)
+    features, labels = read_fold_inputs(home, settings, fold)
     if features.is_empty() or labels.is_empty():
         raise LakeError(f"the lake has no features and labels before {fold.test[0]}; start with `aurora run`")
     absent = absent_features(home)

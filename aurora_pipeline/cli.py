@@ -17,9 +17,10 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.audit_cli import audit
+from aurora_pipeline.backfill_cli import backfill
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.report_cli import report
-from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, progress_bars
+from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, print_failed, progress_bars
 
 app = typer.Typer(
     name="aurora",
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
+app.command()(backfill)
 
 
 def main() -> None:
@@ -62,23 +64,9 @@ def run(
     with progress_bars():
         outcome = run_main_job(opened, market, overrides, fresh=fresh)
     _print_scorecard(outcome.scorecard)
+    print_failed(outcome.failed)
     out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
     out.print(f"look at it with [bold]aurora ui --home {opened.path}[/]", highlight=False)
-
-
-@app.command()
-def backfill(
-    from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")],
-    to: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last session.")],
-    job: Annotated[str, typer.Option(help="Job, as the UI names it.")] = "bars_to_labels",
-    home: HomeOption = None,
-) -> None:
-    """Run one job over a range of sessions, whether or not its partitions are stale."""
-    from aurora_pipeline.main_job import run_range
-
-    with progress_bars():
-        run_id = run_range(opened_home(home), job, from_.date(), to.date())
-    out.print(f"run {run_id} succeeded")
 
 
 @app.command()

@@ -25,6 +25,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES, table
 from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
 from aurora_pipeline.settings import Settings
 
@@ -153,6 +154,11 @@ class Lineage:
         """Walk-forward folds of the span."""
         return make_folds(self.sessions, self.home.frequency, self.settings)
 
+    @cached_property
+    def reach(self) -> int:
+        """Sessions the labels look ahead."""
+        return max(read.sessions for stage in self._stages.values() for read in stage.reads if read.window == "ahead")
+
     def keys(self, stage: Stage) -> list[str]:
         """Every partition key (fold key, for a training stage) the stage can have."""
         if stage.by_fold:
@@ -184,6 +190,10 @@ class Lineage:
         """
         return self._combine(stage, key, self._stored_of)
 
+    def content(self, stage: Stage, key: str) -> str:
+        """Hash of everything stored that a partition made now would read, whichever stage reads it."""
+        return _hash(*(f"{read.table}:{self._input(stage, read, key, self._stored_of)}" for read in stage.reads))
+
     def stored(self, stage: Stage, key: str) -> str | None:
         """Fingerprint of what is stored; None where any of the stage's tables lacks the partition."""
         found = {self._stored_table(name, key, stage) for name in stage.writes}
@@ -195,7 +205,7 @@ class Lineage:
 
     def _stored_table(self, name: str, key: str, stage: Stage) -> str | None:
         if stage.name.startswith(TRAINED):
-            return self._stored_model(stage.name.partition("/")[2], key)
+            return stored_fingerprint(self.home.models / stage.name.partition("/")[2] / key)
         branches: dict[str, str] = {}
         declared = table(name)
         if "model" in declared.branches:
@@ -207,13 +217,6 @@ class Lineage:
         if "fold" in declared.branches:
             return self.home.lake.fingerprint(name, None, fold=key)
         return self.home.lake.fingerprint(name, key, **branches)
-
-    def _stored_model(self, family: str, fold: str) -> str | None:
-        manifest = self.home.models / family / fold / "manifest.json"
-        if not manifest.exists():
-            return None
-        fingerprint: str | None = json.loads(manifest.read_text(encoding="utf-8")).get("fingerprint")
-        return fingerprint
 
     def _desired_of(self, stage: Stage, key: str) -> str:
         return self.desired(stage, key) if self._applies(stage, key) else ""

@@ -6,22 +6,25 @@ import hashlib
 import json
 import platform
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from aurora_pipeline.adapters.home import REPOSITORY, Home, MarketRecord
-from aurora_pipeline.adapters.lake import atomic_text, partition_of
+from aurora_pipeline.adapters.code_version import git_state
+from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.contracts import TABLES
-from aurora_pipeline.errors import LakeError, SettingsError
+from aurora_pipeline.errors import LakeError
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from aurora_pipeline.defs.launch import UpToDate
 
 REFERENCE_SEED = 1
 _PACKAGES = (
@@ -40,13 +43,18 @@ class Outcome:
         Content of `<home>/scorecard.json`.
     manifest : Path
         `<home>/runs/<id>.json`.
+    failed : list of str
+        Folds and families that could not be trained, each with its reason.
     """
 
     scorecard: dict[str, Any]
     manifest: Path
+    failed: list[str]
 
 
-def run_main_job(home: Home, market: Path | None, overrides: Sequence[str], *, fresh: bool = False) -> Outcome:
+def run_main_job(
+    home: Home, market: Path | None, overrides: Sequence[str], *, fresh: bool = False, until: date | None = None
+) -> Outcome:
     """Bring a home up to date with a market and settings.
 
     Parameters
@@ -59,6 +67,8 @@ def run_main_job(home: Home, market: Path | None, overrides: Sequence[str], *, f
         `key=value` settings; they are kept in the home, so that the UI and later runs agree.
     fresh : bool
         Empty the home first.
+    until : date, optional
+        Last session wanted; the market's last by default.
     """
     from aurora_pipeline.defs.launch import bring_up_to_date
 
@@ -66,9 +76,9 @@ def run_main_job(home: Home, market: Path | None, overrides: Sequence[str], *, f
     if fresh:
         _empty(home)
     home, folder, settings = prepare_home(home, market, overrides)
-    runs = bring_up_to_date(home, settings)
+    done = bring_up_to_date(home, settings, until=until)
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
-    return Outcome(card, _write_manifest(home, folder, settings, runs, started))
+    return Outcome(card, _write_manifest(home, folder, settings, done, started), done.failed)
 
 
 def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> tuple[Home, MarketFolder, Settings]:
@@ -86,24 +96,6 @@ def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> t
     settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
     folder = _market_folder(home, settings)
     return _remember(home, folder, settings), folder, settings
-
-
-def run_range(home: Home, job: str, first: date, last: date) -> str:
-    """Run one partitioned job over a range of sessions; returns the run id."""
-    from aurora_pipeline.defs.launch import Launcher, instance_of
-
-    settings = home.settings()
-    sessions = [day for day in home.sessions(settings) if first <= day <= last]
-    if not sessions:
-        raise LakeError(f"the market has no session from {first} to {last}")
-    with instance_of(home) as instance:
-        launcher = Launcher(home, instance)
-        if job not in {known.name for known in launcher.definitions.resolve_all_job_defs()}:
-            raise SettingsError(f"no job {job!r}")
-        launcher.job(
-            job, first=partition_of(sessions[0], home.frequency), last=partition_of(sessions[-1], home.frequency)
-        )
-        return launcher.launched[-1]
 
 
 def _empty(home: Home) -> None:
@@ -149,23 +141,22 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
     return Home(home.path)
 
 
-def _write_manifest(
-    home: Home, folder: MarketFolder, settings: Settings, runs: Sequence[str], started: datetime
-) -> Path:
+def _write_manifest(home: Home, folder: MarketFolder, settings: Settings, done: UpToDate, started: datetime) -> Path:
     months = sorted({f"{day:%Y-%m}" for day in home.sessions(settings)})
     inputs = {name: folder.content_hash(name) for name in ("manifest", "universe", *folder.feeds)}
     inputs |= {f"bars/{month}": folder.content_hash(f"bars/{month}") for month in months}
     content = {
         "started": started.isoformat(),
         "finished": datetime.now(tz=UTC).isoformat(),
-        "git": _git_state(),
+        "git": git_state(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in _PACKAGES},
         "seed": settings.seed,
         "settings": settings.model_dump(mode="json"),
         "market": {"name": folder.manifest.name, "inputs": inputs},
         "outputs": {name: digest for name in TABLES if (digest := _table_hash(home, name))},
-        "dagster_runs": list(runs),
+        "dagster_runs": done.runs,
+        "failed_trainings": done.failed,
     }
     identifier = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
     path = home.runs / f"{identifier}.json"
@@ -183,14 +174,3 @@ def _table_hash(home: Home, name: str) -> str | None:
         digest.update(file.relative_to(home.lake.root).as_posix().encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _git_state() -> Mapping[str, Any]:
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    return {"revision": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}

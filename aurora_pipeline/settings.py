@@ -199,6 +199,19 @@ class ModelSettings(Section):
     )
 
 
+class TrainingSettings(Section):
+    """How the training of folds is carried out; nothing here changes a model."""
+
+    processes: Count = Field(
+        default=2, description="folds trained side by side; each process gets its share of `threads`"
+    )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        default=1,
+        description="further attempts after a family's training broke off; what is wrong with data or settings is not retried",
+    )
+    retry_seconds: NotNegative = Field(default=2.0, description="pause before a further attempt; doubles each time")
+
+
 class EnsembleSettings(Section):
     """Weights of the families."""
 
@@ -287,6 +300,7 @@ class Settings(Section):
     features: FeatureSettings = FeatureSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
     models: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     costs: CostSettings = CostSettings()

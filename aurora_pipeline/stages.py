@@ -36,9 +36,13 @@ def label_reach(purge_bars: int, bars_per_session: int) -> int:
     return -(-purge_bars // bars_per_session) + 1
 
 
+CARRYING_OUT = frozenset({"market", "threads", "training"})
+"""Settings that say where and how work is done and change no number."""
+
+
 def book_name(settings: Settings) -> str:
     """Name of the backtest book these settings give: equal settings, equal book."""
-    keys = [name for name in type(settings).model_fields if name != "market"]
+    keys = [name for name in type(settings).model_fields if name not in CARRYING_OUT]
     return f"backtest-{settings_hash(settings, keys)[:10]}"
 
 
@@ -109,6 +113,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
             (
                 "features/registry.py",
                 "adapters/audit_inputs.py",
+                "adapters/fold_inputs.py",
                 "monitoring/feature_audit.py",
                 "monitoring/feature_statistics.py",
                 "monitoring/information_coefficient.py",
@@ -122,8 +127,8 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
                 f"trained_model/{family}",
                 (f"trained_model/{family}",),
                 (Read("features", "fold"), Read("labels", "fold")),
-                ("models", "walk_forward", "seed", "threads", "horizon", "warm_up_sessions"),
-                ("models",),
+                ("models", "walk_forward", "seed", "horizon", "warm_up_sessions"),
+                ("models", "adapters/fold_inputs.py"),
                 by_fold=True,
             ),
             Stage(

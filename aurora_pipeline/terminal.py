@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ def opened_home(path: Path | None) -> Home:
     from aurora_pipeline.adapters.home import Home
 
     return Home(path.absolute()) if path is not None else Home.default()
+
+
+def print_failed(failed: Sequence[str]) -> None:
+    """Name the folds and families that could not be trained."""
+    for line in failed:
+        err.print(f"[bold red]not trained:[/] {escape(line)}", highlight=False, soft_wrap=True)
+    if failed:
+        err.print("the other families went on without them; the next run tries them again", highlight=False)
 
 
 @contextmanager

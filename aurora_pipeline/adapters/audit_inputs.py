@@ -1,4 +1,4 @@
-"""Reads what the feature audit of a fold needs from the lake."""
+"""Reads what the feature audit needs beside the rows of its fold."""
 
 from __future__ import annotations
 
@@ -8,19 +8,6 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import table
 from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.registry import REGISTRY, unavailable_features
-from aurora_pipeline.models.train_block import sampled
-from aurora_pipeline.models.walk_forward import Fold, purged_labels
-from aurora_pipeline.settings import Settings
-
-
-def read_audit_inputs(home: Home, settings: Settings, fold: Fold) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Features of the train block at the decision times training samples, and the labels it may see."""
-    first, last = fold.train_sessions[0], fold.train_sessions[-1]
-    features = home.lake.read("features", first, last)
-    times = sampled(features, settings.walk_forward.sample_bars)
-    return features.join(times, on="decision_time", how="semi"), purged_labels(
-        home.lake.read("labels", first, last), fold, home.calendar, settings
-    )
 
 
 def absent_features(home: Home) -> dict[str, str]:

@@ -233,6 +233,17 @@ class Lake:
             frame = frame.filter(*bounds) if bounds else frame
         return frame
 
+    def read_at(self, name: str, decision_times: pl.Series, start: date, end: date) -> pl.DataFrame:
+        """Rows of a table without branches at the given decision times, sessions from `start` to `end` inclusive.
+
+        The other rows are dropped while reading and never held in memory.
+        """
+        paths = self._files(table(name), start, end, {})
+        if not paths:
+            return empty(name)
+        wanted = pl.col("session").is_between(start, end) & pl.col("decision_time").is_in(decision_times.implode())
+        return _patiently(lambda: pl.scan_parquet(paths, hive_partitioning=False, glob=False).filter(wanted).collect())
+
     def _files(self, declared: Table, start: date | None, end: date | None, branches: dict[str, str]) -> list[Path]:
         first = partition_of(start, self.frequency) if start else ""
         last = partition_of(end, self.frequency) if end else "9999"

@@ -34,7 +34,8 @@ def feature_audit_asset(folds: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinit
         ],
     )
     def feature_audit(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.audit_inputs import absent_features, read_audit_inputs
+        from aurora_pipeline.adapters.audit_inputs import absent_features
+        from aurora_pipeline.adapters.fold_inputs import read_fold_inputs
         from aurora_pipeline.features.registry import REGISTRY
         from aurora_pipeline.monitoring.feature_audit import audit_features
         from aurora_pipeline.monitoring.feature_audit_report import audit_headline, audit_markdown, audit_plot
@@ -42,7 +43,7 @@ def feature_audit_asset(folds: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinit
         run = StageRun(context, home.open(), "feature_audit")
         key = context.partition_key
         fold = next(fold for fold in run.lineage.folds if fold.key == key)
-        features, labels = read_audit_inputs(run.home, run.settings, fold)
+        features, labels = read_fold_inputs(run.home, run.settings, fold, run.lineage.content(run.stage, key))
         audit = audit_features(key, features, labels, REGISTRY, absent_features(run.home))
         run.home.lake.write("feature_audit", audit, fingerprint=run.lineage.actual(run.stage, key), fold=key)
         title = f"Features before {key}, {run.home.market().name}"

@@ -12,6 +12,7 @@ from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
+from aurora_pipeline.defs.model_tracking import model_tracking_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.defs.report import report
@@ -22,7 +23,8 @@ from aurora_pipeline.defs.trade_book import trade_book_asset
 
 def build_definitions(home: Home) -> dg.Definitions:
     """Return everything Dagster loads for a home; an empty home gets the reference market's partitions."""
-    families = home.settings().models.families
+    settings = home.settings()
+    families = settings.models.families
     sessions, folds = session_partitions(home), fold_partitions(home)
     return dg.Definitions(
         assets=[
@@ -33,7 +35,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             feature_panel_asset(sessions),
             labels_asset(sessions),
             feature_audit_asset(folds),
-            *(trained_model_asset(family, folds) for family in families),
+            *(trained_model_asset(family, folds, settings.training) for family in families),
             *(prediction_asset(family, sessions) for family in families),
             ensemble_weights_asset(families, sessions),
             ensemble_asset(families, sessions),
@@ -41,6 +43,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             trade_book_asset(sessions),
             model_comparison_asset(families),
             report,
+            model_tracking_asset(families),
         ],
         jobs=build_jobs(families),
         schedules=[five_minute_schedule(home)],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from aurora_pipeline.defs.market_data import FEEDS_ASSET, SESSION_TABLES
+from aurora_pipeline.defs.model_tracking import TRACKING_ASSET
 from aurora_pipeline.defs.trade_book import BOOK_ASSETS
 from aurora_pipeline.stages import VIEWS
 
@@ -43,5 +44,9 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
             [*DATA_ASSETS, *predictions, *SIGNAL_ASSETS, *BOOK_ASSETS],
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
-        job(REPORT_JOB, ["report", "model_comparison"], "Scorecard and model comparison of everything stored."),
+        job(
+            REPORT_JOB,
+            ["report", "model_comparison", TRACKING_ASSET],
+            "Scorecard and model comparison of everything stored; out-of-fold ICs to MLflow.",
+        ),
     ]

@@ -7,18 +7,22 @@ fingerprint, never by run status.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.instance import write_instance_config
-from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.graph import build_definitions
-from aurora_pipeline.errors import AuroraError
+from aurora_pipeline.defs.training import prepare_tracking, train_folds
+from aurora_pipeline.errors import AuroraError, TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name, plan_stages
@@ -29,6 +33,7 @@ _RANGE_END = "dagster/asset_partition_range_end"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _DATA_STAGES = ("session_data", "residual_returns", "feature_panel", "labels")
 _SIGNAL_STAGES = ("ensemble_weights", "ensemble", "calibrated_signals")
+_LOOKED_AHEAD_TO = ("session_data", "residual_returns")
 
 
 class StageFailedError(AuroraError):
@@ -77,9 +82,47 @@ class Launcher:
             raise _cause(error) from error
         self.launched.append(result.run_id)
 
+    def attempt(self, name: str, *, partition: str) -> tuple[str, dict[str, str]]:
+        """Run one job over one partition to its end, whichever steps fail.
 
-def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True) -> list[str]:
-    """Materialise everything that is missing or stale; returns the ids of the runs it took.
+        Returns
+        -------
+        run_id : str
+            Dagster run.
+        failed : dict of str to str
+            Asset of each failed step, such as `trained_model/ridge`, to why it failed.
+        """
+        result = self.definitions.resolve_job_def(name).execute_in_process(
+            instance=self.instance,
+            tags={PROCESS_TAG: str(os.getpid())},
+            partition_key=partition,
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        failures = [event for event in result.all_events if event.is_step_failure]
+        return result.run_id, {str(event.step_key).replace("__", "/"): _reason(event) for event in failures}
+
+
+@dataclass(frozen=True)
+class UpToDate:
+    """What bringing a home up to date took.
+
+    Attributes
+    ----------
+    runs : list of str
+        Ids of the Dagster runs.
+    failed : list of str
+        Folds and families that could not be trained, each with its reason.
+    """
+
+    runs: list[str]
+    failed: list[str]
+
+
+def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, until: date | None = None) -> UpToDate:
+    """Materialise everything that is missing or stale.
+
+    A family that cannot be trained for a fold sits its test block out, the others go on; the next call tries it again.
 
     Parameters
     ----------
@@ -89,45 +132,87 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True) -> l
         The same settings.
     trade : bool
         Go on to the book and the scorecard; otherwise stop at calibrated signals.
+    until : date, optional
+        Last session wanted; the market's last by default.
 
     Raises
     ------
     TrainingError
-        The span is too short to train on; bars, features and labels are made all the same.
+        The span is too short to train on, or not one model could be trained; bars, features and labels are made all the same.
     """
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
+        prepare_tracking(home)
         if home.lake.fingerprint("options") != feeds_fingerprint(home.folder(), settings):
             launcher.job(jobs.FEEDS_JOB)
         stages = {stage.name: stage for stage in plan_stages(home, settings)}
         lineage = Lineage(home, settings, list(stages.values()), book_name(settings))
+        wanted = _Wanted(lineage, until)
         views = [stage for name, stage in stages.items() if name.endswith("_features")]
-        _ranges(launcher, lineage, jobs.DATA_JOB, [*(stages[name] for name in _DATA_STAGES), *views])
-        training = [stage for stage in stages.values() if stage.by_fold]
-        folds = sorted({key for stage in training for key in lineage.stale(stage, lineage.keys(stage))})
-        for done, key in enumerate(folds):
-            launcher.job(jobs.TRAINING_JOB, partition=key)
-            report("training", done + 1, len(folds))
+        _ranges(launcher, wanted, jobs.DATA_JOB, [*(stages[name] for name in _DATA_STAGES), *views])
+        failed = _train(launcher, wanted, settings, [stage for stage in stages.values() if stage.by_fold])
         predictions = [stage for name, stage in stages.items() if name.startswith("prediction/")]
-        _ranges(launcher, lineage, jobs.PREDICTION_JOB, predictions)
-        _ranges(launcher, lineage, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
+        _ranges(launcher, wanted, jobs.PREDICTION_JOB, predictions)
+        _ranges(launcher, wanted, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
         if not trade:
-            return launcher.launched
-        _ranges(launcher, lineage, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
+            return UpToDate(launcher.launched, failed)
+        _ranges(launcher, wanted, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
         if launcher.launched or not home.scorecard_file.exists():
             launcher.job(jobs.REPORT_JOB)
-        return launcher.launched
+        return UpToDate(launcher.launched, failed)
+
+
+class _Wanted:
+    """Partitions up to a session, and what their labels look ahead to.
+
+    Labels of the sessions looked ahead to cannot be complete yet; they count as stale once those sessions are asked for.
+    """
+
+    def __init__(self, lineage: Lineage, until: date | None) -> None:
+        self.lineage = lineage
+        self.partitions = lineage.partitions
+        self.until = min(until or lineage.sessions[-1], lineage.sessions[-1])
+
+    def keys(self, stage: Stage) -> list[str]:
+        """Every partition or fold of a stage that is wanted."""
+        lineage = self.lineage
+        if stage.by_fold:
+            return [fold.key for fold in lineage.folds if fold.test[0] <= self.until]
+        last = partition_of(self._ahead() if stage.name in _LOOKED_AHEAD_TO else self.until, lineage.home.frequency)
+        return [key for key in lineage.keys(stage) if key <= last]
+
+    def stale(self, stages: Sequence[Stage]) -> list[str]:
+        """Wanted keys of which at least one stage is missing or stale, sorted."""
+        return sorted({key for stage in stages for key in self.lineage.stale(stage, self.keys(stage))})
+
+    def _ahead(self) -> date:
+        sessions = self.lineage.sessions
+        return sessions[min(bisect_left(sessions, self.until) + self.lineage.reach, len(sessions) - 1)]
+
+
+def _train(launcher: Launcher, wanted: _Wanted, settings: Settings, stages: Sequence[Stage]) -> list[str]:
+    """Train the folds in which anything is missing or stale; returns what failed, by name."""
+    folds = wanted.stale(stages)
+    if not folds:
+        return []
+    results = train_folds(launcher, settings, folds)
+    failed = [f"fold {result.fold}, {what}: {why}" for result in results for what, why in result.failed.items()]
+    champions = launcher.home.champions()
+    if not any(champions.get(family) for family in settings.models.families):
+        raise TrainingError("not one model could be trained:\n" + "\n".join(failed))
+    return failed
 
 
 def _ranges(
-    launcher: Launcher, lineage: Lineage, job: str, stages: Sequence[Stage], *, to_the_end: bool = False
+    launcher: Launcher, wanted: _Wanted, job: str, stages: Sequence[Stage], *, to_the_end: bool = False
 ) -> None:
-    stale = sorted({key for stage in stages for key in lineage.stale(stage, lineage.keys(stage))})
+    stale = wanted.stale(stages)
     if not stale:
         return
-    stretches = [(stale[0], lineage.partitions[-1])] if to_the_end else contiguous(stale, lineage.partitions)
-    for first, last in stretches:
-        launcher.job(job, first=first, last=last)
+    last = max(key for stage in stages for key in wanted.keys(stage))
+    stretches = [(stale[0], last)] if to_the_end else contiguous(stale, wanted.partitions)
+    for first, end in stretches:
+        launcher.job(job, first=first, last=end)
 
 
 @contextmanager
@@ -154,6 +239,17 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
         return True
     return False
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """First line of what a failed step said."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    info = data.error
+    while info is not None and info.cause is not None:
+        info = info.cause
+    return str(event.message) if info is None else info.message.strip()
 
 
 def _cause(error: BaseException) -> AuroraError:

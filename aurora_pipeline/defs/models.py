@@ -1,24 +1,30 @@
 """Features and labels to trained models and predictions: two assets per family, from one factory."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
-from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.model_registry import ModelRegistry
 from aurora_pipeline.defs.partitions import fold_mapping
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
-from aurora_pipeline.defs.stage_run import StageRun
-from aurora_pipeline.errors import ModelError
+from aurora_pipeline.defs.stage_run import StageRun, check_result
+from aurora_pipeline.errors import AuroraError, ModelError
+from aurora_pipeline.settings import TrainingSettings
 
 OWNERS = ["team:research"]
 
 
-def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
-    """Build the training asset of one family."""
+def trained_model_asset(
+    family: str, folds: dg.PartitionsDefinition[Any], training: TrainingSettings
+) -> dg.AssetsDefinition:
+    """Build the training asset of one family.
+
+    A training that breaks off is tried again as `training.retries` says; an error with a name is final. A family that cannot
+    be trained for a fold leaves the others running and sits that fold out.
+    """
     key = dg.AssetKey(["trained_model", family])
 
     @dg.asset(
@@ -33,6 +39,9 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
         kinds={family, "mlflow"},
         description=f"The {family} family trained on everything matured before the fold's test block; files below `models/`, "
         "tracked and registered in MLflow.",
+        retry_policy=dg.RetryPolicy(
+            max_retries=training.retries, delay=training.retry_seconds, backoff=dg.Backoff.EXPONENTIAL
+        ),
         check_specs=[
             dg.AssetCheckSpec(
                 "purge",
@@ -45,38 +54,29 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
     def trained_model(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
-        from aurora_pipeline.features.registry import feature_names
-        from aurora_pipeline.models.training_pipeline import save_trained, train_model
-        from aurora_pipeline.models.walk_forward import purge_violations, purged_labels
+        from aurora_pipeline.adapters.fold_inputs import read_train_block
+        from aurora_pipeline.adapters.model_store import publish_model, withdraw_champion
+        from aurora_pipeline.models.training_pipeline import train_on_block
+        from aurora_pipeline.models.walk_forward import purge_violations
 
         run = StageRun(context, home.open(), f"trained_model/{family}")
         fold = next(fold for fold in run.lineage.folds if fold.key == context.partition_key)
-        first, last = fold.train_sessions[0], fold.train_sessions[-1]
-        labels = purged_labels(run.home.lake.read("labels", first, last), fold, run.home.calendar, run.settings)
-        violations = purge_violations(labels, fold, run.home.calendar)
-        features = run.home.lake.read("features", first, last)
-        names = [name for view in run.settings.models.views for name in feature_names(view)]
-        trained = train_model(family, fold, features, labels, run.settings, names)
-        directory = run.home.models / family / fold.key
-        fingerprint = run.lineage.actual(run.stage, fold.key)
-        save_trained(trained, directory, extra={"fingerprint": fingerprint})
-        run_id = registry.open().record_fold(
-            family,
-            fold.key,
-            trained.version,
-            directory,
-            parameters={**trained.parameters, "train_first": first, "train_last": last},
-            metrics=trained.metrics,
-            tags={"lake_fingerprint": fingerprint, "features_sha256": trained.features_hash},
-        )
-        _name_champion(run.home, family, fold.key)
-        report("training", 1, 1)
+        tracking = registry.open()
+        metadata: dict[str, Any] = {"train_sessions": len(fold.train_sessions)}
+        with _sitting_out_on_failure(run, tracking, family, final=context.retry_number >= training.retries):
+            block, rows = read_train_block(run.home, run.settings, fold, run.lineage.content(run.stage, fold.key))
+            trained = train_on_block(family, fold, block, rows, run.settings)
+            violations = purge_violations(rows, fold, run.home.calendar)
+            metadata |= {**trained.metrics, "model_version": trained.version, "fit_seconds": trained.seconds}
+            if violations.is_empty():
+                metadata["mlflow_run_id"] = publish_model(run.home, tracking, trained, fold, run.lineage, run.stage)
+            else:
+                withdraw_champion(run.home, family, fold.key)
+        shown = trained.importance.head(15)
         return dg.MaterializeResult(
             metadata={
-                **trained.metrics,
-                "model_version": trained.version,
-                "mlflow_run_id": run_id,
-                "train_sessions": len(fold.train_sessions),
+                **metadata,
+                "importance": dg.MetadataValue.json(shown.to_dicts()),
                 "latency_ms": run.summary()["latency_ms"],
             },
             check_results=[run.check("purge", violations, "training labels that reach the test block", key)],
@@ -85,13 +85,22 @@ def trained_model_asset(family: str, folds: dg.PartitionsDefinition[Any]) -> dg.
     return trained_model
 
 
-def _name_champion(home: Home, family: str, fold: str) -> None:
-    """Enter a model into the champion manifest; until lifecycle exists every family is champion."""
-    with home.locked("champions"):
-        champions = home.champions()
-        champions.setdefault(family, {})[fold] = f"{family}/{fold}"
-        text = json.dumps(champions, indent=1, sort_keys=True) + "\n"
-        atomic_text(home.champions_file, text)
+@contextmanager
+def _sitting_out_on_failure(run: StageRun, registry: ModelRegistry, family: str, final: bool) -> Iterator[None]:
+    """Withdraw the family's model of this fold when training fails, and record why; an error with a name is not retried."""
+    from aurora_pipeline.adapters.model_store import withdraw_champion
+
+    fold = run.context.partition_key
+    try:
+        yield
+    except Exception as error:
+        withdraw_champion(run.home, family, fold)
+        named = isinstance(error, AuroraError)
+        if named or final:
+            registry.record_failure(family, fold, f"{type(error).__name__}: {error}")
+        if named:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        raise
 
 
 def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -115,36 +124,56 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
                 "covers_universe",
                 asset=key,
                 blocking=True,
-                description="Every row of the feature panel has a finite score, and no decision time has a constant one.",
-            )
+                description="Every row of the feature panel has a finite score, and no decision time has a constant one; "
+                "sessions no model serves are left to the check `served`.",
+            ),
+            dg.AssetCheckSpec(
+                "served",
+                asset=key,
+                description="A model of the family serves every session. Where none does the family has no rows, and the "
+                "ensemble goes on with the others.",
+            ),
         ],
     )
     def prediction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.contracts import empty
         from aurora_pipeline.models.training_pipeline import load_trained, predict, prediction_violations
 
         run = StageRun(context, home.open(), f"prediction/{family}")
-        champions = run.home.champions().get(family, {})
-        served = {day: fold.key for fold in run.lineage.folds for day in fold.test_sessions}
-        unserved = sorted({served[day] for day in run.sessions if day in served} - set(champions))
-        if unserved:
+        champions = run.home.champions()
+        asked = set(run.sessions)
+        fold_of = {day: fold.key for fold in run.lineage.folds for day in fold.test_sessions if day in asked}
+        if not any(
+            fold in champions.get(other, {}) for other in run.settings.models.families for fold in fold_of.values()
+        ):
+            folds = ", ".join(sorted(set(fold_of.values())))
             raise ModelError(
-                f"no {family} model serves fold(s) {', '.join(unserved)}; materialise trained_model/{family} of those first"
+                f"no model of any family serves fold(s) {folds}; train those first (`aurora backfill` does)"
             )
-        loaded = {
-            fold: load_trained(run.home.models / champions[fold]) for fold in set(served.values()) & set(champions)
-        }
+        own = champions.get(family, {})
+        loaded = {fold: load_trained(run.home.models / own[fold]) for fold in sorted(set(fold_of.values()) & set(own))}
         violations = []
         for keys, sessions in run.blocks():
-            features = run.read_back("features", [day for day in sessions if day in served], 0)
-            by_fold = pl.col("session").replace_strict(served, return_dtype=pl.String)
-            parts = features.with_columns(by_fold.alias("fold")).partition_by("fold", as_dict=True, include_key=False)
-            scores = pl.concat([predict(loaded[str(fold[0])], part) for fold, part in parts.items()])
-            violations.append(prediction_violations(scores, features))
+            served = [day for day in sessions if fold_of.get(day) in loaded]
+            scores = empty("predictions")
+            if served:
+                features = run.read_back("features", served, 0).filter(pl.col("session").is_in(served))
+                by_fold = pl.col("session").replace_strict(fold_of, return_dtype=pl.String)
+                parts = features.with_columns(by_fold.alias("fold")).partition_by(
+                    "fold", as_dict=True, include_key=False
+                )
+                scores = pl.concat([predict(loaded[str(fold[0])], part) for fold, part in parts.items()])
+                violations.append(prediction_violations(scores, features))
             run.write("predictions", scores, keys, model=family)
+        unserved = pl.DataFrame({"session": [day for day, fold in fold_of.items() if fold not in loaded]})
+        found = pl.concat(violations) if violations else pl.DataFrame()
         return dg.MaterializeResult(
-            metadata=run.summary(),
+            metadata={**run.summary(), "unserved_sessions": unserved.height},
             check_results=[
-                run.check("covers_universe", pl.concat(violations), "missing, infinite or constant scores", key)
+                run.check("covers_universe", found, "missing, infinite or constant scores", key),
+                check_result(
+                    "served", unserved, "sessions without a model of this family", key, dg.AssetCheckSeverity.WARN
+                ),
             ],
         )
 

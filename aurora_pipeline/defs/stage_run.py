@@ -167,7 +167,11 @@ class StageRun:
 
 
 def check_result(
-    name: str, violations: pl.DataFrame, description: str, asset: str | dg.AssetKey | None = None
+    name: str,
+    violations: pl.DataFrame,
+    description: str,
+    asset: str | dg.AssetKey | None = None,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
     """Turn a table of violations into a check result that shows the first of them."""
     shown = violations.head(20).to_dicts()
@@ -175,6 +179,7 @@ def check_result(
         passed=violations.is_empty(),
         check_name=name,
         asset_key=asset,
+        severity=severity,
         description=description if violations.is_empty() else f"{violations.height} violation(s): {description}",
         metadata={"violations": violations.height, "first": dg.MetadataValue.json([_plain(row) for row in shown])},
     )

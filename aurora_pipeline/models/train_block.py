@@ -1,6 +1,7 @@
 """The rows a model is trained on: matrix, rank target, decision times, weights, and the purged validation tail.
 
-1. :func:`sampled`: every k-th decision time of a session (sessions carry information, extra decision times hardly do);
+1. :func:`sampled`: every k-th decision time of a session (sessions carry information, extra decision times hardly do), so
+   that only these are read;
 2. :func:`feature_matrix`: Float32 matrix of the declared features, NaN where a feature is missing;
 3. :func:`rank_target`: label to rank within each decision time;
 4. :func:`build_train_block`: the above for one fold, rows in order of decision time and symbol;
@@ -78,7 +79,7 @@ def build_train_block(
     fold : Fold
         Whose train block.
     features : polars.DataFrame
-        Table `features`, at least the train block's sessions.
+        Table `features`, the train block's sessions at the decision times to train on, see :func:`sampled`.
     labels : polars.DataFrame
         Result of :func:`~aurora_pipeline.models.walk_forward.purged_labels`.
     settings : Settings
@@ -110,10 +111,7 @@ def build_train_block(
             f"inside the test block from {fold.test[0]}; train on purged_labels"
         )
     inside = features.filter(pl.col("session").is_between(*fold.train))
-    times = sampled(inside, walk_forward.sample_bars)
-    rows = train.join(times, on="decision_time", how="semi").join(
-        inside.select("symbol", "decision_time"), on=["symbol", "decision_time"], how="semi"
-    )
+    rows = train.join(inside.select("symbol", "decision_time"), on=["symbol", "decision_time"], how="semi")
     rows = rows.select(*KEY, "label", "matured_at").sort("decision_time", "symbol")
     sessions = rows.get_column("session").n_unique()
     if sessions < walk_forward.minimum_train_sessions:

@@ -1,6 +1,7 @@
 """From features and labels to a stored model version, and from a stored version to predictions.
 
-1. :func:`train_model` builds the fold's train block, fits one family, and measures it;
+1. :func:`train_model` builds the fold's train block, fits one family, and measures it; :func:`train_on_block` does so on a
+   block that several families share;
 2. :func:`save_trained` writes the model's files and a manifest with their hashes, all or nothing;
 3. :func:`load_trained` reads them back and refuses anything that was changed;
 4. :func:`predict` scores every row of a features frame, with the model version in every row.
@@ -30,14 +31,14 @@ import polars as pl
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.models.hyper_parameter_search import fit_family
+from aurora_pipeline.models.importance import feature_importance
 from aurora_pipeline.models.model_factory import Model, load_model
+from aurora_pipeline.models.stored_model import MANIFEST
 from aurora_pipeline.models.tail_choice import mean_rank_correlation
 from aurora_pipeline.models.train_block import KEY, TrainBlock, build_train_block, feature_matrix
 from aurora_pipeline.models.walk_forward import Fold
 from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES
 from aurora_pipeline.settings import Settings
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class TrainedModel:
         saved.
     seconds : float
         Time the fit took; not part of the manifest, which is the same for equal inputs.
+    importance : polars.DataFrame
+        Result of :func:`~aurora_pipeline.models.importance.feature_importance`; empty once loaded.
     train_rows : polars.DataFrame or None
         `session`, `symbol`, `decision_time`, `label`, `matured_at` of the train rows, for the purge check; None once
         loaded.
@@ -68,6 +71,7 @@ class TrainedModel:
     metrics: dict[str, Any]
     manifest: dict[str, Any]
     seconds: float
+    importance: pl.DataFrame
     train_rows: pl.DataFrame | None
 
     @property
@@ -105,7 +109,8 @@ def train_model(
     fold : Fold
         Its train block is used.
     features : polars.DataFrame
-        Table `features`, at least the train block's sessions.
+        Table `features`, the train block's sessions at the decision times to train on, see
+        :func:`~aurora_pipeline.models.train_block.sampled`.
     labels : polars.DataFrame
         Result of :func:`~aurora_pipeline.models.walk_forward.purged_labels`.
     settings : Settings
@@ -123,6 +128,24 @@ def train_model(
     if feature_names is None:
         feature_names = [name for name in features.columns if name not in KEY]
     block, rows = build_train_block(fold, features, labels, settings, feature_names)
+    return train_on_block(family, fold, block, rows, settings)
+
+
+def train_on_block(family: str, fold: Fold, block: TrainBlock, rows: pl.DataFrame, settings: Settings) -> TrainedModel:
+    """Train one family on a block that is already built; the block is left as it is.
+
+    Parameters
+    ----------
+    family, fold, settings
+        As for :func:`train_model`.
+    block, rows
+        Result of :func:`~aurora_pipeline.models.train_block.build_train_block`.
+
+    Raises
+    ------
+    TrainingError
+        The prediction would be constant.
+    """
     started = time.perf_counter()
     model, described = fit_family(family, settings, block)
     seconds = time.perf_counter() - started
@@ -143,16 +166,22 @@ def train_model(
         "train": [day.isoformat() for day in fold.train],
         "test_starts": fold.test[0].isoformat(),
         "matured_through": matured_through.isoformat(),
-        "features": list(feature_names),
-        "features_sha256": _list_hash(feature_names),
+        "features": list(block.feature_names),
+        "features_sha256": _list_hash(block.feature_names),
         "settings": relevant,
         "metrics": metrics,
         "model": described,
     }
-    return TrainedModel(model, version, metrics, manifest, seconds, rows)
+    importance = feature_importance(model, block, described.get("gain", {}), settings.seed)
+    return TrainedModel(model, version, metrics, manifest, seconds, importance, rows)
 
 
-def save_trained(trained: TrainedModel, directory: Path, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def save_trained(
+    trained: TrainedModel,
+    directory: Path,
+    extra: Mapping[str, Any] | None = None,
+    documents: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Write a model version into a directory of its own.
 
     Files go into a temporary sibling first, which then takes the directory's place: a reader finds the whole version
@@ -166,6 +195,8 @@ def save_trained(trained: TrainedModel, directory: Path, extra: Mapping[str, Any
         Replaced if it exists.
     extra : mapping, optional
         Further entries of the manifest, JSON-able.
+    documents : mapping of str to str, optional
+        File name to text of what goes with the model for people to read; no prediction depends on it, so it is not hashed.
 
     Returns
     -------
@@ -177,6 +208,8 @@ def save_trained(trained: TrainedModel, directory: Path, extra: Mapping[str, Any
     try:
         trained.model.save(staging)
         files = {file.name: _file_hash(file) for file in sorted(staging.iterdir())}
+        for name, text in (documents or {}).items():
+            (staging / name).write_text(text, encoding="utf-8")
         manifest = trained.manifest | dict(extra or {}) | {"files": files}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
         for file in staging.iterdir():
@@ -229,7 +262,7 @@ def load_trained(directory: Path, threads: int = 1) -> TrainedModel:
                 "train the fold again"
             )
     model = load_model(manifest["family"], directory, threads)
-    return TrainedModel(model, version, manifest["metrics"], manifest, 0.0, None)
+    return TrainedModel(model, version, manifest["metrics"], manifest, 0.0, pl.DataFrame(), None)
 
 
 def predict(trained: TrainedModel, features: pl.DataFrame) -> pl.DataFrame:

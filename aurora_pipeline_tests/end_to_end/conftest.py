@@ -25,6 +25,8 @@ SHORT = (
     "quality.eligibility_sessions=5",
 )
 
+FEW = (*SHORT, "models.families=[ridge,lightgbm,xgboost]")
+
 
 def aurora(*arguments: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does: a process of its own."""
@@ -68,4 +70,20 @@ def tiny_home(tiny_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Home after an undisturbed run on the tiny market; tests must not change it."""
     home = tmp_path_factory.mktemp("homes") / "tiny"
     aurora("run", "--market", tiny_market, "--home", home, *settings(*SHORT))
+    return home
+
+
+@pytest.fixture(scope="session")
+def two_fold_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic market of 12 stocks and 40 sessions: with the short settings it has two walk-forward folds."""
+    directory = tmp_path_factory.mktemp("markets") / "two-folds"
+    simulate_market(directory, preset="small", seed=4, sessions=40, symbols=12)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def two_fold_home(two_fold_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home after an undisturbed backfill, two folds side by side, one thread each; tests must not change it."""
+    home = tmp_path_factory.mktemp("homes") / "two-folds"
+    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*FEW))
     return home

@@ -40,7 +40,7 @@ def test_two_ranges_at_once_beside_readers_and_writers_then_the_book(tmp_path):
         [sys.executable, "-c", READER, str(home)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     ranges = [(days[0], days[59]), (days[60], days[119])]
-    command = [sys.executable, "-m", "aurora_pipeline.cli", "backfill", "--home", str(home)]
+    command = [sys.executable, "-m", "aurora_pipeline.cli", "backfill", "--job", "bars_to_labels", "--home", str(home)]
     running = [
         subprocess.Popen([*command, "--from", str(first), "--to", str(last)], stderr=subprocess.PIPE, text=True)
         for first, last in ranges

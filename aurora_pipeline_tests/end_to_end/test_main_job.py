@@ -70,8 +70,16 @@ def test_mlflow_holds_one_registered_version_per_family_and_fold(tiny_home):
         versions = client.search_model_versions(f"name='aurora-{family}'")
         assert len(versions) == folds
         run = client.get_run(versions[0].run_id)
-        assert run.data.tags["lake_fingerprint"]
-        assert run.data.metrics
+        assert {"lake_fingerprint", "code_version", "code_sha256", "features_sha256", "fold"} <= set(run.data.tags)
+        assert {"train_first", "train_last", "test_first", "test_last", "purge_bars", "seed"} <= set(run.data.params)
+        assert {"in_fold_ic", "validation_ic", "out_of_fold_ic", "fit_seconds"} <= set(run.data.metrics)
+        assert versions[0].tags["out_of_fold_ic"] == f"{run.data.metrics['out_of_fold_ic']:.5f}"
+        stored = {item.path for item in client.list_artifacts(run.info.run_id, "model")}
+        assert {"model/manifest.json", "model/model_card.md", "model/importance.csv"} <= stored
+        assert set(client.get_registered_model(f"aurora-{family}").aliases) == {
+            "champion",
+            f"fold-{versions[0].tags['fold']}",
+        }
 
 
 def test_running_again_recomputes_nothing(tiny_home):

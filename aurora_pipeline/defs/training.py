@@ -1,0 +1,141 @@
+"""Trains folds side by side in processes of their own, each fold one Dagster run with all families in it.
+
+Processes are spawned, never forked (polars and the model libraries hold threads), and end with the process that started them.
+A family that fails in a fold is a result, not an error: the others go on. A process that dies (out of memory, killed) takes
+nothing with it but its fold, which is tried again alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aurora_pipeline.adapters.fold_inputs import forget_fold_inputs
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.model_registry import ModelRegistry, make_registry
+from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.defs import jobs
+from aurora_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from aurora_pipeline.defs.launch import Launcher
+
+PROGRESS = "training"
+_THREADS_VARIABLE = "AURORA_THREADS"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What became of one fold.
+
+    Attributes
+    ----------
+    fold : str
+        Fold key.
+    run_id : str or None
+        Dagster run; None where its process died.
+    failed : dict of str to str
+        Asset that failed, such as `trained_model/ridge`, to why.
+    """
+
+    fold: str
+    run_id: str | None
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def train_folds(launcher: Launcher, settings: Settings, folds: Sequence[str]) -> list[FoldResult]:
+    """Train all families of each fold; results in the order of `folds`.
+
+    Parameters
+    ----------
+    launcher : Launcher
+        Of the home; runs the folds itself where there is only one, or `training.processes` is 1.
+    settings : Settings
+        Section `training`, and `threads`, which the processes share.
+    folds : sequence of str
+        Fold keys.
+    """
+    processes = min(settings.training.processes, len(folds))
+    report(PROGRESS, 0, len(folds))
+    if processes <= 1:
+        found = _here(launcher, folds)
+    else:
+        threads = max(1, settings.threads // processes)
+        found = _side_by_side(launcher.home.path, folds, processes, threads, settings.training.retries)
+    results = {}
+    for result in found:
+        results[result.fold] = result
+        report(PROGRESS, len(results), len(folds))
+    launcher.launched += [run_id for fold in folds if (run_id := results[fold].run_id) is not None]
+    return [results[fold] for fold in folds]
+
+
+def prepare_tracking(home: Home) -> None:
+    """Start making the registry's database in a process of its own, where there is none: its migrations take seconds."""
+    if not ModelRegistry(home.mlflow).database.exists():
+        multiprocessing.get_context("spawn").Process(target=make_registry, args=(home.mlflow,), daemon=True).start()
+
+
+def _here(launcher: Launcher, folds: Sequence[str]) -> Iterator[FoldResult]:
+    try:
+        for fold in folds:
+            yield _train(launcher, fold)
+    finally:
+        forget_fold_inputs()
+
+
+def _train(launcher: Launcher, fold: str) -> FoldResult:
+    run_id, failed = launcher.attempt(jobs.TRAINING_JOB, partition=fold)
+    return FoldResult(fold, run_id, failed)
+
+
+def _side_by_side(home: Path, folds: Sequence[str], processes: int, threads: int, retries: int) -> Iterator[FoldResult]:
+    """Results as they come; after a process has died each fold without one gets a process to itself."""
+    left = list(folds)
+    for attempt in range(1 + retries):
+        batches = [[fold] for fold in left] if attempt else [list(left)]
+        for batch in batches:
+            for result in _in_processes(home, batch, min(processes, len(batch)), threads):
+                left.remove(result.fold)
+                yield result
+    for fold in left:
+        yield FoldResult(fold, None, {"process": f"the process that trained the fold died, {1 + retries} time(s)"})
+
+
+def _in_processes(home: Path, folds: Sequence[str], processes: int, threads: int) -> Iterator[FoldResult]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(threads,)) as pool:
+        waiting = {pool.submit(_train_in_process, str(home), fold) for fold in folds}
+        for future in as_completed(waiting):
+            with suppress(BrokenProcessPool):
+                yield future.result()
+
+
+def _begin(threads: int) -> None:
+    """Bound the threads of a worker's fits, and end the worker when its parent is gone, however it went."""
+    os.environ[_THREADS_VARIABLE] = str(threads)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _train_in_process(home: str, fold: str) -> FoldResult:
+    from aurora_pipeline.defs.launch import Launcher, instance_of
+
+    opened = Home(Path(home))
+    with instance_of(opened) as instance:
+        return _train(Launcher(opened, instance), fold)
