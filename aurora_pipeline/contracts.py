@@ -260,9 +260,14 @@ class EnsembleWeights(dy.Schema):
     model = _key("model family")
     weight = _number("share of the ensemble", "fraction", min=0.0, max=1.0)
     information_coefficient = _maybe("exponentially weighted matured IC", "correlation")
+    score_correlation = _maybe(
+        "mean correlation with the other families' scores; correlation-aware only", "correlation"
+    )
     matured_sessions = _count("sessions of matured evidence")
+    evidence_rows = _count("pairs of score and matured label behind the IC")
     cold_start = _flag("too little matured evidence: equal weights")
     all_negative = _flag("no family has a positive IC: equal weights")
+    best_single = _flag("highest matured IC of the families with enough evidence")
     evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
 
 
@@ -274,6 +279,7 @@ class Ensemble(dy.Schema):
     decision_time = _time(DECISION, key=True)
     score = _number("weighted mean of the families' z-scores, standardised", "z-score")
     equal_weight_score = _number("unweighted mean of the same, standardised", "z-score")
+    best_single_score = _maybe("z-score of the family with the best matured IC; null before there is one", "z-score")
     disagreement = _number("standard deviation of the families' z-scores", "z-score")
 
 
@@ -292,7 +298,10 @@ class Signals(dy.Schema):
     lower_90 = _maybe("90 % interval", "fraction over the horizon")
     upper_90 = _maybe("90 % interval", "fraction over the horizon")
     residual_volatility = _maybe("forecast of the label's standard deviation", "fraction over the horizon")
+    disagreement = _maybe("standard deviation of the families' own forecasts", "fraction over the horizon")
+    calibrator = _text("`grinold` or `isotonic`; null until calibrated", nullable=True)
     calibrated = _flag("enough matured scores stood behind the numbers")
+    evidence_rows = _count("pairs of score and matured label behind the numbers")
     evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
     horizon_bars = dy.Int32(description="length of the forecast", metadata={"unit": "bars"})
 

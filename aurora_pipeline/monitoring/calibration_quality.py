@@ -19,6 +19,8 @@ from aurora_pipeline.ensemble.conformal import LEVELS
 
 TERCILES = ("low_volatility", "middle_volatility", "high_volatility")
 MINIMUM_CLUSTERS = 5
+MINIMUM_PART_ROWS = 100
+"""Rows below which a volatility tercile is left out: its coverage of a 50 % interval would be uncertain by over 10 points."""
 
 
 def matured_signals(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -83,8 +85,8 @@ def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str,
     Returns
     -------
     dict
-        ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; a part without rows is left
-        out.
+        ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; empty without rows, and a tercile
+        with fewer than :data:`MINIMUM_PART_ROWS` is left out.
     """
     rows = matured_signals(signals, labels)
     if rows.is_empty():
@@ -94,7 +96,9 @@ def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str,
         pl.col("label").is_between(f"lower_{level}", f"upper_{level}").mean().alias(level) for level in _nominal()
     ]
     parts = {"overall": rows.select(inside).row(0, named=True)}
-    by_tercile = rows.group_by(thirds.alias("tercile")).agg(inside).sort("tercile")
+    enough = pl.len() >= MINIMUM_PART_ROWS
+    by_tercile = rows.group_by(thirds.alias("tercile")).agg(*inside, enough.alias("enough")).filter("enough")
+    by_tercile = by_tercile.drop("enough").sort("tercile")
     for row in by_tercile.iter_rows(named=True):
         parts[TERCILES[row.pop("tercile")]] = row
     return parts
