@@ -1,7 +1,7 @@
 """Whether a set of synthetic markets shows what was planted in them and nothing else.
 
-In goes one :class:`ProvenMarket` per market the pipeline was run on; out come the verdicts of :func:`judge`, each with the numbers
-it rests on. Markets without alpha must be told from luck: each one's t against its own 5 % point, and all of them together by
+In goes one :class:`ProvenMarket` per market the pipeline was run on; out come the verdicts of :func:`judge`, each with its
+numbers. Markets without alpha must be told from luck: each one's t against its own 5 % point, and all of them together by
 Stouffer's sum of z-scores ("The American Soldier", 1949), which also sees a small bias that no single market shows. Markets
 with planted alpha must give it back, with expected returns of the right size. Intervals must cover what they say everywhere.
 """
