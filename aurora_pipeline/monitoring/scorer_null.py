@@ -107,9 +107,9 @@ def _sector_noise(
     *,
     heavy: bool = True,
 ) -> npt.NDArray[np.float64]:
-    own = (
-        generator.standard_t(TAIL_FREEDOM, (rows, len(sector))) if heavy else generator.normal(size=(rows, len(sector)))
-    )
+    size = (rows, len(sector))
+    scale = np.sqrt((TAIL_FREEDOM - 2.0) / TAIL_FREEDOM)
+    own = scale * generator.standard_t(TAIL_FREEDOM, size) if heavy else generator.normal(size=size)
     common = generator.normal(size=(rows, sectors))[:, sector]
     mixed: npt.NDArray[np.float64] = np.sqrt(share) * common + np.sqrt(1.0 - share) * own
     return mixed
