@@ -355,6 +355,67 @@ class ModelComparison(dy.Schema):
     observations = _count("sessions, periods or splits behind the value", nullable=True)
 
 
+class SignalQuality(dy.Schema):
+    """How good the calibrated signal was, by session, month and over everything; matured rows only."""
+
+    period = _key("session, month such as `2024-11`, or `all`")
+    kind = _text("`session`, `month` or `all`")
+    sessions = _count("sessions scored")
+    matured_sessions = _count("sessions with a matured IC")
+    matured_rows = _count("calibrated rows with a matured label")
+    ic = _maybe("mean rank correlation of score and label", "correlation")
+    ic_t = _maybe("its t, equal-weighted cosine variance", "t")
+    ic_lower = _maybe("95 % interval", "correlation")
+    ic_upper = _maybe("95 % interval", "correlation")
+    slope = _maybe("label regressed on expected return; 1 is right", "dimensionless")
+    slope_lower = _maybe("95 % interval, clustered by session", "dimensionless")
+    slope_upper = _maybe("95 % interval, clustered by session", "dimensionless")
+    intercept_bps = _maybe("of that regression; 0 is right", "bps over the horizon")
+    intercept_lower_bps = _maybe("95 % interval, clustered by session", "bps over the horizon")
+    intercept_upper_bps = _maybe("95 % interval, clustered by session", "bps over the horizon")
+    coverage_50 = _maybe("share of labels inside the 50 % interval", "fraction")
+    coverage_80 = _maybe("share of labels inside the 80 % interval", "fraction")
+    coverage_90 = _maybe("share of labels inside the 90 % interval", "fraction")
+    calibration_error = _maybe("largest gap of coverage, overall and by volatility tercile", "fraction")
+    sharpness_bps = _maybe("mean width of the 80 % interval", "bps over the horizon")
+    expected_return_bps = _maybe("standard deviation of the expected return", "bps over the horizon")
+    ic_stability = _maybe("sd of the 21-session mean IC beyond sampling", "correlation")
+    ic_stability_lower = _maybe("95 % interval", "correlation")
+    ic_stability_upper = _maybe("95 % interval", "correlation")
+    ic_floor = _maybe("what sampling alone gives the 21-session mean IC", "correlation")
+    autocorrelation = _maybe("rank correlation of scores with those a session before", "correlation")
+    half_life_sessions = _maybe("age at which half of it is left; null if more than half is at 20", "sessions")
+
+
+class Reliability(dy.Schema):
+    """Realised against expected return in tenths of the latter, by month and over everything."""
+
+    period = _key("month such as `2024-11`, or `all`")
+    bin = dy.Int64(primary_key=True, description="tenth of expected return, 0 the lowest", metadata={"unit": "count"})
+    rows = _count("matured rows")
+    expected_bps = _number("mean expected return", "bps over the horizon")
+    realised_bps = _number("mean label", "bps over the horizon")
+    realised_error_bps = _maybe("standard error of the mean label, clustered by session", "bps over the horizon")
+
+
+class Claims(dy.Schema):
+    """What Aurora promises against what is stored, with verdicts."""
+
+    claim_id = _key("short name")
+    claim = _text("what is promised")
+    definition = _text("how it is measured here")
+    plan = _text("value promised")
+    measured = _text("value measured; null where there is none", nullable=True)
+    value = _maybe("the same as a number", "as the claim")
+    lower = _maybe("95 % interval", "as the claim")
+    upper = _maybe("95 % interval", "as the claim")
+    market = _text("market it was measured on")
+    market_kind = _text("`synthetic`, `real` or `any`")
+    verdict = _text("`met`, `not met` or `not testable`")
+    reason = _text("what the verdict rests on; if not testable why, and the sample it would take")
+    command = _text("what reproduces it")
+
+
 class _Book(dy.Schema):
     book = _key(BOOK)
     session = _day(SESSION)
@@ -503,6 +564,9 @@ TABLES: dict[str, Table] = {
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),
         Table("model_comparison", ModelComparison, None, "none"),
+        Table("signal_quality", SignalQuality, None, "none"),
+        Table("reliability", Reliability, None, "none"),
+        Table("claims", Claims, None, "none"),
         Table("targets", Targets, "decision_time", branches=_BOOK_BRANCH),
         Table("orders", Orders, "decision_time", branches=_BOOK_BRANCH),
         Table("fills", Fills, "fill_time", branches=_BOOK_BRANCH),

@@ -47,7 +47,11 @@ def mincer_zarnowitz(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, A
         fractions over the horizon), `rows`, `sessions`. Numbers are None where the expected return does not vary;
         intervals are None with fewer than :data:`MINIMUM_CLUSTERS` sessions.
     """
-    rows = matured_signals(signals, labels)
+    return calibration_line(matured_signals(signals, labels))
+
+
+def calibration_line(rows: pl.DataFrame) -> dict[str, Any]:
+    """Regression of :func:`mincer_zarnowitz` on rows of :func:`matured_signals`."""
     sessions = rows.get_column("session").rank("dense").cast(pl.Int64).to_numpy() - 1
     clusters = int(sessions.max()) + 1 if len(rows) else 0
     names = ("slope", "slope_lower", "slope_upper", "intercept", "intercept_lower", "intercept_upper")
@@ -88,7 +92,11 @@ def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str,
         ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; empty without rows, and a tercile
         with fewer than :data:`MINIMUM_PART_ROWS` is left out.
     """
-    rows = matured_signals(signals, labels)
+    return coverage_of(matured_signals(signals, labels))
+
+
+def coverage_of(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Coverage as in :func:`coverage`, of rows of :func:`matured_signals`."""
     if rows.is_empty():
         return {}
     thirds = (pl.col("residual_volatility").rank("ordinal") - 1) * 3 // pl.len()

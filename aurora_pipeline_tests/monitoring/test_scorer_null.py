@@ -19,7 +19,9 @@ def test_labels_overlap_and_names_of_a_sector_move_together() -> None:
     assert abs(apart) < 0.1
     correlation = np.corrcoef(wide.T)
     same = np.subtract.outer(np.arange(24), np.arange(24)) % 3 == 0
-    assert correlation[same & ~np.eye(24, dtype=bool)].mean() == pytest.approx(0.13, abs=0.04)  # volatility that differs by name takes some
+    assert correlation[same & ~np.eye(24, dtype=bool)].mean() == pytest.approx(
+        0.13, abs=0.04
+    )  # volatility that differs by name takes some
     assert abs(correlation[~same].mean()) < 0.05
 
 
