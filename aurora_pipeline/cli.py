@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.audit_cli import audit
+from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.report_cli import report
 from aurora_pipeline.prove_cli import prove
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
 app.command()(prove)
+app.command()(claims)
 
 
 def main() -> None:

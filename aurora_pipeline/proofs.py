@@ -38,8 +38,6 @@ PLANTED: dict[str, dict[str, Any]] = {
     "full": {},
 }
 """Arguments of the simulation for each strength of alpha."""
-PIPELINE_FILE = "proof_pipeline.json"
-SCORER_FILE = "proof_scorer.json"
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 

@@ -58,8 +58,9 @@ def _pipeline(
     home: Path | None,
     overrides: tuple[str, ...],
 ) -> bool:
+    from aurora_pipeline.adapters.claims_inputs import PIPELINE_PROOF
     from aurora_pipeline.monitoring.proof_verdicts import Alpha
-    from aurora_pipeline.proofs import PIPELINE_FILE, PLANTED, MarketTask, prove, save_proof
+    from aurora_pipeline.proofs import PLANTED, MarketTask, prove, save_proof
 
     strengths = [name.strip() for name in alpha.split(",")]
     unknown = [name for name in strengths if name not in PLANTED]
@@ -104,7 +105,7 @@ def _pipeline(
     _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
     path = save_proof(
         opened_home(home),
-        PIPELINE_FILE,
+        PIPELINE_PROOF,
         {
             "preset": preset,
             "markets": [market.as_dict() for market in markets],
@@ -116,7 +117,8 @@ def _pipeline(
 
 
 def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
-    from aurora_pipeline.proofs import SCORER_FILE, prove_scorer, save_proof
+    from aurora_pipeline.adapters.claims_inputs import SCORER_PROOF
+    from aurora_pipeline.proofs import prove_scorer, save_proof
 
     with progress_bars():
         rows, holds = prove_scorer(seeds, processes)
@@ -127,7 +129,7 @@ def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
             *map(str, shown), f"{100 * row['rejection_rate']:.2f} %", "yes" if row["holds"] else "[bold red]no[/]"
         )
     out.print(table)
-    out.print(f"kept in {save_proof(opened_home(home), SCORER_FILE, {'designs': rows})}", highlight=False)
+    out.print(f"kept in {save_proof(opened_home(home), SCORER_PROOF, {'designs': rows})}", highlight=False)
     return holds
 
 

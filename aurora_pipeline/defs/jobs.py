@@ -44,4 +44,5 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
         job(REPORT_JOB, ["report", "model_comparison"], "Scorecard and model comparison of everything stored."),
+        job(REPORT_JOB, ["signal_quality", "report", "claims"], "Scorecard, signal quality and claims of everything stored."),
     ]

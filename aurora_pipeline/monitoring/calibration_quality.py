@@ -16,9 +16,11 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.ensemble.conformal import LEVELS
+from aurora_pipeline.monitoring.performance import MINIMUM_SESSIONS, stationary_bootstrap
 
 TERCILES = ("low_volatility", "middle_volatility", "high_volatility")
 MINIMUM_CLUSTERS = 5
+ERROR_RESAMPLES = 500
 MINIMUM_PART_ROWS = 100
 """Rows below which a volatility tercile is left out: its coverage of a 50 % interval would be uncertain by over 10 points."""
 
@@ -116,6 +118,45 @@ def calibration_error(covered: dict[str, dict[str, float]]) -> float | None:
     """Largest absolute gap between coverage and nominal in the result of :func:`coverage`; None without rows."""
     gaps = [abs(part[level] - nominal) for part in covered.values() for level, nominal in _nominal().items()]
     return max(gaps, default=None)
+
+
+def calibration_error_interval(rows: pl.DataFrame, seed: int) -> tuple[float, float] | None:
+    """95 % interval of the calibration error, from the stationary bootstrap over sessions.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        From :func:`matured_signals`.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    tuple of float or None
+        None with fewer than :data:`~aurora_pipeline.monitoring.performance.MINIMUM_SESSIONS` sessions. The error is the largest
+        of several gaps, so a resample's tends to lie above the sample's: the interval errs towards a larger error.
+    """
+    sessions = rows.get_column("session").n_unique()
+    if sessions < MINIMUM_SESSIONS:
+        return None
+    thirds = ((pl.col("residual_volatility").rank("ordinal") - 1) * 3 // pl.len()).alias("tercile")
+    inside = [pl.col("label").is_between(f"lower_{level}", f"upper_{level}").alias(level) for level in _nominal()]
+    counted = (
+        rows.select("session", thirds, *inside)
+        .group_by("session", "tercile")
+        .agg(pl.len().alias("rows"), pl.col(list(_nominal())).sum())
+    )
+    grid = counted.select(pl.col("session").unique().sort()).join(pl.DataFrame({"tercile": [0, 1, 2]}), how="cross")
+    cells = grid.join(counted.cast({"tercile": pl.Int64}), on=["session", "tercile"], how="left", maintain_order="left")
+    counts = cells.select("rows", *_nominal()).fill_null(0).to_numpy().astype(np.float64).reshape(sessions, 3, -1)
+    draws = stationary_bootstrap(sessions, ERROR_RESAMPLES, seed)
+    weight = np.stack([np.bincount(draw, minlength=sessions) for draw in draws]).astype(np.float64)
+    totals = np.tensordot(weight, counts, axes=1)
+    parts = np.concatenate([totals.sum(axis=1, keepdims=True), totals], axis=1)
+    covered = parts[:, :, 1:] / np.maximum(parts[:, :, :1], 1.0)
+    errors = np.abs(covered - np.array(list(_nominal().values()))).max(axis=(1, 2))
+    lower, upper = np.percentile(errors, [2.5, 97.5])
+    return float(lower), float(upper)
 
 
 def _nominal() -> dict[str, float]:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,16 +78,15 @@ def signal_quality(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 
 
 def _period(
-    days: Sequence[Any],
+    days: Sequence[date],
     matured: pl.DataFrame,
     ics: pl.DataFrame,
     names: pl.DataFrame,
     ages: pl.DataFrame,
 ) -> dict[str, Any]:
     inside = pl.col("session").is_between(days[0], days[-1])
-    first, last = (
-        matured.get_column("session").search_sorted(days[end], side=side) for end, side in ((0, "left"), (-1, "right"))
-    )
+    of_row = matured.get_column("session")
+    first, last = of_row.search_sorted(days[0], side="left"), of_row.search_sorted(days[-1], side="right")
     rows = matured.slice(first, last - first)
     series = ics.filter(inside).get_column("ic").to_numpy()
     estimate = mean_with_interval(series)
@@ -186,7 +187,7 @@ def signal_ages(signals: pl.DataFrame) -> pl.DataFrame:
 def half_life(by_age: Sequence[float | None]) -> float | None:
     """Age in sessions at which the correlation of :data:`AGES` has fallen to a half, interpolated; None if it has not."""
     known = [(0, 1.0), *((age, value) for age, value in zip(AGES, by_age, strict=True) if value is not None)]
-    for (young, high), (old, low) in zip(known, known[1:], strict=False):
+    for (young, high), (old, low) in pairwise(known):
         if low <= 0.5 < high:
             return young + (old - young) * (high - 0.5) / (high - low)
     return None
@@ -226,7 +227,7 @@ def reliability(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         )
         .sort(keys)
         .select(empty("reliability").columns)
-        .cast(dict(empty("reliability").schema))
+        .cast(empty("reliability").schema)
     )
 
 

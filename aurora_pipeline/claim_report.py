@@ -1,0 +1,50 @@
+"""Build signal quality and the claim ledger from what a home has stored, and keep them as tables and pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from aurora_pipeline.adapters.claims_inputs import read_claims_inputs
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import Lake, atomic_text
+from aurora_pipeline.monitoring.claims import claim_ledger
+from aurora_pipeline.monitoring.claims_page import claims_html, claims_markdown
+from aurora_pipeline.monitoring.signal_quality import reliability, signal_quality
+from aurora_pipeline.stages import book_name
+
+
+def store_signal_quality(home: Home) -> pl.DataFrame:
+    """Measure the stored signals; writes tables `signal_quality` and `reliability`, returns the former."""
+    settings = home.settings()
+    sessions = home.sessions(settings)
+    signals = home.lake.read("signals", sessions[0], sessions[-1])
+    labels = home.lake.read("labels", sessions[0], sessions[-1])
+    made_of = stored_fingerprint(home.lake, ("signals", "labels"))
+    quality = signal_quality(signals, labels)
+    home.lake.write("signal_quality", quality, fingerprint=made_of)
+    home.lake.write("reliability", reliability(signals, labels), fingerprint=made_of)
+    return quality
+
+
+def store_claims(home: Home) -> tuple[pl.DataFrame, list[Path]]:
+    """Hold every promise against what is stored; writes table `claims` and the pages, whose paths are returned."""
+    settings = home.settings()
+    claims = claim_ledger(read_claims_inputs(home, settings, book_name(settings)))
+    home.lake.write("claims", claims, fingerprint=stored_fingerprint(home.lake, ("signals", "labels", "ensemble")))
+    pages = [home.reports / "claims.md", home.reports / "claims.html"]
+    for page, text in zip(pages, (claims_markdown(claims), claims_html(claims)), strict=True):
+        atomic_text(page, text)
+    return claims, pages
+
+
+def stored_fingerprint(lake: Lake, names: Iterable[str]) -> str:
+    """Hash of the fingerprints of every stored partition of some tables."""
+    digest = hashlib.sha256()
+    for name in names:
+        for partition in lake.partitions(name):
+            digest.update(f"{name}:{partition}:{lake.fingerprint(name, partition)}".encode())
+    return digest.hexdigest()[:32]
