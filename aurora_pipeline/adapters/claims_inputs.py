@@ -12,6 +12,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import TABLES, empty
 from aurora_pipeline.monitoring.calibration_quality import calibration_error_interval, matured_signals
 from aurora_pipeline.monitoring.claim_types import ClaimInputs
+from aurora_pipeline.monitoring.session_ics import session_ics
 from aurora_pipeline.settings import Settings
 
 PIPELINE_PROOF = "proof_pipeline.json"
@@ -36,14 +37,16 @@ def read_claims_inputs(home: Home, settings: Settings, book: str) -> ClaimInputs
     first, last = sessions[0], sessions[-1]
     labels = lake.read("labels", first, last)
     signals = lake.read("signals", first, last)
+    predictions = lake.read("predictions", first, last, [*_SCORED, "model", "score"])
+    ensemble = lake.read("ensemble", first, last)
     return ClaimInputs(
         market=folder.manifest.name,
         market_kind="real" if folder.read_truth() is None else "synthetic",
         card=_json(home.scorecard_file) or {},
         feature_audit=_newest_audit(home),
-        predictions=lake.read("predictions", first, last, [*_SCORED, "model", "score"]),
-        ensemble=lake.read("ensemble", first, last),
-        labels=labels,
+        predictions=predictions,
+        ensemble=ensemble,
+        session_ics=session_ics(predictions, ensemble, labels),
         signal_quality=lake.read("signal_quality"),
         portfolio=lake.read("portfolio", first, last, book=book),
         model_states=lake.read("model_states", first, last) if "model_states" in TABLES else None,

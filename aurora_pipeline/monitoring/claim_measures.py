@@ -10,15 +10,13 @@ import numpy.typing as npt
 import polars as pl
 
 from aurora_pipeline.monitoring.claim_types import NO_RUN, ClaimInputs, Measured
-from aurora_pipeline.monitoring.information_coefficient import (
-    decision_time_correlations,
-    mean_with_interval,
-    session_means,
-)
+from aurora_pipeline.monitoring.information_coefficient import mean_with_interval
+from aurora_pipeline.monitoring.session_ics import ENSEMBLE, EQUAL_WEIGHT
 from aurora_pipeline.monitoring.signal_quality import STABILITY_SESSIONS, WHOLE
 
 YEAR = 252
 FEWEST_MODELS = 2
+MEAN_OF_FAMILIES = "mean of the families"
 REAL_ONLY = "the market has no planted truth; it takes a synthetic market (`aurora simulate`)"
 
 
@@ -67,7 +65,7 @@ def _estimate(estimate: Mapping[str, Any] | None, needed: str = "5 matured sessi
     if not estimate or estimate["mean"] is None:
         return Measured(missing=f"nothing has matured; it takes {needed}")
     if estimate["lower"] is None:
-        return Measured(missing=f"{estimate['sessions']} matured session(s); an interval takes {needed}")
+        return Measured(missing=f"{estimate['sessions']} matured session(s); it takes {needed}")
     return Measured(estimate["mean"], estimate["lower"], estimate["upper"], beside=f"{estimate['sessions']} sessions")
 
 
@@ -77,36 +75,31 @@ def ensemble_ic(inputs: ClaimInputs) -> Measured:
 
 
 def ensemble_gain(inputs: ClaimInputs, over: str) -> Measured:
-    """Paired difference of session ICs: ensemble less the mean of the families, equal weight, or the best single family."""
+    """Paired difference of session ICs: ensemble less the mean of the families, or less another series."""
     families = inputs.predictions.get_column("model").n_unique()
     if families < FEWEST_MODELS:
-        return Measured(missing=f"{families} families are stored; it takes two")
+        return Measured(missing=f"{families} families are stored; it takes {FEWEST_MODELS}")
     return _estimate(mean_with_interval(_gain_series(inputs, over)).as_dict())
 
 
-def _gain_series(inputs: ClaimInputs, over: str) -> npt.NDArray[np.float64]:
-    own = _session_ics(inputs.ensemble, inputs.labels, "score")
-    if over == "mean":
-        scores = inputs.predictions
-        by_family = session_means(decision_time_correlations(scores, inputs.labels, by=["model"]), by=["model"])
-        other = by_family.group_by("session").agg(pl.col("ic").mean())
-    else:
-        other = _session_ics(inputs.ensemble, inputs.labels, over)
-    paired = own.join(other.select("session", pl.col("ic").alias("other")), on="session").sort("session")
-    return (paired["ic"] - paired["other"]).to_numpy()
-
-
 def weighting_t(inputs: ClaimInputs) -> Measured:
-    """T of what IC weights add to equal weights; 0 where the two are the same."""
-    gain = ensemble_gain(inputs, "equal_weight_score")
-    if gain.value is None or gain.lower is None or gain.upper is None:
-        return Measured(0.0, beside="the same in every session") if gain.value == 0.0 else gain
-    t = mean_with_interval(_gain_series(inputs, "equal_weight_score")).t
-    return Measured(t, beside=f"difference {gain.value:.5f}, {gain.lower:.5f} to {gain.upper:.5f}")
+    """T of what IC weights add to equal weights; 0 where the two are the same in every session."""
+    gains = _gain_series(inputs, EQUAL_WEIGHT)
+    if len(gains) and not gains.any():
+        return Measured(0.0, beside="the same in every session")
+    estimate = mean_with_interval(gains)
+    if estimate.t is None or estimate.lower is None:
+        return _estimate(estimate.as_dict())
+    return Measured(estimate.t, beside=f"difference {estimate.mean:.5f}, {estimate.lower:.5f} to {estimate.upper:.5f}")
 
 
-def _session_ics(scores: pl.DataFrame, labels: pl.DataFrame, score: str) -> pl.DataFrame:
-    return session_means(decision_time_correlations(scores, labels, score))
+def _gain_series(inputs: ClaimInputs, over: str) -> npt.NDArray[np.float64]:
+    wide = inputs.session_ics.pivot("series", index="session", values="ic").sort("session")
+    families = inputs.predictions.get_column("model").unique().sort().to_list()
+    if ENSEMBLE not in wide.columns or (over != MEAN_OF_FAMILIES and over not in wide.columns):
+        return np.empty(0)
+    other = pl.mean_horizontal(families) if over == MEAN_OF_FAMILIES else pl.col(over)
+    return wide.select((pl.col(ENSEMBLE) - other).alias("gain")).drop_nulls().get_column("gain").to_numpy()
 
 
 def _book(inputs: ClaimInputs) -> Mapping[str, Any]:
@@ -118,7 +111,7 @@ def sharpe_ratio(inputs: ClaimInputs) -> Measured:
     """Sharpe ratio, net."""
     book = _book(inputs)
     if book.get("sharpe") is None or book.get("sharpe_lower") is None:
-        return Measured(missing=f"{book.get('sessions', 0)} traded session(s); an interval takes 20")
+        return Measured(missing=f"{book.get('sessions', 0)} traded session(s); it takes 20")
     beside = f"{book['sessions']} sessions, net of costs"
     return Measured(book["sharpe"], book["sharpe_lower"], book["sharpe_upper"], beside=beside)
 
@@ -155,7 +148,7 @@ def error_of_calibration(inputs: ClaimInputs) -> Measured:
     """Calibration error with the interval given."""
     error = _whole(inputs).get("calibration_error")
     if error is None:
-        return Measured(missing="no calibrated row has matured")
+        return Measured(missing="no calibrated row has matured; it takes one")
     lower, upper = inputs.calibration_interval or (None, None)
     return Measured(error, lower, upper)
 
@@ -172,7 +165,7 @@ def slope_of_calibration(inputs: ClaimInputs) -> Measured:
 def interval_coverage(inputs: ClaimInputs, level: int) -> Measured:
     """Coverage of one interval."""
     value = _whole(inputs).get(f"coverage_{level}")
-    return Measured(missing="no calibrated row has matured") if value is None else Measured(value)
+    return Measured(missing="no calibrated row has matured; it takes one") if value is None else Measured(value)
 
 
 def truth_correlation(inputs: ClaimInputs) -> Measured:
@@ -187,7 +180,7 @@ def kept_alpha(inputs: ClaimInputs) -> Measured:
     kept = book.get("alpha_kept")
     if not isinstance(kept, float):
         interval = book.get("gross_return_interval")
-        why = "no book is stored" if not book.get("sessions") else "fewer than 20 sessions are traded"
+        why = f"{book.get('sessions', 0)} traded session(s); it takes 20"
         if interval:
             why = (
                 f"gross P&L cannot be told from 0 (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} % of NAV in "

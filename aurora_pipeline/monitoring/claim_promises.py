@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from aurora_pipeline.monitoring.claim_measures import (
+    MEAN_OF_FAMILIES,
     automatic_changes,
     capital_utilisation,
     decision_interval,
@@ -31,6 +32,7 @@ from aurora_pipeline.monitoring.claim_measures import (
     weighting_t,
 )
 from aurora_pipeline.monitoring.claim_types import ClaimInputs, Measured, Promise
+from aurora_pipeline.monitoring.session_ics import BEST_SINGLE
 
 Measure = Callable[[ClaimInputs], Measured]
 PROVE = "aurora prove --seeds 1-20 && aurora claims"
@@ -122,7 +124,7 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
             0.01,
             "ic",
         ),
-        partial(ensemble_gain, over="mean"),
+        partial(ensemble_gain, over=MEAN_OF_FAMILIES),
     ),
     (
         Promise(
@@ -133,7 +135,7 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
             0.01,
             "ic",
         ),
-        partial(ensemble_gain, over="best_single_score"),
+        partial(ensemble_gain, over=BEST_SINGLE),
     ),
     (
         Promise(

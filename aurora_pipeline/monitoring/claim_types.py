@@ -13,6 +13,7 @@ from aurora_pipeline.contracts import empty
 
 Verdict = Literal["met", "not met", "not testable"]
 Direction = Literal["at least", "at most", "between"]
+SESSION_ICS = {"series": pl.String(), "session": pl.Date(), "ic": pl.Float64()}
 NO_RUN = "nothing of it is stored; it takes a finished run on a market"
 
 
@@ -28,8 +29,10 @@ class ClaimInputs:
         Whether its alpha is planted.
     card : mapping
         The scorecard.
-    feature_audit, predictions, ensemble, labels, signal_quality, portfolio, model_states : polars.DataFrame
+    feature_audit, predictions, ensemble, signal_quality, portfolio, model_states : polars.DataFrame
         Tables of the same name; the audit of the newest fold; `portfolio` of the backtest book.
+    session_ics : polars.DataFrame
+        Result of :func:`~aurora_pipeline.monitoring.session_ics.session_ics`.
     calibration_interval : tuple of float or None
         95 % interval of the calibration error.
     proof_pipeline, proof_scorer : mapping or None
@@ -46,7 +49,7 @@ class ClaimInputs:
     feature_audit: pl.DataFrame = field(default_factory=lambda: empty("feature_audit"))
     predictions: pl.DataFrame = field(default_factory=lambda: empty("predictions"))
     ensemble: pl.DataFrame = field(default_factory=lambda: empty("ensemble"))
-    labels: pl.DataFrame = field(default_factory=lambda: empty("labels"))
+    session_ics: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SESSION_ICS))
     signal_quality: pl.DataFrame = field(default_factory=lambda: empty("signal_quality"))
     portfolio: pl.DataFrame = field(default_factory=lambda: empty("portfolio"))
     model_states: pl.DataFrame | None = None
