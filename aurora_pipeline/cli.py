@@ -19,8 +19,8 @@ from rich.table import Table
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.errors import AuroraError, MarketDataError
-from aurora_pipeline.report_cli import report
 from aurora_pipeline.prove_cli import prove
+from aurora_pipeline.report_cli import report
 from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, progress_bars
 
 app = typer.Typer(

@@ -43,6 +43,9 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
             [*DATA_ASSETS, *predictions, *SIGNAL_ASSETS, *BOOK_ASSETS],
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
-        job(REPORT_JOB, ["report", "model_comparison"], "Scorecard and model comparison of everything stored."),
-        job(REPORT_JOB, ["signal_quality", "report", "claims"], "Scorecard, signal quality and claims of everything stored."),
+        job(
+            REPORT_JOB,
+            ["signal_quality", "report", "model_comparison", "claims"],
+            "Scorecard, signal quality, model comparison and claims of everything stored.",
+        ),
     ]

@@ -19,9 +19,6 @@ ASSETS = {
     "feature_panel", "labels", "feature_audit", "ensemble_weights", "ensemble",
     "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report", "model_comparison",
     *(f"{stage}/{family}" for stage in ("trained_model", "prediction") for family in FAMILIES),
-    "feature_panel", "labels", "feature_audit", "trained_model/ridge", "trained_model/lightgbm", "trained_model/xgboost",
-    "prediction/ridge", "prediction/lightgbm", "prediction/xgboost", "ensemble_weights", "ensemble",
-    "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report",
     "signal_quality", "claims",
 }  # fmt: skip
 JOBS = {
