@@ -218,22 +218,36 @@ def _matured_rows(
 ) -> pl.DataFrame:
     """Score, scaled label, and the first session (`epoch`) that opened after maturity.
 
-    Ordered by epoch, session, decision time and symbol.
+    Ordered by epoch, session, decision time and symbol. History is long and every session goes through all of it, so rows are
+    matched and ordered by one integer each instead of by name and time.
     """
-    index = pl.DataFrame({"session": sessions}).with_row_index("session_index")
+    symbols = ensemble.get_column("symbol").unique().sort()
     moments = pl.Series([opens[session] for session in sessions], dtype=TIMESTAMP)
+    code = pl.col("symbol").cast(pl.Enum(symbols), strict=False).to_physical().cast(pl.Int64)
+    key = (pl.col("decision_time").dt.epoch("ms") * symbols.len() + code).alias("key")
     rows = (
-        ensemble.select("session", "symbol", "decision_time", "score")
-        .join(labels.select("symbol", "decision_time", "label", "matured_at"), on=["symbol", "decision_time"])
-        .join(volatility, on=["session", "symbol"])
-        .join(index, on="session")
-        .with_columns((pl.col("label") / pl.col("volatility")).alias("u"))
+        ensemble.select(key, code.alias("code"), "session", "score")
+        .join(labels.select(key, "label", "matured_at").drop_nulls("key"), on="key")
+        .sort("key")
     )
-    epoch = moments.search_sorted(rows.get_column("matured_at"), side="right")
+    place = sessions.search_sorted(rows.get_column("session")).cast(pl.Int64)
+    forecast = np.full((sessions.len(), symbols.len()), np.nan)
+    known = volatility.select("session", code.alias("code"), "volatility").drop_nulls("code")
+    known = known.filter(pl.col("session").is_in(sessions.implode()))
+    forecast[sessions.search_sorted(known.get_column("session")).to_numpy(), known.get_column("code").to_numpy()] = (
+        known.get_column("volatility").to_numpy()
+    )
+    scale = pl.Series(forecast[place.to_numpy(), rows.get_column("code").to_numpy()])
     return (
-        rows.with_columns(pl.Series("epoch", epoch).cast(pl.Int64), pl.col("session_index").cast(pl.Int64))
-        .filter(pl.col("epoch") < len(sessions))
-        .sort("epoch", "session_index", "decision_time", "symbol")
+        rows.select(
+            moments.search_sorted(rows.get_column("matured_at"), side="right").cast(pl.Int64).alias("epoch"),
+            place.alias("session_index"),
+            "score",
+            (pl.col("label") / scale).alias("u"),
+            "matured_at",
+        )
+        .filter(pl.col("epoch") < sessions.len(), pl.col("u").is_not_nan())
+        .sort("epoch", maintain_order=True)
     )
 
 

@@ -168,7 +168,7 @@ def test_one_unmatured_row_among_the_calibrations_evidence_is_caught(monkeypatch
         rows = original(*arguments)
         early = pl.int_range(pl.len()) == 3000
         moved = rows.with_columns(pl.when(early).then(pl.col("epoch") - 1).otherwise("epoch").alias("epoch"))
-        return moved.sort("epoch", "session_index", "decision_time", "symbol")
+        return moved.sort("epoch", "session_index", maintain_order=True)
 
     session = PANEL.sessions[
         int(original(PANEL.opens, pl.Series(PANEL.sessions), ENSEMBLE, PANEL.labels, flat_volatility())["epoch"][3000])
