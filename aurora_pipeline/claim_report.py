@@ -14,11 +14,12 @@ from aurora_pipeline.adapters.lake import Lake, atomic_text
 from aurora_pipeline.monitoring.claims import claim_ledger
 from aurora_pipeline.monitoring.claims_page import claims_html, claims_markdown
 from aurora_pipeline.monitoring.signal_quality import reliability, signal_quality
+from aurora_pipeline.monitoring.signal_report import signal_markdown, signal_suite
 from aurora_pipeline.stages import book_name
 
 
-def store_signal_quality(home: Home) -> pl.DataFrame:
-    """Measure the stored signals; writes tables `signal_quality` and `reliability`, returns the former."""
+def store_signal_quality(home: Home) -> tuple[pl.DataFrame, str]:
+    """Measure the stored signals; writes tables `signal_quality` and `reliability` and a page, returns the first and the last."""
     settings = home.settings()
     sessions = home.sessions(settings)
     signals = home.lake.read("signals", sessions[0], sessions[-1])
@@ -26,8 +27,13 @@ def store_signal_quality(home: Home) -> pl.DataFrame:
     made_of = stored_fingerprint(home.lake, ("signals", "labels"))
     quality = signal_quality(signals, labels)
     home.lake.write("signal_quality", quality, fingerprint=made_of)
-    home.lake.write("reliability", reliability(signals, labels), fingerprint=made_of)
-    return quality
+    binned = reliability(signals, labels)
+    home.lake.write("reliability", binned, fingerprint=made_of)
+    suite = signal_suite(signals, labels, home.lake.read("universe", sessions[0], sessions[-1]))
+    label = "" if home.folder().read_truth() is None else " (SYNTHETIC)"
+    page = signal_markdown(f"Signal on {home.market().name}{label}", quality, binned, suite)
+    atomic_text(home.reports / "signal_quality.md", page)
+    return quality, page
 
 
 def store_claims(home: Home) -> tuple[pl.DataFrame, list[Path]]:

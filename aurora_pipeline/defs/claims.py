@@ -14,14 +14,15 @@ OWNERS = ["team:research"]
     owners=OWNERS,
     kinds={"polars"},
     description="IC, calibration, reliability in bps, sharpness, stability and life of the signal, by session, month and over "
-    "everything; tables `signal_quality` and `reliability`.",
+    "everything, by sector, quantile and age; tables `signal_quality` and `reliability`.",
 )
 def signal_quality(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Measure every period on matured rows only."""
     from aurora_pipeline.claim_report import store_signal_quality
     from aurora_pipeline.monitoring.signal_quality import quality_headline
 
-    return dg.MaterializeResult(metadata=quality_headline(store_signal_quality(home.open())))
+    quality, page = store_signal_quality(home.open())
+    return dg.MaterializeResult(metadata={**quality_headline(quality), "page": dg.MetadataValue.md(page)})
 
 
 @dg.asset(
