@@ -9,7 +9,7 @@ OWNERS = ["team:research"]
 
 @dg.asset(
     name="signal_quality",
-    deps=["calibrated_signals", "labels"],
+    deps=["calibrated_signals", "labels", "universe"],
     group_name="report",
     owners=OWNERS,
     kinds={"polars"},

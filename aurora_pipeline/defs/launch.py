@@ -16,6 +16,7 @@ import dagster as dg
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.claim_report import is_reported
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.errors import AuroraError
@@ -114,7 +115,7 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True) -> l
         if not trade:
             return launcher.launched
         _ranges(launcher, lineage, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
-        if launcher.launched or not home.scorecard_file.exists():
+        if launcher.launched or not is_reported(home):
             launcher.job(jobs.REPORT_JOB)
         return launcher.launched
 
