@@ -13,7 +13,8 @@ The data's way, folder by folder, with the lake table each stage writes (columns
    into expected returns with intervals (`signals`).
 5. ``policy`` prices trades, risk and limits and sizes positions; ``execution`` trades them in a simulated market:
    `targets`, `orders`, `fills`, `positions`, `portfolio`.
-6. ``monitoring`` measures what came of it: the information coefficient, the scorecard, families against baselines
+6. ``monitoring`` measures what came of it: the information coefficient, the scorecard, signal quality (`signal_quality`,
+   `reliability`), the claim ledger (`claims`), families against baselines
    (`model_comparison`).
 
 ``adapters`` holds everything with a side effect (lake, home, registry), ``defs`` everything Dagster.

@@ -18,7 +18,9 @@ from rich.table import Table
 
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.backfill_cli import backfill
+from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.errors import AuroraError, MarketDataError
+from aurora_pipeline.prove_cli import prove
 from aurora_pipeline.report_cli import report
 from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, print_failed, progress_bars
 
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
 app.command()(backfill)
+app.command()(prove)
+app.command()(claims)
 
 
 def main() -> None:

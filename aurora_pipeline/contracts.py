@@ -260,9 +260,14 @@ class EnsembleWeights(dy.Schema):
     model = _key("model family")
     weight = _number("share of the ensemble", "fraction", min=0.0, max=1.0)
     information_coefficient = _maybe("exponentially weighted matured IC", "correlation")
+    score_correlation = _maybe(
+        "mean correlation with the other families' scores; correlation-aware only", "correlation"
+    )
     matured_sessions = _count("sessions of matured evidence")
+    evidence_rows = _count("pairs of score and matured label behind the IC")
     cold_start = _flag("too little matured evidence: equal weights")
     all_negative = _flag("no family has a positive IC: equal weights")
+    best_single = _flag("highest matured IC of the families with enough evidence")
     evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
 
 
@@ -274,6 +279,7 @@ class Ensemble(dy.Schema):
     decision_time = _time(DECISION, key=True)
     score = _number("weighted mean of the families' z-scores, standardised", "z-score")
     equal_weight_score = _number("unweighted mean of the same, standardised", "z-score")
+    best_single_score = _maybe("z-score of the family with the best matured IC; null before there is one", "z-score")
     disagreement = _number("standard deviation of the families' z-scores", "z-score")
 
 
@@ -292,7 +298,10 @@ class Signals(dy.Schema):
     lower_90 = _maybe("90 % interval", "fraction over the horizon")
     upper_90 = _maybe("90 % interval", "fraction over the horizon")
     residual_volatility = _maybe("forecast of the label's standard deviation", "fraction over the horizon")
+    disagreement = _maybe("standard deviation of the families' own forecasts", "fraction over the horizon")
+    calibrator = _text("`grinold` or `isotonic`; null until calibrated", nullable=True)
     calibrated = _flag("enough matured scores stood behind the numbers")
+    evidence_rows = _count("pairs of score and matured label behind the numbers")
     evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
     horizon_bars = dy.Int32(description="length of the forecast", metadata={"unit": "bars"})
 
@@ -344,6 +353,67 @@ class ModelComparison(dy.Schema):
     bootstrap_lower = _maybe("95 % interval of the stationary bootstrap", "of the measure")
     bootstrap_upper = _maybe("95 % interval of the stationary bootstrap", "of the measure")
     observations = _count("sessions, periods or splits behind the value", nullable=True)
+
+
+class SignalQuality(dy.Schema):
+    """How good the calibrated signal was, by session, month and over everything; matured rows only."""
+
+    period = _key("session, month such as `2024-11`, or `all`")
+    kind = _text("`session`, `month` or `all`")
+    sessions = _count("sessions scored")
+    matured_sessions = _count("sessions with a matured IC")
+    matured_rows = _count("calibrated rows with a matured label")
+    ic = _maybe("mean rank correlation of score and label", "correlation")
+    ic_t = _maybe("its t, equal-weighted cosine variance", "t")
+    ic_lower = _maybe("95 % interval", "correlation")
+    ic_upper = _maybe("95 % interval", "correlation")
+    slope = _maybe("label regressed on expected return; 1 is right", "dimensionless")
+    slope_lower = _maybe("95 % interval, clustered by session", "dimensionless")
+    slope_upper = _maybe("95 % interval, clustered by session", "dimensionless")
+    intercept_bps = _maybe("of that regression; 0 is right", "bps over the horizon")
+    intercept_lower_bps = _maybe("95 % interval, clustered by session", "bps over the horizon")
+    intercept_upper_bps = _maybe("95 % interval, clustered by session", "bps over the horizon")
+    coverage_50 = _maybe("share of labels inside the 50 % interval", "fraction")
+    coverage_80 = _maybe("share of labels inside the 80 % interval", "fraction")
+    coverage_90 = _maybe("share of labels inside the 90 % interval", "fraction")
+    calibration_error = _maybe("largest gap of coverage, overall and by volatility tercile", "fraction")
+    sharpness_bps = _maybe("mean width of the 80 % interval", "bps over the horizon")
+    expected_return_bps = _maybe("standard deviation of the expected return", "bps over the horizon")
+    ic_stability = _maybe("sd of the 21-session mean IC beyond sampling", "correlation")
+    ic_stability_lower = _maybe("95 % interval", "correlation")
+    ic_stability_upper = _maybe("95 % interval", "correlation")
+    ic_floor = _maybe("what sampling alone gives the 21-session mean IC", "correlation")
+    autocorrelation = _maybe("rank correlation of scores with those a session before", "correlation")
+    half_life_sessions = _maybe("age at which half of it is left; null if more than half is at 20", "sessions")
+
+
+class Reliability(dy.Schema):
+    """Realised against expected return in tenths of the latter, by month and over everything."""
+
+    period = _key("month such as `2024-11`, or `all`")
+    bin = dy.Int64(primary_key=True, description="tenth of expected return, 0 the lowest", metadata={"unit": "count"})
+    rows = _count("matured rows")
+    expected_bps = _number("mean expected return", "bps over the horizon")
+    realised_bps = _number("mean label", "bps over the horizon")
+    realised_error_bps = _maybe("standard error of the mean label, clustered by session", "bps over the horizon")
+
+
+class Claims(dy.Schema):
+    """What Aurora promises against what is stored, with verdicts."""
+
+    claim_id = _key("short name")
+    claim = _text("what is promised")
+    definition = _text("how it is measured here")
+    plan = _text("value promised")
+    measured = _text("value measured; null where there is none", nullable=True)
+    value = _maybe("the same as a number", "as the claim")
+    lower = _maybe("95 % interval", "as the claim")
+    upper = _maybe("95 % interval", "as the claim")
+    market = _text("market it was measured on")
+    market_kind = _text("`synthetic`, `real` or `any`")
+    verdict = _text("`met`, `not met` or `not testable`")
+    reason = _text("what the verdict rests on; if not testable why, and the sample it would take")
+    command = _text("what reproduces it")
 
 
 class _Book(dy.Schema):
@@ -494,6 +564,9 @@ TABLES: dict[str, Table] = {
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),
         Table("model_comparison", ModelComparison, None, "none"),
+        Table("signal_quality", SignalQuality, None, "none"),
+        Table("reliability", Reliability, None, "none"),
+        Table("claims", Claims, None, "none"),
         Table("targets", Targets, "decision_time", branches=_BOOK_BRANCH),
         Table("orders", Orders, "decision_time", branches=_BOOK_BRANCH),
         Table("fills", Fills, "fill_time", branches=_BOOK_BRANCH),

@@ -221,6 +221,9 @@ class EnsembleSettings(Section):
     minimum_sessions: Count = Field(default=10, description="matured sessions before weights leave equality")
     shrinkage: Fraction = Field(default=0.5, description="pull towards equal weights")
     cap: Fraction = Field(default=0.4, description="largest weight; 1 / number of positive families if that is more")
+    correlation_aware: bool = Field(
+        default=False, description="families whose scores say the same thing share their weight (inverse correlation)"
+    )
 
 
 class CalibrationSettings(Section):
@@ -228,7 +231,10 @@ class CalibrationSettings(Section):
 
     minimum_sessions: Count = Field(default=5, description="matured sessions before a signal counts as calibrated")
     half_life_sessions: Positive = Field(default=60.0, description="weight of a matured session halves over this age")
-    prior_sessions: NotNegative = Field(default=5.0, description="strength of the prior IC of zero, in sessions")
+    prior_sessions: NotNegative = Field(
+        default=2.0,
+        description="strength of the prior IC of zero, in sessions, beside the shrinkage by signal to noise",
+    )
     volatility_span_sessions: Positive | None = Field(
         default=None, description="span of the residual volatility forecast; 20 at 5min, 60 at session if unset"
     )

@@ -162,7 +162,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
             "calibrated_signals",
             ("signals",),
             (Read("ensemble", "history"), Read("labels", "history"), Read("residual_returns", "history")),
-            ("calibration", "horizon"),
+            ("calibration", "horizon", "execution_lag_bars"),
             ("ensemble", "monitoring/information_coefficient.py"),
             scored=True,
         ),

@@ -13,6 +13,7 @@ from aurora_pipeline.defs.stage_run import StageRun
 GROUP = "ensemble"
 OWNERS = ["team:research"]
 LABEL_COLUMNS = ("session", "symbol", "decision_time", "label", "matured_at")
+SCORE_COLUMNS = ("session", "symbol", "decision_time", "model", "score")
 RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
 UNMATURED = "rows that rest on evidence their session could not have had"
 
@@ -61,6 +62,7 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
             weight_violations,
         )
         from aurora_pipeline.ensemble.maturity import unmatured_rows
+        from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 
         run = StageRun(context, home.open(), "ensemble_weights")
         last = run.sessions[-1]
@@ -71,8 +73,12 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
             )
             for family in families
         )
+        correlations = None
+        if run.settings.ensemble.correlation_aware:
+            scores = run.home.lake.read("predictions", run.scored_from, last, SCORE_COLUMNS)
+            correlations = ScoreCorrelations.of(scores.filter(pl.col("model").is_in(list(families))))
         opens = _opens(run, run.sessions)
-        frame = weigh(run.sessions, opens, evidence, list(families), run.settings)
+        frame = weigh(run.sessions, opens, evidence, list(families), run.settings, correlations)
         run.write("ensemble_weights", frame, run.keys)
         violations = weight_violations(frame, run.settings)
         return dg.MaterializeResult(
@@ -147,7 +153,9 @@ def calibrated_signals_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Ass
         frame = calibrate(
             run.sessions,
             opens,
-            lake.read("ensemble", run.scored_from, last, ["session", "symbol", "decision_time", "score"]),
+            lake.read(
+                "ensemble", run.scored_from, last, ["session", "symbol", "decision_time", "score", "disagreement"]
+            ),
             labels,
             lake.read("residual_returns", None, last, RESIDUAL_COLUMNS),
             run.settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.claims import claims, signal_quality
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
 from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
@@ -42,8 +43,10 @@ def build_definitions(home: Home) -> dg.Definitions:
             calibrated_signals_asset(sessions),
             trade_book_asset(sessions),
             model_comparison_asset(families),
+            signal_quality,
             report,
             model_tracking_asset(families),
+            claims,
         ],
         jobs=build_jobs(families),
         schedules=[five_minute_schedule(home)],

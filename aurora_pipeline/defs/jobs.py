@@ -46,7 +46,7 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         ),
         job(
             REPORT_JOB,
-            ["report", "model_comparison", TRACKING_ASSET],
-            "Scorecard and model comparison of everything stored; out-of-fold ICs to MLflow.",
+            ["signal_quality", "report", "model_comparison", "claims", TRACKING_ASSET],
+            "Scorecard, signal quality, model comparison and claims of everything stored; out-of-fold ICs to MLflow.",
         ),
     ]

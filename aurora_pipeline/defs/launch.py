@@ -19,6 +19,7 @@ import dagster as dg
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.claim_report import is_reported
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
@@ -157,7 +158,7 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, unti
         if not trade:
             return UpToDate(launcher.launched, failed)
         _ranges(launcher, wanted, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
-        if launcher.launched or not home.scorecard_file.exists():
+        if launcher.launched or not is_reported(home):
             launcher.job(jobs.REPORT_JOB)
         return UpToDate(launcher.launched, failed)
 

@@ -11,7 +11,6 @@ from aurora_pipeline.stages import book_name
 
 @dg.asset(
     name="report",
-    # The comparison first: a scorecard on disk then means that everything was reported.
     deps=["portfolio", "fills", "calibrated_signals", "ensemble_weights", "labels", "model_comparison"],
     group_name="report",
     owners=["team:research"],

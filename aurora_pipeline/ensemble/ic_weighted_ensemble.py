@@ -3,8 +3,10 @@
 1. :func:`session_information_coefficients`: rank IC of each family and session, split by the moment it matured;
 2. :func:`ensemble_weights`: for a session, the mean of the ICs that had matured before its open, exponentially
    weighted over sessions, shrunk towards the families' common mean (hence the weights towards equality), floored at
-   0, normalised, capped;
-3. :func:`combine`: weighted mean of the families' z-scores within each decision time, and the unweighted one beside it.
+   0, normalised, capped; in the correlation-aware variant of :mod:`aurora_pipeline.ensemble.score_correlation` families
+   that say the same thing share their weight;
+3. :func:`combine`: weighted mean of the families' z-scores within each decision time, and beside it the unweighted mean and
+   the score of the one family that had the best matured IC.
 
 Everything is computed from the history given and nothing is remembered, so one session alone and a range agree to the
 last bit.
@@ -20,10 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from numba import njit
 
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
+from aurora_pipeline.ensemble.combination import combine_scores
+from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations, uncorrelated_shares
 from aurora_pipeline.models.train_block import group_ends
 from aurora_pipeline.monitoring.information_coefficient import decision_time_correlations, segment_means
 from aurora_pipeline.settings import EnsembleSettings, Settings
@@ -67,6 +70,7 @@ def ensemble_weights(
     session_ics: pl.DataFrame,
     families: Sequence[str],
     settings: Settings,
+    correlations: ScoreCorrelations | None = None,
 ) -> pl.DataFrame:
     """Weights in force during sessions.
 
@@ -82,13 +86,16 @@ def ensemble_weights(
         Families that trade.
     settings : Settings
         Section `ensemble`: half-life, shrinkage, cap, fewest sessions.
+    correlations : ScoreCorrelations, optional
+        How alike the families' scores were; given where `ensemble.correlation_aware` is set.
 
     Returns
     -------
     polars.DataFrame
         Table `ensemble_weights`: one row per session and family, weights of a session adding up to 1. A family with
         too little evidence is given the mean IC of the others and flagged `cold_start`; if that is all of them, or
-        none is positive (`all_negative`), weights are equal.
+        none is positive (`all_negative`), weights are equal. `best_single` marks the family with the highest matured IC
+        among those with enough evidence, the first by name where several have it.
     """
     families = sorted(families)
     histories = [_History.of(session_ics.filter(pl.col("model") == family)) for family in families]
@@ -96,12 +103,16 @@ def ensemble_weights(
     rows: list[tuple[Any, ...]] = []
     for session, moment in zip(sessions, moments, strict=True):
         evidence = [history.matured_before(moment, settings.ensemble.half_life_sessions) for history in histories]
-        counts = np.array([count for _, count, _ in evidence])
+        counts = np.array([count for _, count, _, _ in evidence])
         cold = counts < settings.ensemble.minimum_sessions
-        weights, all_negative = _weights(np.array([ic for ic, _, _ in evidence]), cold, settings.ensemble)
-        for family, weight, (ic, count, through), too_few in zip(families, weights, evidence, cold, strict=True):
-            known = ic if count else None
-            rows.append((session, family, weight, known, count, bool(too_few), all_negative, through))
+        means = np.array([ic for ic, *_ in evidence])
+        alike = None if correlations is None else correlations.before(session, families, settings.ensemble)
+        weights, all_negative = _weights(means, cold, settings.ensemble, alike)
+        best = None if cold.all() else int(np.argmax(np.where(cold, -np.inf, means)))
+        others = [None] * len(families) if alike is None else _mean_with_others(alike)
+        for k, (family, (ic, count, pairs, through)) in enumerate(zip(families, evidence, strict=True)):
+            flags = (bool(cold[k]), all_negative, k == best)
+            rows.append((session, family, weights[k], ic if count else None, others[k], count, pairs, *flags, through))
     schema = empty("ensemble_weights").schema
     frame = pl.DataFrame(rows, schema={**schema, "evidence_through": pl.Int64}, orient="row")
     return frame.cast(schema)
@@ -115,6 +126,7 @@ class _History:
     matured_at: npt.NDArray[np.int64]
     ic: Float64
     decision_times: Float64
+    names: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> _History:
@@ -124,21 +136,25 @@ class _History:
             rows.get_column("matured_at").to_physical().to_numpy(),
             rows.get_column("ic").to_numpy(),
             rows.get_column("decision_times").cast(pl.Float64).to_numpy(),
+            rows.get_column("names").cast(pl.Int64).to_numpy(),
         )
 
-    def matured_before(self, moment: int, half_life: float) -> tuple[float, int, int | None]:
-        """Exponentially weighted mean IC, the sessions behind it, and the latest maturity among them."""
+    def matured_before(self, moment: int, half_life: float) -> tuple[float, int, int, int | None]:
+        """Exponentially weighted mean IC, the sessions and pairs behind it, and the latest maturity among them."""
         matured = np.flatnonzero(self.matured_at < moment)
         if not matured.size:
-            return 0.0, 0, None
+            return 0.0, 0, 0, None
         ends = group_ends(self.session[matured])
         times = self.decision_times[matured]
         ic = segment_means(self.ic[matured] * times, ends) / segment_means(times, ends)
         weights = 0.5 ** (np.arange(len(ic))[::-1] / half_life)
-        return float((weights * ic).sum() / weights.sum()), len(ic), int(self.matured_at[matured].max())
+        mean = float((weights * ic).sum() / weights.sum())
+        return mean, len(ic), int(self.names[matured].sum()), int(self.matured_at[matured].max())
 
 
-def _weights(ic: Float64, cold: npt.NDArray[np.bool_], settings: EnsembleSettings) -> tuple[list[float], bool]:
+def _weights(
+    ic: Float64, cold: npt.NDArray[np.bool_], settings: EnsembleSettings, correlation: Float64 | None
+) -> tuple[list[float], bool]:
     """Shrink, floor, normalise and cap; the flag says that nothing was positive."""
     count = len(ic)
     equal = [1.0 / count] * count
@@ -146,10 +162,15 @@ def _weights(ic: Float64, cold: npt.NDArray[np.bool_], settings: EnsembleSetting
         return equal, False
     common = float(ic[~cold].mean())
     shrunk = np.where(cold, common, settings.shrinkage * common + (1.0 - settings.shrinkage) * ic)
-    positive = np.maximum(shrunk, 0.0)
-    if not positive.any():
+    if not (shrunk > 0.0).any():
         return equal, True
+    positive = np.maximum(shrunk, 0.0) if correlation is None else uncorrelated_shares(shrunk, correlation)
     return capped(positive / positive.sum(), settings.cap).tolist(), False
+
+
+def _mean_with_others(correlation: Float64) -> list[float | None]:
+    count = len(correlation)
+    return [None if count == 1 else float((row.sum() - 1.0) / (count - 1)) for row in correlation]
 
 
 def capped(weights: Float64, cap: float) -> Float64:
@@ -196,7 +217,8 @@ def combine(predictions: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
     predictions : polars.DataFrame
         Table `predictions`. Families without a weight in their session are left out.
     weights : polars.DataFrame
-        Table `ensemble_weights` of these sessions.
+        Table `ensemble_weights` of these sessions: `session`, `model`, `weight` and, for the score of the best single
+        family, `best_single`; without it that score is null.
 
     Returns
     -------
@@ -212,69 +234,27 @@ def combine(predictions: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
     keys = ["session", "decision_time", "symbol"]
     wide = scores.pivot("model", index=keys, values=["score", "weight"], aggregate_function=None).sort(keys[1:])
     names = [name for name in families if f"score_{name}" in wide.columns]
+    best = _best_single(wide.get_column("session"), weights, names)
     Z = wide.select(pl.col(f"score_{name}").cast(pl.Float64) for name in names).to_numpy()
     W = wide.select(f"weight_{name}" for name in names).to_numpy()
     ends = group_ends(wide.get_column("decision_time").to_physical().to_numpy())
-    score, equal, disagreement = _combine_kernel(np.array(Z, order="C"), np.ascontiguousarray(W), ends)
+    score, equal, single, disagreement = combine_scores(np.array(Z, order="C"), np.ascontiguousarray(W), best, ends)
     return wide.select(
         "session",
         "symbol",
         "decision_time",
         pl.Series("score", score),
         pl.Series("equal_weight_score", equal),
+        pl.Series("best_single_score", single).fill_nan(None),
         pl.Series("disagreement", disagreement),
     )
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _standardise(values: Any, start: int, stop: int) -> None:
-    """Turn values[start:stop] into z-scores in place; NaN is left out, a constant becomes 0."""
-    count, mean = 0, 0.0
-    for i in range(start, stop):
-        if not np.isnan(values[i]):
-            count += 1
-            mean += values[i]
-    if count == 0:
-        return
-    mean /= count
-    variance, largest = 0.0, 0.0
-    for i in range(start, stop):
-        if not np.isnan(values[i]):
-            variance += (values[i] - mean) ** 2
-            largest = max(largest, abs(values[i]))
-    deviation = np.sqrt(variance / count)
-    constant = deviation <= 1e-12 * largest
-    for i in range(start, stop):
-        if not np.isnan(values[i]):
-            values[i] = 0.0 if constant else (values[i] - mean) / deviation
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _combine_kernel(Z: Any, W: Any, ends: Any) -> Any:
-    rows, families = Z.shape
-    score = np.empty(rows, np.float64)
-    equal = np.empty(rows, np.float64)
-    disagreement = np.empty(rows, np.float64)
-    start = 0
-    for stop in ends:
-        for family in range(families):
-            _standardise(Z[:, family], start, stop)
-        for i in range(start, stop):
-            present, weight, weighted, total, squares = 0, 0.0, 0.0, 0.0, 0.0
-            for family in range(families):
-                if not np.isnan(Z[i, family]):
-                    present += 1
-                    weight += W[i, family]
-                    weighted += W[i, family] * Z[i, family]
-                    total += Z[i, family]
-            mean = total / present
-            for family in range(families):
-                if not np.isnan(Z[i, family]):
-                    squares += (Z[i, family] - mean) ** 2
-            score[i] = weighted / weight if weight > 0.0 else mean
-            equal[i] = mean
-            disagreement[i] = np.sqrt(squares / present)
-        _standardise(score, start, stop)
-        _standardise(equal, start, stop)
-        start = stop
-    return score, equal, disagreement
+def _best_single(sessions: pl.Series, weights: pl.DataFrame, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Position of the best single family of each row's session among `names`; -1 where there is none."""
+    if "best_single" not in weights.columns:
+        return np.full(len(sessions), -1, np.int64)
+    position = pl.DataFrame({"model": names, "position": np.arange(len(names))}, schema_overrides={"model": pl.String})
+    best = weights.filter("best_single").select("session", "model").join(position, on="model")
+    beside = pl.DataFrame({"session": sessions}).join(best, on="session", how="left", maintain_order="left")
+    return beside.get_column("position").fill_null(-1).cast(pl.Int64).to_numpy()

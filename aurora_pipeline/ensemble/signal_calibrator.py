@@ -3,11 +3,15 @@
 1. Scores and labels that matured are brought to a common scale: u = label / volatility forecast of its session.
 2. The IC of a session is the slope of u on the score z, the Pearson correlation of the two where the volatility
    forecast is right on average; sessions are averaged with exponential weights and shrunk to 0 as if `prior_sessions`
-   sessions without any relation had been seen besides. A negative IC counts as 0: a signal that lost money is not
-   traded backwards.
+   sessions without any relation had been seen besides, and once more by their signal-to-noise ratio
+   (:mod:`~aurora_pipeline.ensemble.matured_mean`). A negative IC counts as 0: a signal that lost money is not traded
+   backwards.
 3. E[r] = shrunk IC * volatility * z (Grinold, "Alpha is Volatility Times IC Times Score", Journal of
-   Portfolio Management 20(4), 1994).
-4. Intervals are E[r] + volatility * adaptive conformal quantiles of (u - IC * z).
+   Portfolio Management 20(4), 1994). An isotonic map of z takes the place of IC * z, shrunk as much, in sessions before which
+   it had forecast better out of time: both make a forecast each session from what had matured before its open, and once those
+   forecasts have matured their squared errors are compared; the map serves where its advantage is significant at 5 %.
+4. Intervals are E[r] + volatility * adaptive conformal quantiles of u less the forecast that was made.
+5. Beside them stands how far the families' own forecasts lie apart: shrunk IC * volatility * disagreement of their scores.
 
 The state of a session (:func:`calibration_states`) is a function of what had matured before its open and is computed
 from the beginning of the history each time; nothing is stored, so a single session and a range agree to the last bit.
@@ -26,22 +30,11 @@ from numba import njit
 
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.ensemble.conformal import LEVELS, AdaptiveConformal
+from aurora_pipeline.ensemble.calibration_state import BOUNDS, STATE_SCHEMA, RunningCalibration
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
 from aurora_pipeline.errors import LeakageError
 from aurora_pipeline.models.train_block import group_ends
 from aurora_pipeline.settings import CalibrationSettings, Settings
-
-BOUNDS = [f"{side}_{round(100 * level)}" for level in LEVELS for side in ("lower", "upper")]
-STATE_SCHEMA = {
-    "session": pl.Date,
-    "information_coefficient": pl.Float64,
-    "shrunk_ic": pl.Float64,
-    "matured_sessions": pl.Int64,
-    "evidence_through": TIMESTAMP,
-    "calibrated": pl.Boolean,
-    **{f"error_{bound}": pl.Float64() for bound in BOUNDS},
-}
 
 
 def calibrate(
@@ -62,7 +55,7 @@ def calibrate(
     opens : mapping of date to datetime
         Opening moment of every session in `ensemble`.
     ensemble : polars.DataFrame
-        Table `ensemble`, the whole history up to and with these sessions.
+        Table `ensemble`, the whole history up to and with these sessions; `disagreement` is needed for these only.
     labels : polars.DataFrame
         Table `labels` of the same history. Rows not matured before a session's open do not count for it.
     residual_returns : polars.DataFrame
@@ -100,7 +93,8 @@ def calibrate(
         horizon_bars,
         calibration.volatility_pull(bars),
     )
-    states = calibration_states(opens, ensemble, labels, volatility, calibration)
+    reach = -(-(settings.execution_lag_bars + horizon_bars) // bars)
+    states = calibration_states(opens, ensemble, labels, volatility, calibration, reach)
     wanted = ensemble.filter(pl.col("session").is_in(list(sessions)))
     return apply_calibration(wanted, states, volatility, horizon_bars)
 
@@ -111,6 +105,7 @@ def calibration_states(
     labels: pl.DataFrame,
     volatility: pl.DataFrame,
     settings: CalibrationSettings,
+    label_sessions: int,
 ) -> pl.DataFrame:
     """Calibration in force during each session of the ensemble.
 
@@ -122,13 +117,16 @@ def calibration_states(
         Result of :func:`~aurora_pipeline.ensemble.residual_volatility.residual_volatility` for the whole history.
     settings : CalibrationSettings
         Half-life, prior, fewest sessions, conformal step.
+    label_sessions : int
+        Sessions a label reaches over, its execution lag included: neighbouring evidence is correlated that far.
 
     Returns
     -------
     polars.DataFrame
-        One row per session: `information_coefficient` (null without evidence) and `shrunk_ic` (slopes of u on z),
-        `matured_sessions`, `evidence_through`, `calibrated`, and the bounds of the error in volatilities
-        (`error_lower_50` ...; null until calibrated).
+        One row per session: `information_coefficient` with its `standard_error` (null without evidence) and `shrunk_ic`
+        (slopes of u on z), `isotonic_t` (advantage of the isotonic map over its standard error), `calibrator`, the map's
+        `knots` and `forecasts` where it serves, `matured_sessions`, `evidence_through`, `calibrated`, and the bounds of the
+        error in volatilities (`error_lower_50` ...; null until calibrated).
     """
     size = ensemble.group_by("session").len("size").sort("session")
     sessions = size.get_column("session")
@@ -142,33 +140,18 @@ def calibration_states(
     of_session = rows.get_column("session_index").to_numpy()[starts]
     latest = rows.get_column("matured_at").to_physical().to_numpy()
 
-    decay = 0.5 ** (1.0 / settings.half_life_sessions)
-    conformal = AdaptiveConformal(decay, settings.conformal_step)
-    moment = information = 0.0
-    matured: set[int] = set()
-    through: int | None = None
-    shrunk_ic = np.zeros(len(sizes))
-    issued: list[Any] = []
+    running = RunningCalibration(settings, label_sessions)
     states: list[tuple[Any, ...]] = []
     part = 0
-    for index, session in enumerate(sessions):
-        moment, information = moment * decay, information * decay
-        conformal.age()
-        while part < len(starts) and of_epoch[part] == index:
-            begin, end, source = starts[part], ends[part], of_session[part]
-            moment += products[part] / sizes[source]
-            information += squares[part] / sizes[source]
-            errors = u[begin:end] - shrunk_ic[source] * z[begin:end]
-            conformal.observe(errors, (end - begin) / sizes[source], issued[source])
-            matured.add(int(source))
-            through = max(through or 0, int(latest[begin:end].max()))
+    for session in sessions:
+        running.open_session()
+        while part < len(starts) and of_epoch[part] == len(states):
+            part_rows = slice(starts[part], ends[part])
+            source = int(of_session[part])
+            running.observe(source, z[part_rows], u[part_rows], sizes[source], products[part], squares[part])
+            running.through = max(running.through or 0, int(latest[part_rows].max()))
             part += 1
-        calibrated = len(matured) >= settings.minimum_sessions and information > 0.0
-        shrunk_ic[index] = max(0.0, moment / (information + settings.prior_sessions)) if information > 0.0 else 0.0
-        issued.append(conformal.quantiles() if calibrated else None)
-        bounds = issued[-1].ravel().tolist() if calibrated else [None] * len(BOUNDS)
-        ic = moment / information if information > 0.0 else None
-        states.append((session, ic, shrunk_ic[index], len(matured), through, calibrated, *bounds))
+        states.append((session, *running.issue()))
     return pl.DataFrame(states, schema=STATE_SCHEMA | {"evidence_through": pl.Int64}, orient="row").cast(STATE_SCHEMA)  # type: ignore[arg-type]
 
 
@@ -181,18 +164,38 @@ def apply_calibration(
         .join(volatility, on=["session", "symbol"], how="left")
         .sort("decision_time", "symbol")
     )
+    forecast = _forecasts(joined)
     usable = pl.col("calibrated") & pl.col("volatility").is_not_null()
-    expected = pl.col("shrunk_ic") * pl.col("volatility") * pl.col("score")
     return (
-        joined.with_columns(pl.when(usable).then(expected).alias("expected_return"))
+        joined.with_columns(pl.when(usable).then(pl.col("volatility") * forecast).alias("expected_return"))
         .with_columns(
             *((pl.col("expected_return") + pl.col("volatility") * pl.col(f"error_{b}")).alias(b) for b in BOUNDS),
             pl.col("volatility").alias("residual_volatility"),
+            pl.when(usable)
+            .then(pl.col("shrunk_ic") * pl.col("volatility") * pl.col("disagreement"))
+            .alias("disagreement"),
+            pl.when(usable).then("calibrator").alias("calibrator"),
             usable.alias("calibrated"),
             pl.lit(horizon_bars, pl.Int32).alias("horizon_bars"),
         )
         .select(empty("signals").columns)
     )
+
+
+def _forecasts(joined: pl.DataFrame) -> pl.Series:
+    """Forecast of each row in volatilities: slope times score, or the isotonic map where that serves."""
+    linear = joined.select((pl.col("shrunk_ic") * pl.col("score")).alias("forecast")).to_series()
+    mapped = joined.filter(pl.col("calibrator") == "isotonic")
+    if mapped.is_empty():
+        return linear
+    values = linear.to_numpy().copy()
+    rows = np.flatnonzero((joined.get_column("calibrator") == "isotonic").fill_null(value=False).to_numpy())
+    of_session = mapped.get_column("session").rle_id().to_numpy()
+    for first in np.unique(of_session, return_index=True)[1]:
+        inside = of_session == of_session[first]
+        knots, forecasts = (mapped.get_column(name)[int(first)].to_numpy() for name in ("knots", "forecasts"))
+        values[rows[inside]] = np.interp(mapped.get_column("score").to_numpy()[inside], knots, forecasts)
+    return pl.Series("forecast", values)
 
 
 def interval_violations(signals: pl.DataFrame) -> pl.DataFrame:
@@ -215,22 +218,36 @@ def _matured_rows(
 ) -> pl.DataFrame:
     """Score, scaled label, and the first session (`epoch`) that opened after maturity.
 
-    Ordered by epoch, session, decision time and symbol.
+    Ordered by epoch, session, decision time and symbol. History is long and every session goes through all of it, so rows are
+    matched and ordered by one integer each instead of by name and time.
     """
-    index = pl.DataFrame({"session": sessions}).with_row_index("session_index")
+    symbols = ensemble.get_column("symbol").unique().sort()
     moments = pl.Series([opens[session] for session in sessions], dtype=TIMESTAMP)
+    code = pl.col("symbol").cast(pl.Enum(symbols), strict=False).to_physical().cast(pl.Int64)
+    key = (pl.col("decision_time").dt.epoch("ms") * symbols.len() + code).alias("key")
     rows = (
-        ensemble.select("session", "symbol", "decision_time", "score")
-        .join(labels.select("symbol", "decision_time", "label", "matured_at"), on=["symbol", "decision_time"])
-        .join(volatility, on=["session", "symbol"])
-        .join(index, on="session")
-        .with_columns((pl.col("label") / pl.col("volatility")).alias("u"))
+        ensemble.select(key, code.alias("code"), "session", "score")
+        .join(labels.select(key, "label", "matured_at").drop_nulls("key"), on="key")
+        .sort("key")
     )
-    epoch = moments.search_sorted(rows.get_column("matured_at"), side="right")
+    place = sessions.search_sorted(rows.get_column("session")).cast(pl.Int64)
+    forecast = np.full((sessions.len(), symbols.len()), np.nan)
+    known = volatility.select("session", code.alias("code"), "volatility").drop_nulls("code")
+    known = known.filter(pl.col("session").is_in(sessions.implode()))
+    forecast[sessions.search_sorted(known.get_column("session")).to_numpy(), known.get_column("code").to_numpy()] = (
+        known.get_column("volatility").to_numpy()
+    )
+    scale = pl.Series(forecast[place.to_numpy(), rows.get_column("code").to_numpy()])
     return (
-        rows.with_columns(pl.Series("epoch", epoch).cast(pl.Int64), pl.col("session_index").cast(pl.Int64))
-        .filter(pl.col("epoch") < len(sessions))
-        .sort("epoch", "session_index", "decision_time", "symbol")
+        rows.select(
+            moments.search_sorted(rows.get_column("matured_at"), side="right").cast(pl.Int64).alias("epoch"),
+            place.alias("session_index"),
+            "score",
+            (pl.col("label") / scale).alias("u"),
+            "matured_at",
+        )
+        .filter(pl.col("epoch") < sessions.len(), pl.col("u").is_not_nan())
+        .sort("epoch", maintain_order=True)
     )
 
 

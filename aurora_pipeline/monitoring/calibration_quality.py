@@ -16,9 +16,13 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.ensemble.conformal import LEVELS
+from aurora_pipeline.monitoring.performance import MINIMUM_SESSIONS, stationary_bootstrap
 
 TERCILES = ("low_volatility", "middle_volatility", "high_volatility")
 MINIMUM_CLUSTERS = 5
+ERROR_RESAMPLES = 500
+MINIMUM_PART_ROWS = 100
+"""Rows below which a volatility tercile is left out: its coverage of a 50 % interval would be uncertain by over 10 points."""
 
 
 def matured_signals(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -45,7 +49,11 @@ def mincer_zarnowitz(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, A
         fractions over the horizon), `rows`, `sessions`. Numbers are None where the expected return does not vary;
         intervals are None with fewer than :data:`MINIMUM_CLUSTERS` sessions.
     """
-    rows = matured_signals(signals, labels)
+    return calibration_line(matured_signals(signals, labels))
+
+
+def calibration_line(rows: pl.DataFrame) -> dict[str, Any]:
+    """Regression of :func:`mincer_zarnowitz` on rows of :func:`matured_signals`."""
     sessions = rows.get_column("session").rank("dense").cast(pl.Int64).to_numpy() - 1
     clusters = int(sessions.max()) + 1 if len(rows) else 0
     names = ("slope", "slope_lower", "slope_upper", "intercept", "intercept_lower", "intercept_upper")
@@ -83,10 +91,14 @@ def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str,
     Returns
     -------
     dict
-        ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; a part without rows is left
-        out.
+        ``{"overall": {"50": ..., "80": ..., "90": ...}, "low_volatility": {...}, ...}``; empty without rows, and a tercile
+        with fewer than :data:`MINIMUM_PART_ROWS` is left out.
     """
-    rows = matured_signals(signals, labels)
+    return coverage_of(matured_signals(signals, labels))
+
+
+def coverage_of(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Coverage as in :func:`coverage`, of rows of :func:`matured_signals`."""
     if rows.is_empty():
         return {}
     thirds = (pl.col("residual_volatility").rank("ordinal") - 1) * 3 // pl.len()
@@ -94,7 +106,9 @@ def coverage(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, dict[str,
         pl.col("label").is_between(f"lower_{level}", f"upper_{level}").mean().alias(level) for level in _nominal()
     ]
     parts = {"overall": rows.select(inside).row(0, named=True)}
-    by_tercile = rows.group_by(thirds.alias("tercile")).agg(inside).sort("tercile")
+    enough = pl.len() >= MINIMUM_PART_ROWS
+    by_tercile = rows.group_by(thirds.alias("tercile")).agg(*inside, enough.alias("enough")).filter("enough")
+    by_tercile = by_tercile.drop("enough").sort("tercile")
     for row in by_tercile.iter_rows(named=True):
         parts[TERCILES[row.pop("tercile")]] = row
     return parts
@@ -104,6 +118,45 @@ def calibration_error(covered: dict[str, dict[str, float]]) -> float | None:
     """Largest absolute gap between coverage and nominal in the result of :func:`coverage`; None without rows."""
     gaps = [abs(part[level] - nominal) for part in covered.values() for level, nominal in _nominal().items()]
     return max(gaps, default=None)
+
+
+def calibration_error_interval(rows: pl.DataFrame, seed: int) -> tuple[float, float] | None:
+    """95 % interval of the calibration error, from the stationary bootstrap over sessions.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        From :func:`matured_signals`.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    tuple of float or None
+        None with fewer than :data:`~aurora_pipeline.monitoring.performance.MINIMUM_SESSIONS` sessions. The error is the largest
+        of several gaps, so a resample's tends to lie above the sample's: the interval errs towards a larger error.
+    """
+    sessions = rows.get_column("session").n_unique()
+    if sessions < MINIMUM_SESSIONS:
+        return None
+    thirds = ((pl.col("residual_volatility").rank("ordinal") - 1) * 3 // pl.len()).alias("tercile")
+    inside = [pl.col("label").is_between(f"lower_{level}", f"upper_{level}").alias(level) for level in _nominal()]
+    counted = (
+        rows.select("session", thirds, *inside)
+        .group_by("session", "tercile")
+        .agg(pl.len().alias("rows"), pl.col(list(_nominal())).sum())
+    )
+    grid = counted.select(pl.col("session").unique().sort()).join(pl.DataFrame({"tercile": [0, 1, 2]}), how="cross")
+    cells = grid.join(counted.cast({"tercile": pl.Int64}), on=["session", "tercile"], how="left", maintain_order="left")
+    counts = cells.select("rows", *_nominal()).fill_null(0).to_numpy().astype(np.float64).reshape(sessions, 3, -1)
+    draws = stationary_bootstrap(sessions, ERROR_RESAMPLES, seed)
+    weight = np.stack([np.bincount(draw, minlength=sessions) for draw in draws]).astype(np.float64)
+    totals = np.tensordot(weight, counts, axes=1)
+    parts = np.concatenate([totals.sum(axis=1, keepdims=True), totals], axis=1)
+    covered = parts[:, :, 1:] / np.maximum(parts[:, :, :1], 1.0)
+    errors = np.abs(covered - np.array(list(_nominal().values()))).max(axis=(1, 2))
+    lower, upper = np.percentile(errors, [2.5, 97.5])
+    return float(lower), float(upper)
 
 
 def _nominal() -> dict[str, float]:

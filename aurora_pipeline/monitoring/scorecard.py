@@ -68,6 +68,7 @@ def headline(card: Mapping[str, Any]) -> dict[str, float | None]:
         "rank_ic": signal["rank_ic"]["mean"],
         "rank_ic_t": signal["rank_ic"]["t"],
         "equal_weight_ic": signal["equal_weight_ic"]["mean"],
+        "best_single_ic": signal["best_single_ic"]["mean"],
         "correlation_with_truth": signal["correlation_with_truth"],
         "calibration_slope": calibration["mincer_zarnowitz"]["slope"],
         **{f"coverage_{level}": share for level, share in calibration["coverage"].get("overall", {}).items()},
@@ -85,11 +86,12 @@ def headline(card: Mapping[str, Any]) -> dict[str, float | None]:
 def _signal_quality(
     predictions: pl.DataFrame, ensemble: pl.DataFrame, labels: pl.DataFrame, truth: pl.DataFrame | None
 ) -> dict[str, Any]:
-    """IC of ensemble, equal weights and each family; correlation with the truth where there is one."""
+    """IC of ensemble, equal weights, best single family and each family; correlation with the truth where there is one."""
     families = predictions.get_column("model").unique().sort().to_list()
     series = {
         "ensemble": (ensemble, "score"),
         "equal_weight": (ensemble, "equal_weight_score"),
+        "best_single": (ensemble, "best_single_score"),
         **{family: (predictions.filter(pl.col("model") == family), "score") for family in families},
     }
     ics = {name: information_coefficient(frame, labels, score).as_dict() for name, (frame, score) in series.items()}
@@ -100,9 +102,11 @@ def _signal_quality(
     return {
         "rank_ic": ics["ensemble"],
         "equal_weight_ic": ics["equal_weight"],
+        "best_single_ic": ics["best_single"],
         "family_ic": {family: ics[family] for family in families},
         "correlation_with_truth": truths["ensemble"],
         "equal_weight_correlation_with_truth": truths["equal_weight"],
+        "best_single_correlation_with_truth": truths["best_single"],
         "family_correlation_with_truth": {family: truths[family] for family in families},
         "sessions_scored": ensemble.get_column("session").n_unique(),
     }

@@ -20,6 +20,7 @@ def scorecard_rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     signal, calibration, book = card["signal"], card["calibration"], card["book"]
     fit, covered = calibration["mincer_zarnowitz"], calibration["coverage"].get("overall", {})
     rows = [_ic("rank IC, ensemble", signal["rank_ic"]), _ic("rank IC, equal weight", signal["equal_weight_ic"])]
+    rows.append(_ic("rank IC, best single by matured IC", signal["best_single_ic"]))
     rows += [_ic(f"rank IC, {family}", estimate) for family, estimate in signal["family_ic"].items()]
     if signal["correlation_with_truth"] is not None:
         rows.append(("correlation with the planted truth", _number(signal["correlation_with_truth"]), ""))

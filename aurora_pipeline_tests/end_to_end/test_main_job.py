@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline import open_home
+from aurora_pipeline.claim_report import is_reported
 from aurora_pipeline.contracts import TABLES, validated
 from aurora_pipeline.models.model_factory import FAMILIES
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
@@ -181,3 +182,33 @@ def test_models_are_compared_in_the_run_and_again_by_hand(tiny_home, tmp_path):
     assert open_home(home).read("model_comparison").equals(stored)
     assert (home / "reports" / "model_comparison.png").read_bytes()[:4] == b"\x89PNG"
     assert "## IC by sector" in (home / "reports" / "model_comparison.md").read_text()
+
+
+def test_the_ledger_holds_the_plan_against_what_is_stored(tiny_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(tiny_home, home)
+    claims = open_home(home).read("claims")
+    verdicts = dict(claims.select("claim_id", "verdict").iter_rows())
+    assert verdicts["features"] == "met"
+    assert verdicts["model_families"] == "met"
+    assert verdicts["drawdown"] in {"not testable", "not met"}  # too few sessions to be met
+    assert set(claims["market_kind"]) <= {"synthetic", "any"}
+    shutil.rmtree(home / "reports")
+    done = aurora("claims", "--home", home)
+    assert "SYNTHETIC" in done.stdout
+    assert "not testable" in done.stdout
+    assert open_home(home).read("claims").equals(claims)
+    assert (home / "reports" / "claims.md").exists()
+    assert "<table>" in (home / "reports" / "claims.html").read_text()
+
+
+def test_a_report_cut_off_before_its_end_is_made_again(tiny_home, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(tiny_home, home)
+    opened = open_home(home)
+    assert is_reported(opened)
+    opened.lake.restamp("claims", fingerprint="of another day")
+    assert not is_reported(opened)
+    shutil.rmtree(home / "lake" / "claims")
+    assert not is_reported(opened)
+    assert not is_reported(open_home(tmp_path / "empty"))

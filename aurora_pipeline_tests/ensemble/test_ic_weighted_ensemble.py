@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.ensemble.ic_weighted_ensemble import (
+    _History,
     capped,
     combine,
     ensemble_weights,
@@ -198,6 +199,31 @@ def test_weights_from_one_session_too_many_are_caught() -> None:
     assert unmatured_rows(hidden, PANEL.labels, PANEL.opens).height == hidden.height
 
 
+def test_one_unmatured_row_among_the_weights_evidence_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant's only fault: in one session it takes in the next part of one family's history before it has matured."""
+    ics = session_information_coefficients(planted_predictions(dict.fromkeys(FAMILIES, 1.0)), PANEL.labels)
+    clean = ensemble_weights(PANEL.sessions, PANEL.opens, ics, FAMILIES, SETTINGS)
+    assert (clean.group_by("session").agg(pl.col("evidence_rows").max()).get_column("evidence_rows") >= 0).all()
+    session = PANEL.sessions[12]
+    moment = int(pl.Series([PANEL.opens[session]], dtype=TIMESTAMP).to_physical()[0])
+    original, calls = _History.matured_before, []
+
+    def eager(self: _History, at: int, half_life: float) -> tuple[float, int, int, int | None]:
+        calls.append(at)
+        if at == moment and calls.count(moment) == 2:  # the second family of that session
+            following = int(self.matured_at[self.matured_at >= at].min())
+            return original(self, following + 1, half_life)
+        return original(self, at, half_life)
+
+    monkeypatch.setattr(_History, "matured_before", eager)
+    mutant = ensemble_weights(PANEL.sessions, PANEL.opens, ics, FAMILIES, SETTINGS)
+    caught = unmatured_rows(mutant, PANEL.labels, PANEL.opens)
+    assert caught.select("session", "model").rows() == [(session, sorted(FAMILIES)[1])]
+    # Hiding the moment does not help: it has a row more than there were labels.
+    hidden = mutant.with_columns(clean.get_column("evidence_through"))
+    assert unmatured_rows(hidden, PANEL.labels, PANEL.opens).height == 1
+
+
 def small_predictions(scores: dict[str, list[float | None]]) -> pl.DataFrame:
     session, moment = PANEL.sessions[0], CALENDAR.bar_ends(PANEL.sessions[0])[0]
     rows = [
@@ -283,12 +309,17 @@ def test_evidence_without_an_opening_moment_is_caught() -> None:
         {
             "session": [date(2020, 1, 2)],
             "evidence_through": pl.Series([CALENDAR.close(PANEL.sessions[0])], dtype=TIMESTAMP),
+            "evidence_rows": [0],
         }
     )
     assert unmatured_rows(weights, PANEL.labels, {PANEL.sessions[0]: PANEL.opens[PANEL.sessions[0]]}).height == 1
     assert unmatured_rows(weights.clear(), PANEL.labels, PANEL.opens).is_empty()
     soon = CALENDAR.open(PANEL.sessions[1])
     at_open = pl.DataFrame(
-        {"session": [PANEL.sessions[1]] * 2, "evidence_through": [soon, soon - timedelta(microseconds=1)]}
+        {
+            "session": [PANEL.sessions[1]] * 2,
+            "evidence_through": [soon, soon - timedelta(microseconds=1)],
+            "evidence_rows": [0, 0],
+        }
     )
     assert unmatured_rows(at_open.cast({"evidence_through": TIMESTAMP}), PANEL.labels, PANEL.opens).height == 1

@@ -6,6 +6,7 @@ import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import validated
+from aurora_pipeline.ensemble import signal_calibrator
 from aurora_pipeline.ensemble.maturity import unmatured_rows
 from aurora_pipeline.ensemble.signal_calibrator import calibrate, calibration_states, interval_violations
 from aurora_pipeline.errors import LeakageError
@@ -26,7 +27,11 @@ def ensemble_of(panel=PANEL) -> pl.DataFrame:  # type: ignore[no-untyped-def]
     expected = pl.col("expected_residual_return")
     z = (expected - expected.mean()) / expected.std(ddof=0)
     return truth.sort("decision_time", "symbol").select(
-        "session", "symbol", "decision_time", z.over("decision_time").alias("score")
+        "session",
+        "symbol",
+        "decision_time",
+        z.over("decision_time").alias("score"),
+        pl.lit(0.5).alias("disagreement"),
     )
 
 
@@ -66,7 +71,7 @@ def test_contract_and_intervals_hold() -> None:
 
 def test_expected_return_is_shrunk_ic_times_volatility_times_score() -> None:
     volatility = flat_volatility()
-    states = calibration_states(PANEL.opens, ENSEMBLE, PANEL.labels, volatility, SETTINGS.calibration)
+    states = calibration_states(PANEL.opens, ENSEMBLE, PANEL.labels, volatility, SETTINGS.calibration, 2)
     session = PANEL.sessions[10]
     matured = ENSEMBLE.join(PANEL.labels, on=["session", "symbol", "decision_time"]).filter(
         pl.col("matured_at") < PANEL.opens[session]
@@ -79,10 +84,24 @@ def test_expected_return_is_shrunk_ic_times_volatility_times_score() -> None:
     moment, information = (weight * z * u).sum(), (weight * z * z).sum()
     row = states.filter(session=session).row(0, named=True)
     assert row["information_coefficient"] == pytest.approx(moment / information)
-    assert row["shrunk_ic"] == pytest.approx(moment / (information + SETTINGS.calibration.prior_sessions))
+    # What matured in one session is one observation; residuals of neighbouring ones are correlated over two sessions.
+    epochs = sorted(set(epoch))
+    chosen = [np.array([day == one for day in epoch]) for one in epochs]
+    P, Q = np.array([[(weight * z * v)[rows].sum() for rows in chosen] for v in (u, z)])
+    r = P - row["information_coefficient"] * Q
+    variance = (r * r).sum() + 4 / 3 * (r[1:] * r[:-1]).sum() + 2 / 3 * (r[2:] * r[:-2]).sum()
+    effective = Q.sum() ** 2 / (Q * Q).sum()
+    error = np.sqrt(variance * effective / (effective - 1)) / information
+    assert row["standard_error"] == pytest.approx(error)
+    believed = 1 - (error / row["information_coefficient"]) ** 2
+    assert row["shrunk_ic"] == pytest.approx(believed * moment / (information + SETTINGS.calibration.prior_sessions))
     signals = SIGNALS.filter(session=session)
     expected = row["shrunk_ic"] * VOLATILITY * signals.get_column("score")
     assert signals.get_column("expected_return").to_list() == pytest.approx(expected.to_list(), rel=1e-6)
+    assert signals.get_column("calibrator").unique().to_list() == ["grinold"]
+    assert signals.get_column("disagreement").to_list() == pytest.approx(
+        [row["shrunk_ic"] * VOLATILITY * 0.5] * signals.height
+    )
 
 
 def test_nothing_is_calibrated_before_enough_sessions_matured() -> None:
@@ -141,6 +160,29 @@ def test_labels_that_matured_too_late_are_caught() -> None:
     assert unmatured_rows(mutant, PANEL.labels, PANEL.opens).get_column("session").n_unique() == len(PANEL.sessions) - 1
 
 
+def test_one_unmatured_row_among_the_calibrations_evidence_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant's only fault: one row of 9000 counts one session too early."""
+    original = signal_calibrator._matured_rows
+
+    def eager(*arguments):  # type: ignore[no-untyped-def]
+        rows = original(*arguments)
+        early = pl.int_range(pl.len()) == 3000
+        moved = rows.with_columns(pl.when(early).then(pl.col("epoch") - 1).otherwise("epoch").alias("epoch"))
+        return moved.sort("epoch", "session_index", maintain_order=True)
+
+    session = PANEL.sessions[
+        int(original(PANEL.opens, pl.Series(PANEL.sessions), ENSEMBLE, PANEL.labels, flat_volatility())["epoch"][3000])
+        - 1
+    ]
+    monkeypatch.setattr(signal_calibrator, "_matured_rows", eager)
+    mutant = signals_of()
+    assert mutant.get_column("evidence_rows").max() == SIGNALS.get_column("evidence_rows").max()
+    assert unmatured_rows(mutant, PANEL.labels, PANEL.opens).get_column("session").unique().to_list() == [session]
+    # Hiding the moment does not help: it has a row more than there were labels.
+    hidden = mutant.with_columns(SIGNALS.get_column("evidence_through"))
+    assert unmatured_rows(hidden, PANEL.labels, PANEL.opens).get_column("session").unique().to_list() == [session]
+
+
 def test_a_label_maturing_at_the_open_counts_from_the_session_after() -> None:
     session = PANEL.sessions[40]
     at_open = PANEL.labels.with_columns(
@@ -194,3 +236,72 @@ def test_missing_opening_moments_are_refused() -> None:
     opens = {session: CALENDAR.open(session) for session in PANEL.sessions[1:]}
     with pytest.raises(LeakageError, match=f"1 of 75 are missing, the first is {PANEL.sessions[0]}"):
         calibrate(PANEL.sessions, opens, ENSEMBLE, PANEL.labels, RETURNS, SETTINGS, HORIZON)
+
+
+def kinked(strength: float, seed: int = 4) -> pl.DataFrame:
+    """Labels that pay only where the score is above 1: a map that is monotone and not linear."""
+    generator = np.random.default_rng(seed)
+    rows = PANEL.labels.join(ENSEMBLE, on=["session", "symbol", "decision_time"], maintain_order="left")
+    paid = strength * np.maximum(rows.get_column("score").to_numpy() - 1.0, 0.0)
+    return PANEL.labels.with_columns(
+        pl.Series("label", VOLATILITY * (paid - paid.mean() + generator.standard_normal(len(paid))))
+    )
+
+
+def test_the_isotonic_map_serves_only_where_it_won_out_of_time() -> None:
+    linear = signals_of().filter("calibrated")
+    assert linear.get_column("calibrator").unique().to_list() == ["grinold"]
+    labels = kinked(2.0)
+    signals = signals_of(labels=labels)
+    assert validated("signals", signals).height == ENSEMBLE.height
+    assert interval_violations(signals).is_empty()
+    by_session = signals.filter("calibrated").group_by("session").agg(pl.col("calibrator").first()).sort("session")
+    served = by_session.get_column("calibrator").to_list()
+    assert served[:15] == ["grinold"] * 15  # 20 sessions of matured forecasts stand before the first choice
+    assert served[-1] == "isotonic"
+    after = signals.filter(pl.col("calibrator") == "isotonic")
+    fit = mincer_zarnowitz(after, labels)
+    assert fit["slope_lower"] < 1.1
+    assert fit["slope_upper"] > 0.9
+    # Never falling with the score, for one volatility.
+    one = after.filter(session=PANEL.sessions[-1]).with_columns(
+        pl.col("expected_return") / pl.col("residual_volatility")
+    )
+    assert (one.sort("score").get_column("expected_return").diff().drop_nulls() >= -1e-12).all()
+
+
+def test_the_isotonic_map_is_the_same_alone_and_knows_nothing_of_later_labels() -> None:
+    labels, session = kinked(2.0), PANEL.sessions[60]
+    together = signals_of(labels=labels).filter(session=session)
+    assert together.get_column("calibrator").unique().to_list() == ["isotonic"]
+    cut = labels.filter(pl.col("matured_at") < PANEL.opens[session])
+    assert signals_of([session], cut, ENSEMBLE.filter(pl.col("session") <= session)).equals(together)
+
+
+def test_a_signal_within_its_noise_expects_nothing_or_little() -> None:
+    generator = np.random.default_rng(9)
+    noise = PANEL.labels.with_columns(pl.Series("label", VOLATILITY * generator.standard_normal(PANEL.labels.height)))
+    planted = SIGNALS.filter("calibrated").get_column("expected_return").std()
+    found = signals_of(labels=noise).filter("calibrated").get_column("expected_return").std()
+    assert found < 0.05 * planted  # type: ignore[operator]
+
+
+def test_ties_and_a_constant_score_are_not_calibrated() -> None:
+    constant = ENSEMBLE.with_columns(pl.lit(0.0).alias("score"))
+    signals = signals_of(ensemble=constant)
+    assert not signals.get_column("calibrated").any()
+    assert interval_violations(signals).is_empty()
+    tied = ENSEMBLE.with_columns(pl.col("score").sign().alias("score"))
+    both = signals_of(ensemble=tied).filter("calibrated")
+    assert both.height > 0
+    assert interval_violations(both).is_empty()
+
+
+def test_fewer_errors_than_a_90_per_cent_interval_needs_are_not_calibrated() -> None:
+    one = ENSEMBLE.filter(pl.col("symbol").is_in(["S01", "S02"])).with_columns(
+        pl.when(pl.col("symbol") == "S01").then(1.0).otherwise(-1.0).alias("score")
+    )
+    first = one.group_by("session").agg(pl.col("decision_time").min())
+    sparse = one.join(first, on=["session", "decision_time"], how="semi")  # two rows a session
+    flags = signals_of(ensemble=sparse).group_by("session").agg(pl.col("calibrated").all()).sort("session")
+    assert flags.get_column("calibrated").to_list() == [False] * 11 + [True] * 64  # ten sessions give 20 errors

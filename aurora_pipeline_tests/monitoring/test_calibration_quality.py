@@ -103,3 +103,10 @@ def test_nothing_to_judge() -> None:
     assert mincer_zarnowitz(signals, labels.clear())["rows"] == 0
     assert coverage(signals, labels.clear()) == {}
     assert calibration_error({}) is None
+
+
+def test_a_volatility_tercile_with_too_few_rows_is_left_out() -> None:
+    signals, labels = frames(np.zeros((10, 29)), np.zeros((10, 29)))
+    assert set(coverage(signals, labels)) == {"overall"}  # 290 rows: terciles of 96 and 97
+    signals, labels = frames(np.zeros((10, 30)), np.zeros((10, 30)))
+    assert set(coverage(signals, labels)) == {"overall", "low_volatility", "middle_volatility", "high_volatility"}

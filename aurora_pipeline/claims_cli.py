@@ -1,0 +1,25 @@
+"""`aurora claims`: every promise of the plan against what this home has stored."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from aurora_pipeline.terminal import HomeOption, opened_home, out
+
+COLOURS = {"met": "green", "not met": "red", "not testable": "yellow"}
+
+
+def claims(home: HomeOption = None) -> None:
+    """Build the claim ledger from what is stored and print it; nothing is run."""
+    from aurora_pipeline.claim_report import store_claims
+    from aurora_pipeline.monitoring.claims_page import claim_cells, claims_title
+
+    ledger, pages = store_claims(opened_home(home))
+    out.print(claims_title(ledger), style="bold", highlight=False)
+    table = Table("claim", "plan", "measured", "95 % interval", "verdict", "what it rests on")
+    for row in ledger.iter_rows(named=True):
+        claim, plan, measured, span, verdict, reason = claim_cells(row)[:6]
+        table.add_row(claim, plan, measured, span, f"[{COLOURS[verdict]}]{verdict}[/]", reason)
+    out.print(table)
+    for page in pages:
+        out.print(f"page  {page}", highlight=False)
