@@ -15,9 +15,10 @@ import polars as pl
 
 from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.session_result import BOOK_TABLES
 from aurora_pipeline.execution.trade_book import BookState, SessionResult
 
-TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+TABLES = BOOK_TABLES
 
 
 class BookStore:
