@@ -94,9 +94,9 @@ def size_positions(request: SizingRequest) -> SizingResult:
     if request.turnover > DUST and request.limits.gross > 0.0 and active.any():
         scaled, unit = _scaled_problem(request, base, lower, upper, active)
         solution = solve(scaled)
-        found = [solution.weights] if np.isfinite(solution.weights).all() else []
+        found = [solution.weights]
         if not solution.converged:
-            found.append(solve_standby(scaled))
+            found = [weights for weights in (solution.weights, solve_standby(scaled)) if np.isfinite(weights).all()]
         best = objective(request, base, base)
         for weights in found:
             candidate = base.copy()

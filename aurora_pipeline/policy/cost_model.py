@@ -140,6 +140,7 @@ def trade_cost(
     fees : SaleFees
         In force on the session.
     """
+    price = np.where(shares != 0.0, price, 0.0)
     value = np.abs(shares * price)
     traded = value > 0.0
     share_of_volume = np.where(traded, value, 0.0) / np.where(traded, adv, 1.0)

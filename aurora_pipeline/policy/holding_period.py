@@ -23,6 +23,9 @@ LAGS = (1, 2, 3, 5, 8)
 WINDOW_SESSIONS = 40
 MINIMUM_PAIRS = 3
 MINIMUM_NAMES = 5
+SMALLEST_CORRELATION = 0.02
+"""Mean correlation that is told from none: its standard error over 40 sessions of 130 names is about 0.014."""
+SLOWEST_DECAY = 1e-6
 LONGEST_SESSIONS = 21.0
 """No edge is valued over more than a month: the budgets would have turned the book over by then."""
 
@@ -74,7 +77,7 @@ def measure_persistence(scores: pl.DataFrame, session: date) -> Persistence:
     -------
     Persistence
         From the mean correlations at 1 to 8 sessions over the newest 40 sessions, a line through their logarithms.
-        Unknown with fewer than three pairs of sessions at two lags, or where the correlation is not positive.
+        Unknown with fewer than three pairs of sessions at two lags, or where the correlation is hardly positive.
     """
     earlier = scores.filter(pl.col("session") < session)
     days = earlier.get_column("session").unique().sort().tail(WINDOW_SESSIONS)
@@ -86,7 +89,7 @@ def measure_persistence(scores: pl.DataFrame, session: date) -> Persistence:
         found = [_correlation(panel[row], panel[row + lag]) for row in range(panel.shape[0] - lag)]
         known = [value for value in found if value is not None]
         mean = float(np.mean(known)) if len(known) >= MINIMUM_PAIRS else 0.0
-        if mean <= 0.0:
+        if mean <= SMALLEST_CORRELATION:
             break
         lags.append(float(lag))
         logs.append(float(np.log(mean)))
@@ -95,7 +98,7 @@ def measure_persistence(scores: pl.DataFrame, session: date) -> Persistence:
         return UNKNOWN
     slope, intercept = np.polyfit(lags, logs, 1, w=weights)
     lasting = float(min(1.0, np.exp(intercept)))
-    return Persistence(float(-np.log(2.0) / slope) if slope < -1e-6 else np.log(2.0) / 1e-6, lasting)
+    return Persistence(float(np.log(2.0) / max(-slope, SLOWEST_DECAY)), lasting)
 
 
 def _panel(scores: pl.DataFrame, days: pl.Series) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
