@@ -549,6 +549,18 @@ TABLES: dict[str, Table] = {
         Table("events", Events, "decision_time", branches=_BOOK_BRANCH),
     )
 }
+BOOK_TABLES = (
+    "targets",
+    "orders",
+    "fills",
+    "positions",
+    "exposures",
+    "attribution",
+    "alpha_forgone",
+    "events",
+    "portfolio",
+)
+"""Tables of a book in the order they are written; the last one is what says that a session is there."""
 FEED_TABLES = ("daily_bars", "corporate_actions", "earnings", "fundamentals", "short_interest", "etf_flows", "options")
 
 

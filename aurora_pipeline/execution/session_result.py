@@ -24,20 +24,6 @@ from aurora_pipeline.policy.cost_model import TradeCost
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory
 
 
-BOOK_TABLES = (
-    "targets",
-    "orders",
-    "fills",
-    "positions",
-    "exposures",
-    "attribution",
-    "alpha_forgone",
-    "events",
-    "portfolio",
-)
-"""Tables of a book in the order they are written; the last one is what says that a session is there."""
-
-
 @dataclass(frozen=True)
 class SessionResult:
     """A session of a book.

@@ -31,6 +31,8 @@ from aurora_pipeline.policy.standby_solver import solve_standby
 from aurora_pipeline.policy.trade_reasons import trade_reasons
 
 DUST = 1e-7
+LEAST_TURNOVER = 5e-6
+"""Budget below which nothing is optimised: a share or two of a book of 10 M USD."""
 UNLIMITED = 10.0
 
 
@@ -91,7 +93,7 @@ def size_positions(request: SizingRequest) -> SizingResult:
     lower, upper = _box(request, base, forced)
     target, solution = base, None
     active = upper - lower > DUST
-    if request.turnover > DUST and request.limits.gross > 0.0 and active.any():
+    if request.turnover > LEAST_TURNOVER and request.limits.gross > 0.0 and active.any():
         scaled, unit = _scaled_problem(request, base, lower, upper, active)
         solution = solve(scaled)
         found = [solution.weights]

@@ -25,7 +25,7 @@ MAXIMUM_ITERATIONS = 60
 TOLERANCE = 1e-7
 NAME_ROWS = 6  # constraints per name: upper, lower, trade up, trade down, size up, size down
 BOUNDARY_SHARE = 0.995
-GOOD_ENOUGH = 1e-5
+GOOD_ENOUGH = 5e-5
 """Residuals and gap at which a solution counts where rounding stops the last digits, as with hardly any risk aversion."""
 DIVERGED = 1e3
 START = 0.05
@@ -57,7 +57,7 @@ def solve(problem: Problem) -> Solution:
     -------
     Solution
         The best iterate. `converged` is False where neither residuals of 1e-7 nor, before rounding errors took over,
-        residuals and a gap of 1e-5 were reached; the weights are then a point on the way, and the caller decides.
+        residuals and a gap of 5e-5 were reached; the weights are then a point on the way, and the caller decides.
     """
     n = problem.alpha.size
     sectors = problem.sector_offset.size

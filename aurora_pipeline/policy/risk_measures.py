@@ -48,8 +48,7 @@ def bias_statistic(returns: Floats, forecast_volatility: Floats) -> BiasStatisti
 
     Notes
     -----
-    Grinold and Kahn, *Active Portfolio Management* (2000), chapter 3; the returns are taken around zero, because a
-    session's mean is small against its deviation and need not be estimated.
+    Grinold and Kahn, *Active Portfolio Management* (2000), chapter 3.
     """
     used = np.isfinite(returns) & (forecast_volatility > 0.0)
     count = int(used.sum())
@@ -57,7 +56,7 @@ def bias_statistic(returns: Floats, forecast_volatility: Floats) -> BiasStatisti
         return BiasStatistic(None, None, None, count)
     standardised = returns[used] / forecast_volatility[used]
     band = float(np.sqrt(2.0 / count))
-    return BiasStatistic(float(np.sqrt((standardised**2).mean())), 1.0 - band, 1.0 + band, count)
+    return BiasStatistic(float(standardised.std(ddof=1)), 1.0 - band, 1.0 + band, count)
 
 
 def parametric_loss(volatility: float, confidence: float = CONFIDENCE) -> tuple[float, float]:

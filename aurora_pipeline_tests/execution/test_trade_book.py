@@ -4,12 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from aurora_pipeline.contracts import validated
+from aurora_pipeline.contracts import BOOK_TABLES, validated
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
-from aurora_pipeline.execution.session_result import BOOK_TABLES
 from aurora_pipeline.execution.trade_book import BookState, run_session
 from aurora_pipeline.policy.turnover_manager import history_from_portfolio
 from aurora_pipeline_tests.execution.tiny_market import bar_end, day, session_inputs, settings

@@ -7,7 +7,8 @@ from aurora_pipeline.policy.risk_measures import bias_statistic, historical_loss
 def test_a_forecast_half_as_large_as_what_came_has_a_bias_of_two():
     returns = np.tile([0.002, -0.002], 50)
     found = bias_statistic(returns, np.full(100, 0.001))
-    assert found.value == pytest.approx(2.0)
+    assert found.value == pytest.approx(2.0 * (100 / 99) ** 0.5)
+    assert bias_statistic(returns + 0.001, np.full(100, 0.001)).value == pytest.approx(found.value)
     assert (found.lower, found.upper) == (pytest.approx(1 - 0.02**0.5), pytest.approx(1 + 0.02**0.5))
 
 
