@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.audit_cli import audit
+from aurora_pipeline.book_cli import register
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.report_cli import report
 from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, progress_bars
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
+register(app)
 
 
 def main() -> None:

@@ -430,7 +430,9 @@ class Exposures(_Book):
     decision_time = _time("end of the session's last bar")
     factor = _key("`market`, a sector, a style, or `specific` for what is left")
     exposure = _number("sum of weight * loading; gross exposure for `specific`", "fraction of NAV")
-    variance_share = _number("share of the ex-ante variance; sums to 1 over the factors of a book that holds something", "fraction")
+    variance_share = _number(
+        "share of the ex-ante variance; sums to 1 over the factors of a book that holds something", "fraction"
+    )
 
 
 class Attribution(_Book):
@@ -443,6 +445,10 @@ class Attribution(_Book):
     alpha = _number("expected by the signals of the decisions before each bar, on what was held", "USD")
     cost = _number("spread, impact, fees and borrow", "USD", min=0.0)
     residual = _number("gross_pnl - alpha: what nobody expected", "USD")
+    variance_share = _number("share of the book's ex-ante variance at the end of the session", "fraction")
+    confidence = _number(
+        "absolute expected return over specific volatility of the same span, at the last decision", "ratio"
+    )
 
 
 class AlphaForgone(_Book):

@@ -302,7 +302,9 @@ class BookSettings(Section):
         default=None, description="account of a broker that reaches real money; none ships, and unset means paper only"
     )
     capital_steps: tuple[Fraction, ...] = Field(
-        default=(0.1, 0.25, 0.5, 1.0), description="shares of the capital a live book earns one after another", min_length=1
+        default=(0.1, 0.25, 0.5, 1.0),
+        description="shares of the capital a live book earns one after another",
+        min_length=1,
     )
 
 

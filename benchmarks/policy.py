@@ -43,7 +43,9 @@ def main() -> None:
     for names, target in SIZES.items():
         times = seconds_per_step(names)
         median, slow = statistics.median(times), float(np.quantile(times, 0.95))
-        ratio = f"   {arguments.cvxportfolio / median:6.1f} x faster than cvxportfolio" if arguments.cvxportfolio else ""
+        ratio = (
+            f"   {arguments.cvxportfolio / median:6.1f} x faster than cvxportfolio" if arguments.cvxportfolio else ""
+        )
         print(
             f"{names:4d} names   median {1000 * median:6.2f} ms   p95 {1000 * slow:6.2f} ms   target {1000 * target:.0f} ms "
             f"(processor time){ratio}"

@@ -34,7 +34,11 @@ def main() -> None:
     prices = pd.DataFrame(100.0, days, columns)
     loadings = pd.DataFrame(random.normal(size=(arguments.factors, arguments.names)), columns=columns)
     market = cvx.UserProvidedMarketData(
-        returns=returns.assign(cash=0.0), volumes=volumes, prices=prices, cash_key="cash", min_history=pd.Timedelta("200d")
+        returns=returns.assign(cash=0.0),
+        volumes=volumes,
+        prices=prices,
+        cash_key="cash",
+        min_history=pd.Timedelta("200d"),
     )
     forecast = pd.DataFrame(random.normal(0.0, 0.002, (len(days), arguments.names)), days, columns)
     objective = (
@@ -42,7 +46,9 @@ def main() -> None:
         - 5.0 * cvx.FactorModelCovariance(F=0.003 * loadings, D=pd.Series(1e-4, columns))
         - cvx.StocksTransactionCost()
     )
-    policy = cvx.SinglePeriodOptimization(objective, [cvx.LeverageLimit(0.22), cvx.TurnoverLimit(0.05)], solver="CLARABEL")
+    policy = cvx.SinglePeriodOptimization(
+        objective, [cvx.LeverageLimit(0.22), cvx.TurnoverLimit(0.05)], solver="CLARABEL"
+    )
     times: list[float] = []
     original = policy.values_in_time_recursive
 

@@ -29,7 +29,9 @@ BOOK_ASSETS = {
     ),
 }
 
-_ASSET_OF = dict.fromkeys(BOOK_TABLES, "portfolio") | {table_name: asset for asset, (table_name, _) in BOOK_ASSETS.items()}
+_ASSET_OF = dict.fromkeys(BOOK_TABLES, "portfolio") | {
+    table_name: asset for asset, (table_name, _) in BOOK_ASSETS.items()
+}
 
 
 def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:

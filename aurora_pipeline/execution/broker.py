@@ -110,7 +110,7 @@ def require_paper(broker: Broker, real_money_account: str | None) -> None:
     BookError
         The account is neither ``paper`` nor the one named.
     """
-    if broker.account != PAPER and broker.account != real_money_account:
+    if broker.account not in (PAPER, real_money_account):
         raise BookError(
             f"broker account {broker.account!r} is not paper; book.real_money_account is {real_money_account!r}, "
             "so nothing is sent to it"
@@ -120,7 +120,7 @@ def require_paper(broker: Broker, real_money_account: str | None) -> None:
 def send_orders(
     broker: Broker, orders: Sequence[PendingOrder], switch: KillSwitch
 ) -> tuple[tuple[PendingOrder, ...], tuple[tuple[PendingOrder, str], ...], list[BookEvent]]:
-    """Send orders one by one, asking the switch before each.
+    """Send orders one by one, asking the switch before each; what the broker already has is not asked about again.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def send_orders(
     events: list[BookEvent] = []
     for order in orders:
         state = switch.state()
-        if state.mode == "halt":
+        if state.mode == "halt" and not broker.knows(order.order_id):
             refused.append((order, "kill_switch"))
             events.append(BookEvent("kill_switch", "", state.reason))
             continue
@@ -140,7 +140,9 @@ def send_orders(
             answer = broker.submit(order)
         except BrokerTimeoutError as error:
             events.append(BookEvent("broker_timeout", order.instrument, str(error)))
-            answer = Acknowledgement("accepted") if broker.knows(order.order_id) else Acknowledgement("rejected", "timeout")
+            answer = (
+                Acknowledgement("accepted") if broker.knows(order.order_id) else Acknowledgement("rejected", "timeout")
+            )
         if answer.status == "rejected":
             refused.append((order, answer.reason))
             events.append(BookEvent("order_refused", order.instrument, answer.reason))

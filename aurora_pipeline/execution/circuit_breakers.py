@@ -56,7 +56,9 @@ def tripped(conditions: Conditions, settings: BookSettings) -> list[BookEvent]:
         found.append(BookEvent("breaker_drawdown", "", "the drawdown throttle leaves no exposure"))
     share = conditions.refused / conditions.orders if conditions.orders else 0.0
     if conditions.orders >= MINIMUM_ORDERS and share > settings.breaker_reject_share:
-        found.append(BookEvent("breaker_reject_rate", "", f"{conditions.refused} of {conditions.orders} orders refused"))
+        found.append(
+            BookEvent("breaker_reject_rate", "", f"{conditions.refused} of {conditions.orders} orders refused")
+        )
     if conditions.stale_share > settings.breaker_stale_share:
         found.append(BookEvent("breaker_stale_data", "", f"{conditions.stale_share:.0%} of names without a bar"))
     if conditions.half_spread > settings.breaker_half_spread:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class BookSituation:
     refused: int = 0
     latched: bool = False
     halted: bool = False
-    switch: SwitchState = SwitchState()
+    switch: SwitchState = field(default_factory=SwitchState)
 
 
 def exposure_limits(settings: BookSettings, gross: float | None = None) -> ExposureLimits:

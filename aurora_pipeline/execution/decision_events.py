@@ -59,7 +59,11 @@ def sizing_events(request: SizingRequest, sizing: SizingResult, instruments: Seq
     values, caps = measures(sizing.base, request.sectors, request.limits)
     beyond = int((values > caps + LIMIT_TOLERANCE).sum())
     if beyond:
-        yield BookEvent("limits_out_of_reach", "", f"{beyond} measure(s) stay above their cap after what a bar can take")
+        yield BookEvent(
+            "limits_out_of_reach", "", f"{beyond} measure(s) stay above their cap after what a bar can take"
+        )
     if sizing.solution is not None and not sizing.solution.converged:
         improved = bool((sizing.target != sizing.base).any())
-        yield BookEvent("solver_standby" if improved else "solver_failed", "", f"{sizing.solution.iterations} iterations")
+        yield BookEvent(
+            "solver_standby" if improved else "solver_failed", "", f"{sizing.solution.iterations} iterations"
+        )

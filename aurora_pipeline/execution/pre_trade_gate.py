@@ -89,7 +89,9 @@ def gate_orders(
     """Split orders into those that may leave and those that may not, with a code each."""
     accepted: list[PendingOrder] = []
     rejected: list[tuple[PendingOrder, str]] = []
-    room = _Room(2.0 * context.turnover * context.nav, context.cash, context.shares.copy(), np.zeros(context.shares.size))
+    room = _Room(
+        2.0 * context.turnover * context.nav, context.cash, context.shares.copy(), np.zeros(context.shares.size)
+    )
     seen: set[str] = set()
     for order in orders:
         code = "duplicate" if order.order_id in seen else _code(order, context, room)
@@ -145,6 +147,6 @@ def _code(order: PendingOrder, context: GateContext, room: _Room) -> str:
         return "participation"
     if order.budget_value > room.budget * (1.0 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE:
         return "turnover_budget"
-    if grows and after > 0.0 and order.shares * price > room.cash:
+    if grows and after > 0.0 and (context.cash < 0.0 or order.shares * price > room.cash):
         return "no_cash"
     return ""

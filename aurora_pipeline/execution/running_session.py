@@ -60,7 +60,12 @@ class RunningSession:
     """
 
     def __init__(
-        self, opening: BookState, inputs: SessionInputs, settings: Settings, broker: MarketBroker | None, switch: KillSwitch
+        self,
+        opening: BookState,
+        inputs: SessionInputs,
+        settings: Settings,
+        broker: MarketBroker | None,
+        switch: KillSwitch,
     ) -> None:
         self.opening, self.inputs, self.settings, self.switch = opening, inputs, settings, switch
         self.borrow = borrow_rates(inputs.symbols, settings.costs)
@@ -222,9 +227,10 @@ class RunningSession:
         )
 
     def _cancel_if_thrown(self) -> None:
-        """Take back what has not filled once the switch is thrown."""
-        if self.switch.state().mode != "on":
-            for order in self.broker.open_orders():
+        """Take back what has not filled once the switch is thrown, but not what flattens."""
+        mode = self.switch.state().mode
+        for order in self.broker.open_orders() if mode != "on" else ():
+            if mode == "halt" or order.reason != "flatten":
                 self.broker.cancel(order.order_id)
 
     def _borrow_of_the_night(self) -> Floats:
@@ -278,7 +284,9 @@ def _impact_volatility(risk: RiskModel) -> Floats:
 def _resumed(halted: str, switch: KillSwitch) -> bool:
     """Whether a person has said `aurora resume` after trading was halted."""
     state = switch.state()
-    return bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
+    return (
+        bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
+    )
 
 
 def _adjusted(order: PendingOrder, event: CorporateEvent) -> PendingOrder:

@@ -128,7 +128,12 @@ class SessionRecord:
             {"decision_time": time, "factor": name, "exposure": float(value), "variance_share": float(share)}
             for name, value, share in zip(names, exposure, variance, strict=True)
         ]
-        active = np.flatnonzero((ledger.name_pnl != 0.0) | (ledger.name_cost != 0.0) | (alpha != 0.0))
+        active = np.flatnonzero(
+            (ledger.name_pnl != 0.0) | (ledger.name_cost != 0.0) | (alpha != 0.0) | (weights != 0.0)
+        )
+        risk_share = np.nan_to_num(risk.contributions(weights))
+        span = np.sqrt(risk.specific_variance * inputs.horizon_sessions)
+        confidence = np.nan_to_num(np.abs(inputs.expected_return[bar]) / np.where(span > 0.0, span, np.nan))
         self.attribution = [
             {
                 "symbol": inputs.symbols[index],
@@ -137,6 +142,8 @@ class SessionRecord:
                 "alpha": float(alpha[index]),
                 "cost": float(ledger.name_cost[index]),
                 "residual": float(ledger.name_pnl[index] - alpha[index]),
+                "variance_share": float(risk_share[index]),
+                "confidence": float(confidence[index]),
             }
             for index in active.tolist()
         ]
@@ -169,7 +176,9 @@ class SessionRecord:
             portfolio=self._frame("portfolio", pl.DataFrame(self.portfolio, schema=_schema("portfolio"))),
             exposures=self._frame("exposures", pl.DataFrame(self.exposures, schema=_schema("exposures"))),
             attribution=self._frame("attribution", pl.DataFrame(self.attribution, schema=_schema("attribution"))),
-            alpha_forgone=self._frame("alpha_forgone", pl.DataFrame(self.alpha_forgone, schema=_schema("alpha_forgone"))),
+            alpha_forgone=self._frame(
+                "alpha_forgone", pl.DataFrame(self.alpha_forgone, schema=_schema("alpha_forgone"))
+            ),
             events=self._frame("events", pl.DataFrame(self._events(), schema=_schema("events"))),
             opening_nav=opening_nav,
             opening_turnover=opening_turnover,

@@ -63,7 +63,9 @@ def gates(evidence: StepEvidence, settings: BookSettings) -> Iterator[Gate]:
     """Every gate of a step; a number that could not be measured does not pass."""
     low, high = BIAS_RANGE
     bias, ratio, net_t = evidence.bias, evidence.cost_ratio, evidence.net_t
-    yield Gate("sessions", f"at least {MINIMUM_SESSIONS}", str(evidence.sessions), evidence.sessions >= MINIMUM_SESSIONS)
+    yield Gate(
+        "sessions", f"at least {MINIMUM_SESSIONS}", str(evidence.sessions), evidence.sessions >= MINIMUM_SESSIONS
+    )
     yield Gate("bias", f"{low} to {high}", _text(bias), bias is not None and low <= bias <= high)
     yield Gate("cost", f"at most {LARGEST_COST_RATIO}", _text(ratio), ratio is not None and ratio <= LARGEST_COST_RATIO)
     yield Gate("net result", f"t above {LOWEST_T}", _text(net_t), net_t is not None and net_t > LOWEST_T)

@@ -33,6 +33,7 @@ from aurora_pipeline.policy.trade_reasons import trade_reasons
 DUST = 1e-7
 LEAST_TURNOVER = 5e-6
 """Budget below which nothing is optimised: a share or two of a book of 10 M USD."""
+SMALLEST_VARIANCE = 1e-10
 UNLIMITED = 10.0
 
 
@@ -147,7 +148,7 @@ def _scaled_problem(
     unit = float((upper - lower)[active].max())
     alpha = np.nan_to_num(request.alpha[active])
     money = max(float(np.abs(alpha).max()), float(request.linear[active].max()), DUST)
-    variance_unit = float(risk.specific_variance[active].mean())
+    variance_unit = max(float(risk.specific_variance[active].mean()), SMALLEST_VARIANCE)
     root = risk.factor_root / np.sqrt(variance_unit)
     held_outside = outside != 0.0
     specific_outside = float(outside[held_outside] ** 2 @ risk.specific_variance[held_outside])

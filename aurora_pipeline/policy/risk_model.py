@@ -66,7 +66,6 @@ class RiskModel:
         """Ex-ante volatility of a book, fraction of NAV per year."""
         return float(np.sqrt(SESSIONS_PER_YEAR * max(self.variance(weights), 0.0)))
 
-
     def exposures(self, weights: Floats) -> Floats:
         """Exposure of a book to each factor, fraction of NAV, shape (n_factors,)."""
         held = weights != 0.0

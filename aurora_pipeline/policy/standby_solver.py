@@ -20,7 +20,9 @@ def solve_standby(problem: Problem) -> Floats:
     n, k = problem.exposure.shape
     bent = np.flatnonzero(problem.impact > 0.0)
     widths = (n, k, n, n, bent.size)
-    quadratic = np.concatenate([problem.gamma * problem.specific, np.full(k, problem.gamma), np.zeros(2 * n + bent.size)])
+    quadratic = np.concatenate(
+        [problem.gamma * problem.specific, np.full(k, problem.gamma), np.zeros(2 * n + bent.size)]
+    )
     linear = np.concatenate(
         [-problem.alpha - problem.short, np.zeros(k), problem.linear, problem.short, problem.impact[bent]]
     )
@@ -33,7 +35,11 @@ def solve_standby(problem: Problem) -> Floats:
 
     eye, none = sparse.identity(n), None
     ones = np.ones((1, n))
-    add(_block([-problem.exposure.T, sparse.identity(k), none, none, none], widths), problem.exposure_offset, clarabel.ZeroConeT(k))
+    add(
+        _block([-problem.exposure.T, sparse.identity(k), none, none, none], widths),
+        problem.exposure_offset,
+        clarabel.ZeroConeT(k),
+    )
     inequalities, limits = _inequalities(problem, eye, ones, widths)
     add(inequalities, limits, clarabel.NonnegativeConeT(limits.size))
     radius = np.sqrt(max(problem.variance_limit - problem.variance_offset, 0.0))

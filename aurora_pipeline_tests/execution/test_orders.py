@@ -139,6 +139,8 @@ def test_an_order_that_opens_needs_cash_and_one_that_reduces_brings_it():
     assert gate(opening, **held, cash=2_000.0) == (1, [])
     swap = plan([0.0, 20.0], [100.0, 100.0], [0.02, 0.0])
     assert gate(swap, **held, cash=0.0) == (2, [])
+    # With cash below zero what a sale will bring is not there yet: nothing is bought with it.
+    assert gate(swap, **held, cash=-1.0) == (1, ["no_cash"])
 
 
 def test_a_name_that_cannot_be_borrowed_is_not_sold_short_and_may_be_covered():

@@ -52,7 +52,9 @@ def test_stress_multiplies_every_term(multiple):
 
 
 def test_nothing_traded_costs_nothing_even_where_nothing_is_known():
-    cost = trade_cost(np.array([0.0]), np.array([np.nan]), np.array([3e-4]), np.array([np.nan]), np.array([np.nan]), COSTS)
+    cost = trade_cost(
+        np.array([0.0]), np.array([np.nan]), np.array([3e-4]), np.array([np.nan]), np.array([np.nan]), COSTS
+    )
     assert cost.total.tolist() == [0.0]
 
 
