@@ -119,7 +119,10 @@ def test_fills_and_accounts_join_without_a_gap(undisturbed, tmp_path):
     assert fills.select(pl.struct("order_id", "fill_time").is_duplicated().any()).item() is False
 
 
-PROGRAM = "import sys; from pathlib import Path; from aurora_pipeline_tests.adapters.test_book_crash import trade; trade(Path(sys.argv[1]))"
+PROGRAM = (
+    "import sys; from pathlib import Path; from aurora_pipeline_tests.adapters.test_book_crash import trade; "
+    "trade(Path(sys.argv[1]))"
+)
 
 
 @pytest.mark.slow
