@@ -1,7 +1,8 @@
-"""`aurora kill`, `aurora flatten`, `aurora resume`, and `aurora book ...`: the switch, and what a book was worth."""
+"""`aurora kill`, `flatten`, `resume`, `aurora book ...` and `aurora ablate`: the switch, and what a book was worth."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(kill)
     app.command()(flatten)
     app.command()(resume)
+    app.command()(ablate)
 
 
 def kill(home: HomeOption = None, reason: Reason = "by hand") -> None:
@@ -38,6 +40,21 @@ def flatten(home: HomeOption = None, reason: Reason = "by hand") -> None:
 def resume(home: HomeOption = None, reason: Reason = "by hand") -> None:
     """Trade again, after a kill, a flatten, or a difference between broker and book."""
     _throw("on", home, reason)
+
+
+def ablate(
+    market: Annotated[Path | None, typer.Option(help="Market folder; the reference market if left out.")] = None,
+    home: HomeOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Run the plan's phases one after another and print what each adds, with intervals; best in a home of its own."""
+    from aurora_pipeline.ablation import run_ablation
+
+    with progress_bars():
+        found = run_ablation(opened_home(home), market, set_ or [])
+    shown = [name for name in found.table.columns if name not in {"adds", "sessions", "cost_bps"}]
+    _print("each phase over the one before", found.table.select(shown))
+    out.print(f"page  {found.page}\ndata  {found.data}", highlight=False)
 
 
 def _throw(mode: Mode, home: HomeOption, reason: str) -> None:

@@ -270,6 +270,10 @@ class BookSettings(Section):
         default="cost_aware",
         description="value an edge over its measured life, over one horizon, or without costs: the last two are baselines",
     )
+    assumed_ic: Fraction | None = Field(
+        default=None,
+        description="expected return is this IC * volatility * score instead of the calibrated one: a baseline",
+    )
     holding_horizons: Positive | None = Field(
         default=None, description="horizons an edge may pay for; measured from the signal's own decay if unset"
     )

@@ -174,7 +174,10 @@ def prepare_session_inputs(
     sector_of = names.get_column("sector").to_list()
     sector_names = tuple(sorted({sector for sector in sector_of if sector is not None}))
     prices = bar_arrays(session_rows, instruments, all_ends, len(ends))
-    expected, calibrated = _signal_arrays(signals.filter(pl.col("session") == session), names, ends)
+    day_signals = signals.filter(pl.col("session") == session)
+    if settings.book.assumed_ic is not None:
+        day_signals = _uncalibrated(day_signals, settings.book.assumed_ic)
+    expected, calibrated = _signal_arrays(day_signals, names, ends)
 
     def before(frame: pl.DataFrame, sessions: int) -> pl.DataFrame:
         """Rows of the sessions before, as known at the open."""
@@ -230,6 +233,14 @@ def _names(universe: pl.DataFrame, session_rows: pl.DataFrame, session: date) ->
     )
     names = pl.concat([listed, elsewhere]).sort("instrument_id", "symbol")
     return names.unique(subset=["instrument_id"], keep="first", maintain_order=True)
+
+
+def _uncalibrated(signals: pl.DataFrame, assumed_ic: float) -> pl.DataFrame:
+    """Signals valued with an IC somebody believes in rather than the measured one: Grinold's formula, nothing shrunk."""
+    believed = assumed_ic * pl.col("residual_volatility") * pl.col("score")
+    return signals.with_columns(
+        believed.alias("expected_return"), believed.is_finite().fill_null(False).alias("calibrated")
+    )
 
 
 def _signal_arrays(

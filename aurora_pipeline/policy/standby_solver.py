@@ -68,7 +68,7 @@ def solve_standby(problem: Problem) -> Floats:
     found = solver.solve()
     usable = str(found.status) in {"Solved", "AlmostSolved"}
     weights = np.array(found.x[:n]) if usable else np.full(n, np.nan)
-    return np.clip(weights, problem.lower, problem.upper)
+    return np.asarray(np.clip(weights, problem.lower, problem.upper))
 
 
 def _inequalities(
