@@ -17,7 +17,9 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 LAGS = (1, 2, 3, 5, 8)
 """Sessions between two scores that are compared."""
 WINDOW_SESSIONS = 40
@@ -101,7 +103,7 @@ def measure_persistence(scores: pl.DataFrame, session: date) -> Persistence:
     return Persistence(float(np.log(2.0) / max(-slope, SLOWEST_DECAY)), lasting)
 
 
-def _panel(scores: pl.DataFrame, days: pl.Series) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _panel(scores: pl.DataFrame, days: pl.Series) -> Floats:
     symbols = scores.get_column("symbol").unique().sort()
     rows = scores.join(pl.DataFrame({"session": days}).with_row_index("row"), on="session").join(
         pl.DataFrame({"symbol": symbols}).with_row_index("column"), on="symbol"
@@ -111,7 +113,7 @@ def _panel(scores: pl.DataFrame, days: pl.Series) -> np.ndarray[tuple[int, int],
     return panel
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:  # type: ignore[type-arg]
+def _correlation(first: Floats, second: Floats) -> float | None:
     both = np.isfinite(first) & np.isfinite(second)
     if int(both.sum()) < MINIMUM_NAMES or np.ptp(first[both]) == 0.0 or np.ptp(second[both]) == 0.0:
         return None
