@@ -79,7 +79,10 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
         raise BookError(f"home {home.path} holds nothing of book {name}; start with `aurora run`")
     events, exposures = lake.read("events", book=name), lake.read("exposures", book=name)
     moves = lake.read(
-        "residual_returns", portfolio.get_column("session").min(), None, ["session", "bar_end", "market_return"]
+        "residual_returns",
+        portfolio.sort("session").get_column("session")[0],
+        None,
+        ["session", "bar_end", "market_return"],
     )
     bars = moves.group_by("session", "bar_end").agg(pl.col("market_return").median())
     market = bars.group_by("session").agg(pl.col("market_return").sum().alias("return"))
@@ -115,13 +118,8 @@ def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
     sessions = home.sessions(settings)
     first = sessions[max(0, sessions.index(days[0]) - RETURN_SESSIONS)]
     returns = session_returns(lake.read("residual_returns", first, days[-1]))
-    fixed = {
-        "returns": returns,
-        "session_bars": lake.read("session_bars"),
-        "daily_bars": lake.read("daily_bars"),
-        "corporate_actions": lake.read("corporate_actions"),
-        "scores": closing_scores(signals),
-    }
+    session_bars, daily_bars = lake.read("session_bars"), lake.read("daily_bars")
+    actions, scores = lake.read("corporate_actions"), closing_scores(signals)
     manifest = home.folder().manifest
     for done, day in enumerate(days, start=1):
         yield prepare_session_inputs(
@@ -133,7 +131,11 @@ def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
             bars=lake.read("bars", day, day),
             signals=signals.filter(pl.col("session") == day),
             universe=lake.read("universe", day, day),
-            **fixed,
+            returns=returns,
+            session_bars=session_bars,
+            daily_bars=daily_bars,
+            corporate_actions=actions,
+            scores=scores,
         )
         report("inputs", done, len(days))
 

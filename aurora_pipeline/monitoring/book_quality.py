@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aurora_pipeline.monitoring.performance import COST_TERMS, SESSIONS_PER_YEAR, max_drawdown, session_returns
 from aurora_pipeline.policy.capital_schedule import StepEvidence
@@ -12,6 +13,7 @@ from aurora_pipeline.policy.risk_measures import bias_statistic, historical_loss
 from aurora_pipeline.policy.turnover_manager import MONTH_SESSIONS, WEEK_SESSIONS
 from aurora_pipeline.settings import BookSettings
 
+Floats = NDArray[np.float64]
 BPS = 1e4
 CONFIDENCE_NAMES = ("low", "middle", "high")
 
@@ -58,7 +60,7 @@ def risk_quality(portfolio: pl.DataFrame, market: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _forecasts(portfolio: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:  # type: ignore[type-arg]
+def _forecasts(portfolio: pl.DataFrame) -> tuple[pl.DataFrame, Floats]:
     """Sessions with their net return, and the volatility forecast at the end of the session before each."""
     sessions = session_returns(portfolio)
     last = (

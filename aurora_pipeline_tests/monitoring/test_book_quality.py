@@ -63,7 +63,7 @@ def test_budgeted_turnover_is_summed_over_its_spans():
 
 def test_costs_by_term_sum_up_and_break_even_is_the_gross_result():
     fills = pl.DataFrame({"shares": [100.0] * 40, "price": [1_000.0] * 40})  # 4 M USD traded
-    found = dict((term, (usd, bps)) for term, usd, bps in costs_by_term(portfolio(), fills).iter_rows())
+    found = {term: (usd, bps) for term, usd, bps in costs_by_term(portfolio(), fills).iter_rows()}
     assert found["spread_cost"] == (pytest.approx(1_000.0), pytest.approx(2.5))
     assert found["all costs"] == (pytest.approx(4_000.0), pytest.approx(10.0))
     gross = portfolio().get_column("gross_pnl").sum()
