@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -87,7 +88,7 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
     bars = moves.group_by("session", "bar_end").agg(pl.col("market_return").median())
     market = bars.group_by("session").agg(pl.col("market_return").sum().alias("return"))
     last = exposures.filter(pl.col("session") == pl.col("session").max())
-    switch = FileSwitch(home.kill_switch_file).state()
+    switch = FileSwitch(home.kill_switch_file).state(datetime.now(tz=UTC))
     evidence = step_evidence(portfolio, events, settings.book)
     return {
         "switch": pl.DataFrame(

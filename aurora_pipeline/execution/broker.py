@@ -131,7 +131,7 @@ def send_orders(
     refused: list[tuple[PendingOrder, str]] = []
     events: list[BookEvent] = []
     for order in orders:
-        state = switch.state()
+        state = switch.state(order.execute_by)
         if state.mode == "halt" and not broker.knows(order.order_id):
             refused.append((order, "kill_switch"))
             events.append(BookEvent("kill_switch", "", state.reason))

@@ -16,7 +16,7 @@ from aurora_pipeline.execution.broker import Broker, known_executions, require_p
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.decision import BookSituation, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
-from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch
+from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.reconciliation import reconcile
 from aurora_pipeline.execution.session_inputs import SessionInputs
@@ -76,7 +76,7 @@ class RunningSession:
         self.record = SessionRecord(opening.book, inputs)
         self.sigma = _impact_volatility(inputs.risk)
         self.turnover, self.nav = opening.turnover.next_session(), opening.nav
-        self.halted = "" if _resumed(opening.halted, switch) else opening.halted
+        self.halted = opening.halted
         self.latched, self.planned, self.refused = False, 0, 0
         self.alpha = np.zeros(len(inputs.instruments))
         self.expected = np.array([opening.expected.get(name, 0.0) for name in inputs.instruments])
@@ -108,6 +108,8 @@ class RunningSession:
             The book's NAV is used up.
         """
         time, inputs, ledger = self.inputs.decision_times[bar], self.inputs, self.ledger
+        if _resumed(self.halted, self.switch.state(time)):
+            self.halted = ""
         held = ledger.shares != 0.0
         self.alpha[held] += np.nan_to_num(ledger.shares[held] * ledger.price[held] * self.expected[held])
         self._account(bar)
@@ -128,7 +130,7 @@ class RunningSession:
             refused=self.refused,
             latched=self.latched,
             halted=bool(self.halted),
-            switch=self.switch.state(),
+            switch=self.switch.state(inputs.next_bar_end[bar]),
         )
         decision = decide(ledger, inputs, bar, situation, self.settings)
         self.latched = self.latched or any(event.event in LATCHING for event in decision.events)
@@ -178,7 +180,7 @@ class RunningSession:
         """Fill, mark, pay and write the account of one bar."""
         inputs, ledger, record, settings = self.inputs, self.ledger, self.record, self.settings
         time, nav_before = inputs.decision_times[bar], self.nav
-        self._cancel_if_thrown()
+        self._cancel_if_thrown(time)
         self.broker.trade_bar(ledger.column, inputs.fill_price[bar], inputs.fill_volume[bar])
         executed, odd = known_executions(self.broker.executions(), self.pending)
         filled = [item for item in executed if item.shares > 0.0]
@@ -226,9 +228,9 @@ class RunningSession:
             }
         )
 
-    def _cancel_if_thrown(self) -> None:
+    def _cancel_if_thrown(self, time: datetime) -> None:
         """Take back what has not filled once the switch is thrown, but not what flattens."""
-        mode = self.switch.state().mode
+        mode = self.switch.state(time).mode
         for order in self.broker.open_orders() if mode != "on" else ():
             if mode == "halt" or order.reason != "flatten":
                 self.broker.cancel(order.order_id)
@@ -281,9 +283,8 @@ def _impact_volatility(risk: RiskModel) -> Floats:
     return np.where(np.isfinite(risk.total_volatility), risk.total_volatility, fallback)
 
 
-def _resumed(halted: str, switch: KillSwitch) -> bool:
+def _resumed(halted: str, state: SwitchState) -> bool:
     """Whether a person has said `aurora resume` after trading was halted."""
-    state = switch.state()
     return (
         bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
     )

@@ -174,7 +174,7 @@ def test_drift_takes_the_brokers_count_and_halts_until_resumed():
         def __init__(self, moment):
             self.moment = moment
 
-        def state(self):
+        def state(self, moment):
             return SwitchState("on", "looked into", self.moment)
 
     following = session_inputs(2, [100.0, 100.0], alpha=-0.05)
@@ -191,11 +191,12 @@ def test_a_split_reaches_broker_and_book_alike():
 
 
 class Thrown:
-    def __init__(self, mode):
-        self.mode = mode
+    def __init__(self, mode, since=None):
+        self.mode, self.since = mode, since
 
-    def state(self):
-        return SwitchState(self.mode, "test", bar_end(1, 0))
+    def state(self, moment):
+        since = bar_end(1, 0) if self.since is None else self.since
+        return SwitchState(self.mode, "test", since) if since <= moment else SwitchState()
 
 
 def test_the_kill_switch_sends_nothing_and_takes_back_what_waits():
@@ -209,6 +210,20 @@ def test_the_kill_switch_sends_nothing_and_takes_back_what_waits():
         ("rejected", "kill_switch"),
     ]
     assert result.state.shares == {}
+
+
+def test_a_session_that_is_done_again_after_a_throw_repeats_what_was_before_it():
+    inputs = session_inputs(0, [100.0] * 4, alpha=[[0.05], [0.05], [-0.05], [-0.05]])
+    undisturbed = run(inputs)
+    thrown = bar_end(0, 2) + (bar_end(0, 1) - bar_end(0, 0)) / 2  # between the third decision and its fill
+    again = run(inputs, switch=Thrown("halt", thrown))
+    until = bar_end(0, 2)
+    for name in ("targets", "fills", "portfolio"):
+        time = "fill_time" if name == "fills" else "decision_time"
+        before, after = (getattr(result, name).filter(pl.col(time) <= until) for result in (undisturbed, again))
+        assert before.equals(after)
+    assert undisturbed.fills.height > again.fills.height
+    assert ("rejected", "kill_switch") in again.orders.select("status", "reason").rows()
 
 
 def test_flatten_closes_everything_outside_the_budgets():

@@ -141,7 +141,8 @@ class Thrown:
     def __init__(self, after):
         self.asked, self.after = 0, after
 
-    def state(self):
+    def state(self, moment):
+        assert moment == NEXT
         self.asked += 1
         return SwitchState("halt", "test") if self.asked > self.after else SwitchState()
 
