@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.cli import app
 
-
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
 
