@@ -25,6 +25,8 @@ MAXIMUM_ITERATIONS = 60
 TOLERANCE = 1e-7
 NAME_ROWS = 6  # constraints per name: upper, lower, trade up, trade down, size up, size down
 BOUNDARY_SHARE = 0.995
+CAUTIOUS_SHARE = 0.9
+FAR = 1e-2
 GOOD_ENOUGH = 5e-5
 """Residuals and gap at which a solution counts where rounding stops the last digits, as with hardly any risk aversion."""
 DIVERGED = 1e3
@@ -109,7 +111,8 @@ def solve(problem: Problem) -> Solution:
             if attempt == 0:
                 after = np.sum((sn + step * dsn) * (ln + step * dln)) + np.sum((sg + step * dsg) * (lg + step * dlg))
                 target = max(mu * (after / count / mu) ** 3, TOLERANCE / 1000.0)
-        step = min(1.0, BOUNDARY_SHARE * step)
+        # Too near a bound before the constraints hold, and the next steps jam there.
+        step = min(1.0, (CAUTIOUS_SHARE if primal > FAR else BOUNDARY_SHARE) * step)
         x += step * dx
         sn += step * dsn
         sg += step * dsg
