@@ -266,9 +266,9 @@ class BookSettings(Section):
     sector_cap: Fraction = Field(default=0.05, description="absolute net weight of one sector")
     volatility_target: Fraction = Field(default=0.008, description="yearly volatility of NAV")
     risk_aversion: Positive = Field(default=20.0, description="weight of variance against alpha when sizing")
-    sizing: Literal["cost_aware", "one_horizon", "cost_blind"] = Field(
+    sizing: Literal["cost_aware", "one_horizon", "cost_blind", "proportional"] = Field(
         default="cost_aware",
-        description="value an edge over its measured life, over one horizon, or without costs: the last two are baselines",
+        description="an edge is valued over its measured life; baselines: over one horizon, without costs, or proportional to it",
     )
     assumed_ic: Fraction | None = Field(
         default=None,

@@ -204,6 +204,7 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         turnover=0.0 if withheld else remaining / (1.0 + PRICE_TOLERANCE),
         turnover_reason="circuit_breaker" if withheld else "turnover_budget",
         closing_reason="flatten" if flatten else "left_universe",
+        proportional=rules.sizing == "proportional",
     )
     sizing = size_positions(request)
     time = inputs.decision_times[bar]

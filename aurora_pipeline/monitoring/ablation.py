@@ -60,12 +60,12 @@ class Phase:
 PHASES = (
     Phase(
         "baseline",
-        "one xgboost on the price view, sized without costs, budgets or calibration",
+        "one xgboost on the price view, weights proportional to the signal, no budgets or calibration",
         {
             "models.families": ["xgboost"],
             "models.views": ["price"],
             "ensemble.shrinkage": 1.0,
-            "book.sizing": "cost_blind",
+            "book.sizing": "proportional",
             "book.assumed_ic": ASSUMED_IC,
             "book.sector_cap": 1.0,
             "book.turnover_day": 1.0,

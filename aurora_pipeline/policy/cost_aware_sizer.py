@@ -26,6 +26,7 @@ from aurora_pipeline.policy.limits_in_force import (
     sector_nets,
 )
 from aurora_pipeline.policy.newton_system import Problem
+from aurora_pipeline.policy.proportional_targets import proportional_targets
 from aurora_pipeline.policy.sizing_request import Flags, SizingRequest
 from aurora_pipeline.policy.standby_solver import solve_standby
 from aurora_pipeline.policy.trade_reasons import trade_reasons
@@ -92,26 +93,38 @@ def size_positions(request: SizingRequest) -> SizingResult:
         request.closing_reason,
     )
     lower, upper = _box(request, base, forced)
-    target, solution = base, None
+    target: Floats = base
+    solution: Solution | None = None
     active = upper - lower > DUST
     if request.turnover > LEAST_TURNOVER and request.limits.gross > 0.0 and active.any():
-        scaled, unit = _scaled_problem(request, base, lower, upper, active)
-        solution = solve(scaled)
-        found = [solution.weights]
-        if not solution.converged:
-            found = [weights for weights in (solution.weights, solve_standby(scaled)) if np.isfinite(weights).all()]
-        best = objective(request, base, base)
-        for weights in found:
-            candidate = base.copy()
-            candidate[active] = weights * unit
-            for corner in (lower, upper, base):
-                candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
-            candidate = _inside(request, base, candidate)
-            value = objective(request, candidate, base)
-            if value > best:
-                target, best = candidate, value
+        if request.proportional:
+            target = _inside(request, base, proportional_targets(request, lower, upper))
+        else:
+            target, solution = _optimised(request, base, lower, upper, active)
     reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
     return SizingResult(target, base, reasons, solution)
+
+
+def _optimised(
+    request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
+) -> tuple[Floats, Solution]:
+    """Best feasible weights found, `base` where nothing is better, with what the fast solver said."""
+    scaled, unit = _scaled_problem(request, base, lower, upper, active)
+    solution = solve(scaled)
+    found = [solution.weights]
+    if not solution.converged:
+        found = [weights for weights in (solution.weights, solve_standby(scaled)) if np.isfinite(weights).all()]
+    target, best = base, objective(request, base, base)
+    for weights in found:
+        candidate = base.copy()
+        candidate[active] = weights * unit
+        for corner in (lower, upper, base):
+            candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
+        candidate = _inside(request, base, candidate)
+        value = objective(request, candidate, base)
+        if value > best:
+            target, best = candidate, value
+    return target, solution
 
 
 def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> tuple[Floats, Floats]:

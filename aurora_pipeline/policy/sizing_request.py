@@ -53,6 +53,8 @@ class SizingRequest:
         What a trade is blocked by where that budget is the obstacle: ``turnover_budget`` or a circuit breaker.
     closing_reason : str
         Why the names in `must_close` are closed.
+    proportional : bool
+        Weights in proportion to the signal instead of optimised ones: the naive baseline.
     """
 
     held: Floats
@@ -73,6 +75,7 @@ class SizingRequest:
     turnover: float
     turnover_reason: str = "turnover_budget"
     closing_reason: str = "left_universe"
+    proportional: bool = False
 
     @property
     def no_short(self) -> Flags:

@@ -203,3 +203,23 @@ def test_a_full_size_book_stays_inside_with_a_tiny_budget():
         assert (excess(result.target, request.held, request.sectors, request.limits) <= 0.0).all()
         assert 0.5 * np.abs(result.target - result.base).sum() <= request.turnover * (1 + 1e-9)
         assert (np.abs(result.target - request.held) <= request.max_trade + 1e-12).all()
+
+
+def test_the_naive_book_is_proportional_to_the_signal_within_every_limit():
+    request = replace(
+        random_request(2, names=4, held=False), proportional=True, alpha=np.array([0.03, 0.01, -0.01, -0.03])
+    )
+    wide = ExposureLimits(1.0, 1.0, 1.0, 0.08)
+    free = replace(request, limits=wide, max_trade=np.ones(4), turnover=1.0)
+    np.testing.assert_allclose(size_positions(free).target, [0.03, 0.01, -0.01, -0.03])
+    half = size_positions(replace(free, turnover=0.02))
+    np.testing.assert_allclose(half.target, [0.015, 0.005, -0.005, -0.015])
+    long_only = size_positions(replace(free, limits=replace(wide, long_only=True)))
+    np.testing.assert_allclose(long_only.target, [0.06, 0.02, 0.0, 0.0], atol=1e-12)
+    missing = size_positions(replace(free, alpha=np.array([0.03, np.nan, -0.01, -0.03])))
+    assert missing.target[1] == 0.0
+    for seed in range(20):
+        bound = replace(random_request(seed, names=30, sectors=4), proportional=True)
+        result = size_positions(bound)
+        assert (excess(result.target, bound.held, bound.sectors, bound.limits) <= 0.0).all()
+        assert 0.5 * np.abs(result.target - result.base).sum() <= bound.turnover * (1 + 1e-9)

@@ -40,7 +40,7 @@ def rules(draw):
         f"costs.borrow_rate={draw(st.sampled_from([0.0, 0.05]))}",
         f"costs.unknown_borrow={draw(st.sampled_from(['default', 'no_short']))}",
         f"costs.borrow_rates={draw(st.sampled_from(['{}', '{A: 0.01, B: 0.3}']))}",
-        f"book.sizing={draw(st.sampled_from(['cost_aware', 'one_horizon', 'cost_blind']))}",
+        f"book.sizing={draw(st.sampled_from(['cost_aware', 'one_horizon', 'cost_blind', 'proportional']))}",
     )
 
 
