@@ -12,7 +12,8 @@ The data's way, folder by folder, with the lake table each stage writes (columns
 4. ``ensemble`` weighs the families by matured information coefficient (`ensemble_weights`, `ensemble`) and turns scores
    into expected returns with intervals (`signals`).
 5. ``policy`` prices trades, risk and limits and sizes positions; ``execution`` trades them in a simulated market:
-   `targets`, `orders`, `fills`, `positions`, `portfolio`.
+   `targets`, `orders`, `fills`, `positions`, `portfolio`, and what explains them: `exposures`, `attribution`, `alpha_forgone`,
+   `events`.
 6. ``monitoring`` measures what came of it: the information coefficient, the scorecard, signal quality (`signal_quality`,
    `reliability`), the claim ledger (`claims`), families against baselines
    (`model_comparison`).

@@ -19,6 +19,7 @@ from rich.table import Table
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.backfill_cli import backfill
 from aurora_pipeline.claims_cli import claims
+from aurora_pipeline.book_cli import register
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.prove_cli import prove
 from aurora_pipeline.report_cli import report
@@ -36,6 +37,7 @@ app.add_typer(report, name="report")
 app.command()(backfill)
 app.command()(prove)
 app.command()(claims)
+register(app)
 
 
 def main() -> None:

@@ -490,6 +490,56 @@ class Portfolio(_Book):
     impact_cost = _number("market impact", "USD")
     fee_cost = _number("fees", "USD")
     borrow_cost = _number("borrow of shorts", "USD")
+    forecast_volatility = _maybe("ex-ante volatility of what is held, per session", "fraction of NAV")
+    market_beta = _number("ex-ante: exposure to the market factor", "fraction of NAV")
+
+
+class Exposures(_Book):
+    """What a book is exposed to at the end of a session."""
+
+    decision_time = _time("end of the session's last bar")
+    factor = _key("`market`, a sector, a style, or `specific` for what is left")
+    exposure = _number("sum of weight * loading; gross exposure for `specific`", "fraction of NAV")
+    variance_share = _number(
+        "share of the ex-ante variance; sums to 1 over the factors of a book that holds something", "fraction"
+    )
+
+
+class Attribution(_Book):
+    """Result of a session by name: gross_pnl = alpha + residual; net is gross_pnl - cost."""
+
+    session = _day(SESSION, key=True)
+    symbol = _text(SYMBOL)
+    instrument_id = _key(INSTRUMENT)
+    gross_pnl = _number("price moves and dividends, before costs", "USD")
+    alpha = _number("expected by the signals of the decisions before each bar, on what was held", "USD")
+    cost = _number("spread, impact, fees and borrow", "USD", min=0.0)
+    residual = _number("gross_pnl - alpha: what nobody expected", "USD")
+    variance_share = _number("share of the book's ex-ante variance at the end of the session", "fraction")
+    confidence = _number(
+        "absolute expected return over specific volatility of the same span, at the last decision", "ratio"
+    )
+
+
+class AlphaForgone(_Book):
+    """What each limit withheld at the last decision of a session, every other limit staying in force."""
+
+    decision_time = _time(DECISION, key=True)
+    limit = _key("limit that was lifted")
+    forgone = _number("value of the decision without it less the value of the one taken", "fraction of NAV", min=0.0)
+    holding_sessions = _number("span the value is over", "sessions")
+
+
+class Events(_Book):
+    """What went wrong or was withheld in a session, with the safe action taken; the first of each kind and name."""
+
+    session = _day(SESSION, key=True)
+    decision_time = _time("first moment")
+    event = _key("code, see `aurora_pipeline.execution.events`")
+    name = _key("instrument, empty for the whole book")
+    times = _count("how often in the session")
+    action = _text("what was done")
+    detail = _text("what was found the first time")
 
 
 @dataclass(frozen=True)
@@ -572,8 +622,24 @@ TABLES: dict[str, Table] = {
         Table("fills", Fills, "fill_time", branches=_BOOK_BRANCH),
         Table("positions", Positions, "decision_time", branches=_BOOK_BRANCH),
         Table("portfolio", Portfolio, "decision_time", branches=_BOOK_BRANCH),
+        Table("exposures", Exposures, "decision_time", branches=_BOOK_BRANCH),
+        Table("attribution", Attribution, None, branches=_BOOK_BRANCH),
+        Table("alpha_forgone", AlphaForgone, "decision_time", branches=_BOOK_BRANCH),
+        Table("events", Events, "decision_time", branches=_BOOK_BRANCH),
     )
 }
+BOOK_TABLES = (
+    "targets",
+    "orders",
+    "fills",
+    "positions",
+    "exposures",
+    "attribution",
+    "alpha_forgone",
+    "events",
+    "portfolio",
+)
+"""Tables of a book in the order they are written; the last one is what says that a session is there."""
 FEED_TABLES = ("daily_bars", "corporate_actions", "earnings", "fundamentals", "short_interest", "etf_flows", "options")
 
 

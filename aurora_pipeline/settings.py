@@ -260,9 +260,17 @@ class CostSettings(Section):
 
     half_spread_floor: NotNegative = Field(default=0.0001, description="smallest half-spread, fraction of price")
     half_spread_cap: NotNegative = Field(default=0.0050, description="largest half-spread estimate, fraction of price")
-    fee_rate: NotNegative = Field(default=0.00002, description="commissions and fees, fraction of traded value")
+    fee_rate: NotNegative = Field(default=0.00002, description="commissions, fraction of traded value")
+    regulatory_fees: bool = Field(default=True, description="charge the SEC's and FINRA's dated fees on sales")
     impact_coefficient: NotNegative = Field(default=0.7, description="Y of Y * sigma * sqrt(Q / ADV), sigma daily")
     borrow_rate: NotNegative = Field(default=0.005, description="yearly rate on shorts, fraction")
+    borrow_rates: dict[str, NotNegative] = Field(
+        default_factory=dict, description="yearly rate on shorts of single symbols, where it is known, fraction"
+    )
+    unknown_borrow: Literal["default", "no_short"] = Field(
+        default="default", description="a symbol not in borrow_rates costs borrow_rate, or is not sold short"
+    )
+    stress: Positive = Field(default=1.0, description="every cost times this: 2 and 3 are the stress cases")
 
 
 class BookSettings(Section):
@@ -277,8 +285,16 @@ class BookSettings(Section):
     sector_cap: Fraction = Field(default=0.05, description="absolute net weight of one sector")
     volatility_target: Fraction = Field(default=0.008, description="yearly volatility of NAV")
     risk_aversion: Positive = Field(default=20.0, description="weight of variance against alpha when sizing")
-    holding_horizons: Positive = Field(
-        default=4.0, description="horizons a position is expected to be held: what an edge may pay for"
+    sizing: Literal["cost_aware", "one_horizon", "cost_blind", "proportional"] = Field(
+        default="cost_aware",
+        description="an edge is valued over its measured life; baselines: over one horizon, without costs, or proportional to it",
+    )
+    assumed_ic: Fraction | None = Field(
+        default=None,
+        description="expected return is this IC * volatility * score instead of the calibrated one: a baseline",
+    )
+    holding_horizons: Positive | None = Field(
+        default=None, description="horizons an edge may pay for; measured from the signal's own decay if unset"
     )
     turnover_day: Fraction = Field(default=0.05, description="budget per session")
     turnover_week: Fraction = Field(default=0.15, description="budget per 5 sessions")
@@ -289,6 +305,30 @@ class BookSettings(Section):
         default=2.0, description="drawdown in volatility targets at which exposure starts to shrink"
     )
     drawdown_flat: Positive = Field(default=5.0, description="drawdown in volatility targets at which the book is flat")
+    drawdown_pause_sessions: Count = Field(
+        default=10, description="sessions a drawdown keeps the book flat before it starts again"
+    )
+    drawdown_restart: Fraction = Field(default=0.25, description="share of the exposure it starts again with")
+    breaker_daily_loss: Positive = Field(
+        default=6.0, description="loss of a session in daily volatility targets after which nothing grows"
+    )
+    breaker_reject_share: Fraction = Field(
+        default=0.5, description="share of a session's orders refused, of at least 10, after which nothing grows"
+    )
+    breaker_stale_share: Fraction = Field(
+        default=0.5, description="share of eligible names without a bar above which nothing grows"
+    )
+    breaker_half_spread: Positive = Field(
+        default=0.004, description="median half-spread above which nothing grows, fraction of price"
+    )
+    real_money_account: str | None = Field(
+        default=None, description="account of a broker that reaches real money; none ships, and unset means paper only"
+    )
+    capital_steps: tuple[Fraction, ...] = Field(
+        default=(0.1, 0.25, 0.5, 1.0),
+        description="shares of the capital a live book earns one after another",
+        min_length=1,
+    )
 
 
 class Settings(Section):

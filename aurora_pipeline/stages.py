@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
 from aurora_pipeline.settings import Settings
 
@@ -168,7 +169,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
         ),
         Stage(
             "trade_book",
-            ("targets", "orders", "fills", "positions", "portfolio"),
+            BOOK_TABLES,
             (
                 Read("signals", "history"),
                 Read("bars", "history"),

@@ -14,10 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
+from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.trade_book import BookState, SessionResult
-
-TABLES = ("targets", "orders", "fills", "positions", "portfolio")
 
 
 class BookStore:
@@ -64,7 +63,7 @@ class BookStore:
         content = json.dumps({"fingerprint": fingerprint, "state": results[-1].state.to_json()}) + "\n"
         atomic_text(self._state_path(partition), content)
         rows: dict[str, int] = {}
-        for name in TABLES:
+        for name in BOOK_TABLES:
             frame = pl.concat([getattr(result, name) for result in results])
             self.lake.write(name, frame, partition, fingerprint=fingerprint, book=self.book)
             rows[name] = frame.height

@@ -9,6 +9,7 @@
            champions.json  which model version serves which fold
            mlflow/         tracking database and artefacts
            dagster/        Dagster's databases           dagster.yaml    the instance that points at them
+           books/          state of each book by session kill_switch.json  trade, halt or flatten
            runs/           run manifests                 scorecard.json  the newest result
 """
 
@@ -103,6 +104,11 @@ class Home:
     def database(self) -> Path:
         """DuckDB file of views."""
         return self.path / "aurora.duckdb"
+
+    @property
+    def kill_switch_file(self) -> Path:
+        """Position of the kill switch."""
+        return self.path / "kill_switch.json"
 
     @property
     def runs(self) -> Path:

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from aurora_pipeline.adapters.lake import Lake, partition_of
+from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
@@ -16,14 +17,21 @@ from aurora_pipeline.stages import RISK_LOOKBACK, SESSION_LOOKBACK, book_name
 GROUP = "book"
 OWNERS = ["team:trading"]
 BOOK_BLOCK_SESSIONS = 10
+SCORE_COLUMNS = ("session", "symbol", "decision_time", "score")
 BOOK_ASSETS = {
     "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
     "orders": ("orders", "Orders of each decision, with deterministic ids."),
     "fills": ("fills", "Simulated executions in the next bar, costs by term."),
-    "portfolio": ("portfolio", "NAV, exposure, turnover and costs at every bar; `positions` beside it."),
+    "portfolio": (
+        "portfolio",
+        "NAV, exposure, turnover and costs at every bar; beside it `positions`, `exposures`, `attribution` by name, "
+        "`alpha_forgone` to each limit and `events`.",
+    ),
 }
 
-_ASSET_OF = {table_name: asset for asset, (table_name, _) in BOOK_ASSETS.items()} | {"positions": "portfolio"}
+_ASSET_OF = dict.fromkeys(BOOK_TABLES, "portfolio") | {
+    table_name: asset for asset, (table_name, _) in BOOK_ASSETS.items()
+}
 
 
 def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -64,6 +72,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
         from aurora_pipeline.execution.trade_book import prepare_session_inputs, run_session
+        from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
         from aurora_pipeline.policy.session_returns import session_returns
 
         run = StageRun(context, home.open(), "trade_book")
@@ -81,6 +90,8 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
             frames = {name: run.read_back(name, scored, 0) for name in ("bars", "signals", "universe")}
             returns = session_returns(run.read_back("residual_returns", scored, RISK_LOOKBACK))
             session_bars = run.read_back("session_bars", scored, SESSION_LOOKBACK)
+            earliest = max(run.before(scored[0], WINDOW_SESSIONS) or scored[0], run.scored_from)
+            scores = closing_scores(lake.read("signals", earliest, scored[-1], SCORE_COLUMNS))
             pending: list[Any] = []
             for index, session in enumerate(scored):
                 inputs = prepare_session_inputs(
@@ -96,6 +107,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
                     session_bars=session_bars,
                     daily_bars=daily_bars,
                     corporate_actions=actions,
+                    scores=scores,
                 )
                 result = run_session(state, session, inputs, settings, store.book)
                 state = result.state

@@ -77,6 +77,12 @@ class BookState:
         Budgeted turnover of the newest sessions.
     pending : tuple of PendingOrder
         Orders of the last bar.
+    flat_sessions : int
+        Sessions in a row at whose end the drawdown throttle left no exposure.
+    halted : str
+        Moment trading was halted by a difference to the broker, "" while it goes on.
+    expected : dict of str to float
+        Expected residual return per bar of what is held, as the last decision saw it: the alpha of the night.
     """
 
     book: str
@@ -90,6 +96,9 @@ class BookState:
     sessions: int = 0
     turnover: TurnoverHistory = field(default_factory=TurnoverHistory)
     pending: tuple[PendingOrder, ...] = ()
+    flat_sessions: int = 0
+    halted: str = ""
+    expected: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def flat(cls, book: str, nav: float) -> BookState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import SessionCalendar
@@ -37,6 +38,13 @@ class CorporateEvent:
     instrument: str
     kind: str
     value: float
+
+
+def shares_after(shares: float, event: CorporateEvent) -> float:
+    """Whole shares after an action; what a split leaves of a share is paid out in cash."""
+    if event.kind == "split":
+        return float(np.trunc(np.round(shares * event.value, 9)))
+    return 0.0 if event.kind == "delist" else shares
 
 
 def events_at_open(

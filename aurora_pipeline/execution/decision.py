@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import PendingOrder
+from aurora_pipeline.execution.circuit_breakers import Conditions, tripped
+from aurora_pipeline.execution.decision_events import input_events, sizing_events
+from aurora_pipeline.execution.events import BookEvent
+from aurora_pipeline.execution.kill_switch import SwitchState
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.order_planning import PRICE_TOLERANCE, plan_orders
 from aurora_pipeline.execution.pre_trade_gate import GateContext, check_targets, gate_orders
@@ -16,6 +20,7 @@ from aurora_pipeline.policy.cost_aware_sizer import SizingResult, size_positions
 from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR, impact_rate, linear_rate
 from aurora_pipeline.policy.limits_in_force import ExposureLimits
 from aurora_pipeline.policy.risk_budgeting import risk_budget
+from aurora_pipeline.policy.risk_model import RiskModel
 from aurora_pipeline.policy.sizing_request import SizingRequest
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory, allowance
 from aurora_pipeline.settings import BookSettings, Settings
@@ -32,15 +37,65 @@ class Decision:
     sizing : SizingResult
         Targets and reasons.
     orders : tuple of PendingOrder
-        Sent, for the next bar.
+        Passed by the gate, to be sent for the next bar.
     rejected : tuple of (PendingOrder, str)
         Refused by the gate, with the code.
+    events : tuple of BookEvent
+        What was wrong or withheld.
+    request : SizingRequest
+        What the sizer was asked.
     """
 
     held: Floats
     sizing: SizingResult
     orders: tuple[PendingOrder, ...]
     rejected: tuple[tuple[PendingOrder, str], ...]
+    events: tuple[BookEvent, ...]
+    request: SizingRequest
+
+
+@dataclass(frozen=True)
+class BookSituation:
+    """What a book brings to a decision besides its holdings.
+
+    Attributes
+    ----------
+    book : str
+        Its name.
+    peak_nav : float
+        NAV that drawdowns are measured from, USD.
+    completed_sessions : int
+        Sessions behind it.
+    turnover : TurnoverHistory
+        Budgeted turnover up to now, the running session last.
+    sigma : ndarray of shape (n_names,)
+        Volatility per session for impact, known for every name.
+    borrow : ndarray of shape (n_names,)
+        Yearly rate of a short; NaN where there is none.
+    session_return : float
+        Of NAV since the session's start.
+    planned, refused : int
+        Orders planned and refused in the session so far.
+    latched : bool
+        A breaker that holds for the rest of the session was tripped.
+    halted : bool
+        Trading stopped until `aurora resume`.
+    switch : SwitchState
+        Position of the kill switch.
+    """
+
+    book: str
+    peak_nav: float
+    completed_sessions: int
+    turnover: TurnoverHistory
+    sigma: Floats
+    borrow: Floats
+    session_return: float = 0.0
+    planned: int = 0
+    refused: int = 0
+    latched: bool = False
+    halted: bool = False
+    switch: SwitchState = field(default_factory=SwitchState)
 
 
 def exposure_limits(settings: BookSettings, gross: float | None = None) -> ExposureLimits:
@@ -67,37 +122,38 @@ def session_value(inputs: SessionInputs, bar: int) -> Floats:
     return np.where(inputs.average_value > 0.0, inputs.average_value, running)
 
 
-def decide(
-    book: str,
-    ledger: Ledger,
-    inputs: SessionInputs,
-    bar: int,
-    sigma: Floats,
-    peak_nav: float,
-    completed_sessions: int,
-    turnover: TurnoverHistory,
-    settings: Settings,
-) -> Decision:
+def expected_horizons(inputs: SessionInputs, rules: BookSettings) -> float:
+    """Horizons an edge is valued over: as set, else as the signal's decay says; one for the one-horizon baseline."""
+    if rules.sizing == "one_horizon":
+        return 1.0
+    return rules.holding_horizons or inputs.holding_horizons
+
+
+def usable_risk(risk: RiskModel) -> RiskModel:
+    """Return the model itself or, where its covariance is not finite, one that knows nothing: then no edge is traded."""
+    if np.isfinite(risk.factor_covariance).all() and np.isfinite(risk.loadings).all():
+        return risk
+    return replace(
+        risk,
+        loadings=np.zeros_like(risk.loadings),
+        factor_covariance=np.zeros_like(risk.factor_covariance),
+        specific_variance=np.full_like(risk.specific_variance, np.nan),
+    )
+
+
+def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSituation, settings: Settings) -> Decision:
     """Decide at the end of a bar.
 
     Parameters
     ----------
-    book : str
-        Name of the book.
     ledger : Ledger
         Holdings, marked at the bar's end.
     inputs : SessionInputs
         Names as in the ledger.
     bar : int
         Bar of the session whose end is the decision time.
-    sigma : ndarray of shape (n_names,)
-        Volatility per session for impact, known for every name.
-    peak_nav : float
-        Highest NAV so far, USD.
-    completed_sessions : int
-        Sessions the book has behind it.
-    turnover : TurnoverHistory
-        Budgeted turnover up to now, the running session last.
+    situation : BookSituation
+        What the book brings.
     settings : Settings
         Limits and costs.
 
@@ -111,40 +167,50 @@ def decide(
     tradable = inputs.fresh[bar] & np.isfinite(ledger.price)
     value = session_value(inputs, bar)
     max_trade = np.where(tradable, rules.participation * value / inputs.full_session_bars / nav, 0.0)
-    alpha = np.where(inputs.eligible, inputs.expected_return[bar] * rules.holding_horizons, np.nan)
-    holding_sessions = rules.holding_horizons * inputs.horizon_sessions
-    budget = risk_budget(nav, peak_nav, completed_sessions, rules)
+    horizons = expected_horizons(inputs, rules)
+    alpha = np.where(inputs.eligible, inputs.expected_return[bar] * horizons, np.nan)
+    holding_sessions = horizons * inputs.horizon_sessions
+    budget = risk_budget(nav, situation.peak_nav, situation.completed_sessions, rules)
     last_bar = bar == inputs.bar_count - 1
     remaining = allowance(
-        turnover.next_session() if last_bar else turnover,
+        situation.turnover.next_session() if last_bar else situation.turnover,
         (1 if last_bar else bar + 2) / inputs.bar_count,
         rules,
     ).remaining
+    breakers = tripped(_conditions(inputs, bar, situation, budget.gross), rules)
+    flatten = situation.switch.mode == "flatten"
+    withheld = bool(breakers) or situation.latched or flatten or situation.halted
     limits = exposure_limits(rules, budget.gross)
-    sizing = size_positions(
-        SizingRequest(
-            held=weights,
-            alpha=alpha,
-            frozen=np.isfinite(alpha) & ~inputs.calibrated[bar] & (not rules.trade_uncalibrated),
-            must_close=~inputs.eligible,
-            max_trade=max_trade,
-            linear=linear_rate(inputs.half_spread, costs),
-            impact=impact_rate(sigma, value, nav, costs),
-            borrow=costs.borrow_rate / SESSIONS_PER_YEAR * holding_sessions,
-            sectors=inputs.sectors,
-            risk=inputs.risk,
-            holding_sessions=holding_sessions,
-            risk_aversion=rules.risk_aversion,
-            limits=limits,
-            gross_reason=budget.binding,
-            volatility=budget.volatility,
-            turnover=remaining / (1.0 + PRICE_TOLERANCE),
-        )
+    blind = rules.sizing == "cost_blind"
+    linear = linear_rate(inputs.half_spread, costs, inputs.fees, ledger.price)
+    impact = impact_rate(situation.sigma, value, nav, costs)
+    borrow = situation.borrow / SESSIONS_PER_YEAR * holding_sessions
+    request = SizingRequest(
+        held=weights,
+        alpha=alpha,
+        frozen=np.isfinite(alpha) & ~inputs.calibrated[bar] & (not rules.trade_uncalibrated),
+        must_close=~inputs.eligible | flatten,
+        max_trade=max_trade,
+        linear=0.0 * linear if blind else linear,
+        impact=0.0 * impact if blind else impact,
+        borrow=0.0 * borrow if blind else borrow,
+        sectors=inputs.sectors,
+        risk=usable_risk(inputs.risk),
+        holding_sessions=holding_sessions,
+        risk_aversion=rules.risk_aversion,
+        limits=limits,
+        gross_reason=budget.binding,
+        volatility=budget.volatility,
+        turnover=0.0 if withheld else remaining / (1.0 + PRICE_TOLERANCE),
+        turnover_reason="circuit_breaker" if withheld else "turnover_budget",
+        closing_reason="flatten" if flatten else "left_universe",
+        proportional=rules.sizing == "proportional",
     )
+    sizing = size_positions(request)
     time = inputs.decision_times[bar]
-    check_targets(sizing.target, weights, inputs.sectors, limits, f"book {book}, {time}")
+    check_targets(sizing.target, weights, inputs.sectors, limits, f"book {situation.book}, {time}")
     orders = plan_orders(
-        book,
+        situation.book,
         time,
         inputs.next_bar_end[bar],
         inputs.instruments,
@@ -167,6 +233,30 @@ def decide(
             nav=nav,
             limits=limits,
             turnover=remaining,
+            cash=ledger.cash,
+            no_short=np.isnan(situation.borrow),
+            halted=situation.halted,
         ),
     )
-    return Decision(weights, sizing, accepted, rejected)
+    events = (
+        *input_events(inputs, bar, weights, tradable, value, ledger.cash),
+        *sizing_events(request, sizing, inputs.instruments),
+        *breakers,
+        *([BookEvent("flatten", "", situation.switch.reason)] if flatten else []),
+        *([BookEvent("halted")] if situation.halted else []),
+        *(BookEvent("order_refused", order.instrument, code) for order, code in rejected),
+    )
+    return Decision(weights, sizing, accepted, rejected, events, request)
+
+
+def _conditions(inputs: SessionInputs, bar: int, situation: BookSituation, gross: float) -> Conditions:
+    eligible = inputs.eligible
+    count = max(1, int(eligible.sum()))
+    return Conditions(
+        session_return=situation.session_return,
+        orders=situation.planned,
+        refused=situation.refused,
+        stale_share=float((eligible & ~inputs.fresh[bar]).sum()) / count,
+        half_spread=float(np.median(inputs.half_spread[eligible])) if eligible.any() else 0.0,
+        exposure=gross,
+    )

@@ -3,7 +3,8 @@
     nav[t] = nav[t-1] + gross_pnl[t] - cost[t]
 
 NAV is cash plus market value. Gross P&L is counted on its own, position by position: price moves on what was held,
-fills against the bar's close, dividends. That the two agree to the cent is what the check proves.
+fills against the bar's close, dividends. That the two agree to the cent is what the check proves. The same P&L and the
+costs are kept by name for the session's attribution.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.execution.bar_arrays import Floats
-from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
 
 if TYPE_CHECKING:
     from aurora_pipeline.execution.session_result import SessionResult
@@ -45,6 +46,8 @@ class Ledger:
         USD, negative when borrowed.
     gross_pnl : float
         Since the last :meth:`take_pnl`, USD.
+    name_pnl, name_cost : ndarray of shape (n_names,)
+        Gross P&L and costs of the session by name, USD.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Ledger:
         self.price = np.array([prices.get(name, np.nan) for name in self.instruments])
         self.cash = cash
         self.gross_pnl = 0.0
+        self.name_pnl = np.zeros(len(self.instruments))
+        self.name_cost = np.zeros(len(self.instruments))
 
     def apply(self, event: CorporateEvent) -> None:
         """Book a corporate action.
@@ -69,14 +74,14 @@ class Ledger:
         if event.kind == "split":
             self.price[index] /= event.value
             scaled = self.shares[index] * event.value
-            whole = float(np.trunc(np.round(scaled, 9)))
+            whole = shares_after(float(self.shares[index]), event)
             if scaled != whole:
                 self.cash += (scaled - whole) * self.price[index]
             self.shares[index] = whole
         elif event.kind == "dividend":
             amount = self.shares[index] * event.value
             self.cash += amount
-            self.gross_pnl += amount
+            self._earn(index, amount)
         elif self.shares[index] != 0.0:
             self.cash += self.shares[index] * self.price[index]
             self.shares[index] = 0.0
@@ -85,18 +90,30 @@ class Ledger:
         """Move to new prices, shape (n_names,); NaN keeps the last one."""
         new = np.where(np.isfinite(prices), prices, self.price)
         held = self.shares != 0.0
-        self.gross_pnl += float((self.shares[held] * (new[held] - self.price[held])).sum())
+        moves = self.shares[held] * (new[held] - self.price[held])
+        self.gross_pnl += float(moves.sum())
+        self.name_pnl[held] += moves
         self.price = new
 
     def fill(self, index: int, signed_shares: float, price: float) -> None:
         """Book a fill before costs; the name must have been marked in this bar."""
         self.shares[index] += signed_shares
         self.cash -= signed_shares * price
-        self.gross_pnl += signed_shares * (self.price[index] - price)
+        self._earn(index, float(signed_shares * (self.price[index] - price)))
 
-    def pay(self, cost: float) -> None:
-        """Pay costs, USD."""
+    def adopt(self, index: int, shares: float) -> None:
+        """Take over what the broker holds, at the last known price; the difference is gross P&L."""
+        self._earn(index, float((shares - self.shares[index]) * self.price[index]))
+        self.shares[index] = shares
+
+    def pay(self, index: int, cost: float) -> None:
+        """Pay a cost for a name, USD."""
         self.cash -= cost
+        self.name_cost[index] += cost
+
+    def _earn(self, index: int, amount: float) -> None:
+        self.gross_pnl += amount
+        self.name_pnl[index] += amount
 
     def take_pnl(self) -> float:
         """Return the gross P&L since the last call."""
@@ -120,7 +137,8 @@ def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
     """Bars of a session whose account does not add up to the cent.
 
     Checked are the NAV identity from bar to bar (the first from the NAV the session opened with), NAV against cash
-    plus the positions' value, the costs against their terms, and the trading costs against the fills.
+    plus the positions' value, the costs against their terms, the trading costs against the fills, and, for the session,
+    the attribution by name against gross P&L and costs.
 
     Returns
     -------
@@ -147,6 +165,13 @@ def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
             (terms - pl.col("charged").fill_null(0.0)).alias("fill_costs"),
         )
     )
-    return differences.unpivot(
-        index=["session", "decision_time"], variable_name="identity", value_name="difference"
-    ).filter(~(pl.col("difference").abs() < CENT))
+    found = differences.unpivot(index=["session", "decision_time"], variable_name="identity", value_name="difference")
+    session = portfolio.group_by("session").agg(pl.col("decision_time").last(), pl.col("gross_pnl", "cost").sum())
+    attributed = result.attribution.select(pl.col("gross_pnl", "cost").sum()).row(0)
+    whole = session.select(
+        "session",
+        "decision_time",
+        (pl.col("gross_pnl") - attributed[0]).alias("attributed_pnl"),
+        (pl.col("cost") - attributed[1]).alias("attributed_cost"),
+    ).unpivot(index=["session", "decision_time"], variable_name="identity", value_name="difference")
+    return pl.concat([found, whole]).filter(~(pl.col("difference").abs() < CENT))

@@ -3,8 +3,8 @@
 A target outside its limits is an error of the policy and stops the book (:class:`LimitBreach`). An order that fails a
 check is rejected with a code and nothing replaces it: the book never grows through an error.
 
-Codes: ``duplicate``, ``no_price``, ``not_finite``, ``not_eligible``, ``long_only``, ``name_cap``, ``participation``,
-``turnover_budget``.
+Codes: ``duplicate``, ``halted``, ``no_price``, ``not_finite``, ``not_eligible``, ``long_only``, ``no_borrow``, ``name_cap``,
+``participation``, ``turnover_budget``, ``no_cash``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class GateContext:
         Caps in force.
     turnover : float
         Remaining budget, fraction of NAV.
+    cash : float
+        USD; what opens or grows a long position must not take it below zero.
+    no_short : ndarray of bool
+        Names that cannot be borrowed.
+    halted : bool
+        Nothing leaves.
     """
 
     column: dict[str, int]
@@ -53,6 +59,9 @@ class GateContext:
     nav: float
     limits: ExposureLimits
     turnover: float
+    cash: float = np.inf
+    no_short: NDArray[np.bool_] | None = None
+    halted: bool = False
 
 
 def check_targets(target: Floats, held: Floats, sectors: Integers, limits: ExposureLimits, where: str) -> None:
@@ -80,26 +89,47 @@ def gate_orders(
     """Split orders into those that may leave and those that may not, with a code each."""
     accepted: list[PendingOrder] = []
     rejected: list[tuple[PendingOrder, str]] = []
+    room = _Room(
+        2.0 * context.turnover * context.nav, context.cash, context.shares.copy(), np.zeros(context.shares.size)
+    )
     seen: set[str] = set()
-    budget = 2.0 * context.turnover * context.nav
     for order in orders:
-        code = "duplicate" if order.order_id in seen else _code(order, context, budget)
+        code = "duplicate" if order.order_id in seen else _code(order, context, room)
         seen.add(order.order_id)
         if code:
             rejected.append((order, code))
         else:
             accepted.append(order)
-            budget -= order.budget_value
+            room.take(order, context.column[order.instrument])
     return tuple(accepted), tuple(rejected)
 
 
-def _code(order: PendingOrder, context: GateContext, budget: float) -> str:
+@dataclass
+class _Room:
+    """What the orders accepted so far leave: budget and cash in USD, shares as if filled, shares traded by name."""
+
+    budget: float
+    cash: float
+    shares: Floats
+    traded: Floats
+
+    def take(self, order: PendingOrder, index: int) -> None:
+        self.budget -= order.budget_value
+        if order.side == "buy" or self.shares[index] > 0.0:  # the proceeds of a short are no cash to buy with
+            self.cash -= order.sign * order.shares * order.reference_price
+        self.shares[index] += order.sign * order.shares
+        self.traded[index] += order.shares
+
+
+def _code(order: PendingOrder, context: GateContext, room: _Room) -> str:
+    if context.halted:
+        return "halted"
     index = context.column.get(order.instrument, -1)
     if index < 0 or not np.isfinite(context.price[index]):
         return "no_price"
     if not (np.isfinite(order.shares) and order.shares > 0.0 and order.shares == np.trunc(order.shares)):
         return "not_finite"
-    price, before = context.price[index], context.shares[index]
+    price, before = context.price[index], room.shares[index]
     after = before + order.sign * order.shares
     grows = abs(after) > abs(before) or after * before < 0.0
     weight = abs(after) * price / context.nav
@@ -107,11 +137,16 @@ def _code(order: PendingOrder, context: GateContext, budget: float) -> str:
         return "not_eligible"
     if grows and after < 0.0 and context.limits.long_only:
         return "long_only"
+    if grows and after < 0.0 and context.no_short is not None and context.no_short[index]:
+        return "no_borrow"
     if grows and weight > context.limits.name + LIMIT_TOLERANCE:
         return "name_cap"
     # Whole shares of a forced exit may exceed the estimate of what a bar takes by less than one.
-    if (order.shares - ONE_SHARE) * price > context.max_trade[index] * context.nav * (1.0 + LIMIT_TOLERANCE):
+    traded = room.traded[index] + order.shares
+    if (traded - ONE_SHARE) * price > context.max_trade[index] * context.nav * (1.0 + LIMIT_TOLERANCE):
         return "participation"
-    if order.budget_value > budget * (1.0 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE:
+    if order.budget_value > room.budget * (1.0 + LIMIT_TOLERANCE) + LIMIT_TOLERANCE:
         return "turnover_budget"
+    if grows and after > 0.0 and (context.cash < 0.0 or order.shares * price > room.cash):
+        return "no_cash"
     return ""

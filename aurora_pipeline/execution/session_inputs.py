@@ -22,6 +22,8 @@ from aurora_pipeline.execution.bar_arrays import Floats, bar_arrays
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
 from aurora_pipeline.market.point_in_time import as_known_at
 from aurora_pipeline.policy.cost_model import bounded_half_spread, estimate_half_spread
+from aurora_pipeline.policy.holding_period import UNKNOWN, measure_persistence
+from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees, sale_fees
 from aurora_pipeline.policy.risk_model import HISTORY_SESSIONS, RiskModel, estimate_risk_model
 from aurora_pipeline.settings import Settings
 
@@ -84,6 +86,10 @@ class SessionInputs:
         What happens to holdings at the open.
     horizon_sessions : float
         Length of the forecast in sessions.
+    holding_horizons : float
+        Horizons an edge lasts, see :mod:`aurora_pipeline.policy.holding_period`.
+    fees : SaleFees
+        Regulatory fees in force.
     """
 
     session: date
@@ -108,6 +114,8 @@ class SessionInputs:
     average_value: Floats
     events: tuple[CorporateEvent, ...]
     horizon_sessions: float
+    holding_horizons: float = 1.0
+    fees: SaleFees = NO_SALE_FEES
 
 
 def prepare_session_inputs(
@@ -124,6 +132,7 @@ def prepare_session_inputs(
     session_bars: pl.DataFrame,
     daily_bars: pl.DataFrame,
     corporate_actions: pl.DataFrame,
+    scores: pl.DataFrame | None = None,
     through: datetime | None = None,
 ) -> SessionInputs:
     """Build the inputs of one session from lake frames; rows of other sessions and rows known later are left out here.
@@ -149,6 +158,9 @@ def prepare_session_inputs(
         Lake tables, at least the 20 sessions before; the feed's daily bar wins where both have one.
     corporate_actions : polars.DataFrame
         Lake table.
+    scores : polars.DataFrame, optional
+        Output of :func:`aurora_pipeline.policy.holding_period.closing_scores` over the sessions before; without it an edge
+        is valued over one horizon.
     through : datetime, optional
         Newest bar end to handle, for a session that is still running. Default: all of them.
     """
@@ -162,7 +174,10 @@ def prepare_session_inputs(
     sector_of = names.get_column("sector").to_list()
     sector_names = tuple(sorted({sector for sector in sector_of if sector is not None}))
     prices = bar_arrays(session_rows, instruments, all_ends, len(ends))
-    expected, calibrated = _signal_arrays(signals.filter(pl.col("session") == session), names, ends)
+    day_signals = signals.filter(pl.col("session") == session)
+    if settings.book.assumed_ic is not None:
+        day_signals = _uncalibrated(day_signals, settings.book.assumed_ic)
+    expected, calibrated = _signal_arrays(day_signals, names, ends)
 
     def before(frame: pl.DataFrame, sessions: int) -> pl.DataFrame:
         """Rows of the sessions before, as known at the open."""
@@ -170,10 +185,13 @@ def prepare_session_inputs(
         rows = frame.filter(pl.col("session").is_between(first, session, closed="left"))
         return as_known_at(rows, opening, ["instrument_id", "session"])
 
-    risk = estimate_risk_model(before(returns, RETURN_SESSIONS), instruments, sector_of)
     average_value = _average_value(
         before(daily_bars, VOLUME_SESSIONS), before(session_bars, VOLUME_SESSIONS), instruments
     )
+    risk = estimate_risk_model(before(returns, RETURN_SESSIONS), instruments, sector_of, average_value)
+    horizon_sessions = settings.horizon_bars(frequency) / FULL_SESSION_BARS[frequency]
+    persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
+    estimate = estimate_half_spread(risk.total_volatility, average_value)
     return SessionInputs(
         session=session,
         previous_session=calendar.shift(session, -1),
@@ -193,10 +211,12 @@ def prepare_session_inputs(
         expected_return=expected,
         calibrated=calibrated,
         risk=risk,
-        half_spread=bounded_half_spread(estimate_half_spread(risk.total_volatility, average_value), settings.costs),
+        half_spread=bounded_half_spread(estimate, average_value, settings.costs),
         average_value=average_value,
         events=events_at_open(corporate_actions, session, calendar, manifest.price_adjustment),
-        horizon_sessions=settings.horizon_bars(frequency) / FULL_SESSION_BARS[frequency],
+        horizon_sessions=horizon_sessions,
+        holding_horizons=persistence.horizons(horizon_sessions),
+        fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
     )
 
 
@@ -213,6 +233,14 @@ def _names(universe: pl.DataFrame, session_rows: pl.DataFrame, session: date) ->
     )
     names = pl.concat([listed, elsewhere]).sort("instrument_id", "symbol")
     return names.unique(subset=["instrument_id"], keep="first", maintain_order=True)
+
+
+def _uncalibrated(signals: pl.DataFrame, assumed_ic: float) -> pl.DataFrame:
+    """Signals valued with an IC somebody believes in rather than the measured one: Grinold's formula, nothing shrunk."""
+    believed = assumed_ic * pl.col("residual_volatility") * pl.col("score")
+    return signals.with_columns(
+        believed.alias("expected_return"), believed.is_finite().fill_null(False).alias("calibrated")
+    )
 
 
 def _signal_arrays(

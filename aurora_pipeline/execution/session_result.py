@@ -13,8 +13,12 @@ import polars as pl
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
+from aurora_pipeline.execution.broker import ExecutedOrder
+from aurora_pipeline.execution.decision import Decision
+from aurora_pipeline.execution.events import EventLog
+from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.session_inputs import SessionInputs
-from aurora_pipeline.execution.simulated_broker import ExecutedOrder
+from aurora_pipeline.policy.alpha_forgone import alpha_forgone
 from aurora_pipeline.policy.cost_aware_sizer import SizingResult
 from aurora_pipeline.policy.cost_model import TradeCost
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory
@@ -28,7 +32,7 @@ class SessionResult:
     ----------
     state : BookState
         To continue from.
-    targets, orders, fills, positions, portfolio : polars.DataFrame
+    targets, orders, fills, positions, portfolio, exposures, attribution, alpha_forgone, events : polars.DataFrame
         Rows of the tables of these names, `book` included.
     opening_nav : float
         NAV before the session, USD.
@@ -42,6 +46,10 @@ class SessionResult:
     fills: pl.DataFrame
     positions: pl.DataFrame
     portfolio: pl.DataFrame
+    exposures: pl.DataFrame
+    attribution: pl.DataFrame
+    alpha_forgone: pl.DataFrame
+    events: pl.DataFrame
     opening_nav: float
     opening_turnover: TurnoverHistory
 
@@ -57,6 +65,10 @@ class SessionRecord:
     fills: list[dict[str, Any]] = field(default_factory=list)
     positions: list[tuple[int, np.ndarray[Any, Any], Floats, Floats, Floats]] = field(default_factory=list)
     portfolio: list[dict[str, Any]] = field(default_factory=list)
+    exposures: list[dict[str, Any]] = field(default_factory=list)
+    attribution: list[dict[str, Any]] = field(default_factory=list)
+    alpha_forgone: list[dict[str, Any]] = field(default_factory=list)
+    events: EventLog = field(default_factory=EventLog)
 
     def add_decision(self, bar: int, held: Floats, sizing: SizingResult) -> None:
         """Record what was wanted for every eligible or held name."""
@@ -91,6 +103,63 @@ class SessionRecord:
                 }
             )
 
+    def add_close(self, bar: int, weights: Floats, ledger: Ledger, alpha: Floats) -> None:
+        """Record exposures and attribution at the end of what was handled of the session.
+
+        Parameters
+        ----------
+        bar : int
+            Last bar.
+        weights : ndarray of shape (n_names,)
+            Held at its end.
+        ledger : Ledger
+            With P&L and cost by name.
+        alpha : ndarray of shape (n_names,)
+            Expected P&L by name, USD.
+        """
+        inputs, risk = self.inputs, self.inputs.risk
+        shares = np.nan_to_num(risk.factor_shares(weights))
+        held = bool((weights != 0.0).any())
+        names = (*risk.factors, "specific")
+        exposure = (*risk.exposures(weights), np.abs(weights).sum())
+        variance = (*shares, 1.0 - shares.sum() if held else 0.0)
+        time = inputs.decision_times[bar]
+        self.exposures = [
+            {"decision_time": time, "factor": name, "exposure": float(value), "variance_share": float(share)}
+            for name, value, share in zip(names, exposure, variance, strict=True)
+        ]
+        active = np.flatnonzero(
+            (ledger.name_pnl != 0.0) | (ledger.name_cost != 0.0) | (alpha != 0.0) | (weights != 0.0)
+        )
+        risk_share = np.nan_to_num(risk.contributions(weights))
+        span = np.sqrt(risk.specific_variance * inputs.horizon_sessions)
+        confidence = np.nan_to_num(np.abs(inputs.expected_return[bar]) / np.where(span > 0.0, span, np.nan))
+        self.attribution = [
+            {
+                "symbol": inputs.symbols[index],
+                "instrument_id": inputs.instruments[index],
+                "gross_pnl": float(ledger.name_pnl[index]),
+                "alpha": float(alpha[index]),
+                "cost": float(ledger.name_cost[index]),
+                "residual": float(ledger.name_pnl[index] - alpha[index]),
+                "variance_share": float(risk_share[index]),
+                "confidence": float(confidence[index]),
+            }
+            for index in active.tolist()
+        ]
+
+    def add_forgone(self, bar: int, decision: Decision) -> None:
+        """Record what each limit withheld at a decision."""
+        self.alpha_forgone = [
+            {
+                "decision_time": self.inputs.decision_times[bar],
+                "limit": limit,
+                "forgone": value,
+                "holding_sessions": decision.request.holding_sessions,
+            }
+            for limit, value in alpha_forgone(decision.request, decision.sizing)
+        ]
+
     def add_positions(self, bar: int, shares: Floats, price: Floats, weights: Floats) -> None:
         """Record what is held at the end of a bar."""
         rows = np.flatnonzero(shares)
@@ -105,9 +174,28 @@ class SessionRecord:
             fills=self._frame("fills", pl.DataFrame(self.fills, schema=_schema("fills"))),
             positions=self._positions(),
             portfolio=self._frame("portfolio", pl.DataFrame(self.portfolio, schema=_schema("portfolio"))),
+            exposures=self._frame("exposures", pl.DataFrame(self.exposures, schema=_schema("exposures"))),
+            attribution=self._frame("attribution", pl.DataFrame(self.attribution, schema=_schema("attribution"))),
+            alpha_forgone=self._frame(
+                "alpha_forgone", pl.DataFrame(self.alpha_forgone, schema=_schema("alpha_forgone"))
+            ),
+            events=self._frame("events", pl.DataFrame(self._events(), schema=_schema("events"))),
             opening_nav=opening_nav,
             opening_turnover=opening_turnover,
         )
+
+    def _events(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "decision_time": moment,
+                "event": event.event,
+                "name": event.name,
+                "times": count,
+                "action": event.action,
+                "detail": event.detail,
+            }
+            for moment, event, count in self.events.rows()
+        ]
 
     def _targets(self) -> pl.DataFrame:
         rows = _joined([item[1] for item in self.targets], np.int64)

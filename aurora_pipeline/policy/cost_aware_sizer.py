@@ -7,7 +7,8 @@ linear cost leaves a no-trade band around it; the turnover budget widens the ban
 where the net edge per unit of turnover is highest. The answer is feasible or the book stays at `base`; each name says
 why.
 
-Solved by :mod:`aurora_pipeline.policy.interior_point`.
+Solved by :mod:`aurora_pipeline.policy.interior_point`; :mod:`aurora_pipeline.policy.standby_solver` answers where that
+does not converge.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ from aurora_pipeline.policy.limits_in_force import (
     sector_nets,
 )
 from aurora_pipeline.policy.newton_system import Problem
+from aurora_pipeline.policy.proportional_targets import proportional_targets
 from aurora_pipeline.policy.sizing_request import Flags, SizingRequest
+from aurora_pipeline.policy.standby_solver import solve_standby
 from aurora_pipeline.policy.trade_reasons import trade_reasons
 
 DUST = 1e-7
+LEAST_TURNOVER = 5e-6
+"""Budget below which nothing is optimised: a share or two of a book of 10 M USD."""
+SMALLEST_VARIANCE = 1e-10
 UNLIMITED = 10.0
 
 
@@ -61,9 +67,9 @@ def objective(request: SizingRequest, weights: Floats, base: Floats) -> float:
     edge = float(np.where(weights != 0.0, np.nan_to_num(request.alpha), 0.0) @ weights)
     variance = request.risk.variance(weights)
     cost = float((request.linear[moved] * trade[moved] + request.impact[moved] * trade[moved] ** 1.5).sum())
-    short = float(np.maximum(-weights, 0.0).sum())
+    short = float(request.short_rate @ np.maximum(-weights, 0.0))
     risk = 0.5 * request.risk_aversion * request.holding_sessions * variance
-    return edge - risk - cost - request.borrow * short
+    return edge - risk - cost - short
 
 
 def size_positions(request: SizingRequest) -> SizingResult:
@@ -84,22 +90,41 @@ def size_positions(request: SizingRequest) -> SizingResult:
         request.gross_reason,
         request.risk,
         request.volatility,
+        request.closing_reason,
     )
     lower, upper = _box(request, base, forced)
-    target, solution = base, None
+    target: Floats = base
+    solution: Solution | None = None
     active = upper - lower > DUST
-    if request.turnover > DUST and request.limits.gross > 0.0 and active.any():
-        scaled, unit = _scaled_problem(request, base, lower, upper, active)
-        solution = solve(scaled)
+    if request.turnover > LEAST_TURNOVER and request.limits.gross > 0.0 and active.any():
+        if request.proportional:
+            target = _inside(request, base, proportional_targets(request, lower, upper))
+        else:
+            target, solution = _optimised(request, base, lower, upper, active)
+    reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
+    return SizingResult(target, base, reasons, solution)
+
+
+def _optimised(
+    request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
+) -> tuple[Floats, Solution]:
+    """Best feasible weights found, `base` where nothing is better, with what the fast solver said."""
+    scaled, unit = _scaled_problem(request, base, lower, upper, active)
+    solution = solve(scaled)
+    found = [solution.weights]
+    if not solution.converged:
+        found = [weights for weights in (solution.weights, solve_standby(scaled)) if np.isfinite(weights).all()]
+    target, best = base, objective(request, base, base)
+    for weights in found:
         candidate = base.copy()
-        candidate[active] = solution.weights * unit
+        candidate[active] = weights * unit
         for corner in (lower, upper, base):
             candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
         candidate = _inside(request, base, candidate)
-        if objective(request, candidate, base) > objective(request, base, base):
-            target = candidate
-    reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
-    return SizingResult(target, base, reasons, solution)
+        value = objective(request, candidate, base)
+        if value > best:
+            target, best = candidate, value
+    return target, solution
 
 
 def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> tuple[Floats, Floats]:
@@ -109,6 +134,7 @@ def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> t
     floor = 0.0 if request.limits.long_only else -cap
     lower = np.maximum(np.maximum(floor, request.held - request.max_trade), base - reach)
     upper = np.minimum(np.minimum(cap, request.held + request.max_trade), base + reach)
+    lower = np.where(request.no_short, np.maximum(lower, np.minimum(base, 0.0)), lower)
     reduce_only = ~np.isfinite(request.alpha) | (forced != "")
     lower = np.where(reduce_only, np.maximum(lower, np.minimum(base, 0.0)), lower)
     upper = np.where(reduce_only, np.minimum(upper, np.maximum(base, 0.0)), upper)
@@ -135,7 +161,7 @@ def _scaled_problem(
     unit = float((upper - lower)[active].max())
     alpha = np.nan_to_num(request.alpha[active])
     money = max(float(np.abs(alpha).max()), float(request.linear[active].max()), DUST)
-    variance_unit = float(risk.specific_variance[active].mean())
+    variance_unit = max(float(risk.specific_variance[active].mean()), SMALLEST_VARIANCE)
     root = risk.factor_root / np.sqrt(variance_unit)
     held_outside = outside != 0.0
     specific_outside = float(outside[held_outside] ** 2 @ risk.specific_variance[held_outside])
@@ -153,7 +179,7 @@ def _scaled_problem(
         upper=upper[active] / unit,
         linear=request.linear[active] / money,
         impact=request.impact[active] * np.sqrt(unit) / money,
-        short=np.full(alpha.size, 0.5 * request.borrow / money),
+        short=0.5 * request.short_rate[active] / money,
         exposure=risk.loadings[active] @ root,
         exposure_offset=(outside @ risk.loadings) @ root / unit,
         specific=risk.specific_variance[active] / variance_unit,

@@ -1,7 +1,8 @@
 """What a trade costs: half-spread, fees and square-root impact on the trade, borrow on the shorts held.
 
 Costs are charged on what is traded, never on what is held. Everything is vectorised over names; rates are fractions
-of the traded value, amounts USD.
+of the traded value, amounts USD. `costs.stress` multiplies every term: a book run at 2 and 3 times its costs says how
+much of its result hangs on them.
 
 Impact is the square-root law ``Y * sigma * sqrt(Q / ADV)`` (Almgren et al., *Direct estimation of equity market
 impact*, 2005; Toth et al., *Anomalous price impact*, 2011) with daily sigma. As a cost it grows with the three-halves
@@ -10,14 +11,18 @@ power of the trade.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees
 from aurora_pipeline.settings import CostSettings
 
 Floats = NDArray[np.float64]
+FLOOR_TIERS = ((100e6, 1.0), (10e6, 2.0), (0.0, 5.0))
+"""Traded value per session (USD) from which a multiple of the smallest half-spread holds: thin names trade wider."""
 SESSIONS_PER_YEAR = 252
 TYPICAL_TRADE_USD = 10_000.0
 
@@ -65,15 +70,38 @@ def estimate_half_spread(sigma: Floats, adv: Floats) -> Floats:
     return np.asarray(sigma / np.sqrt(trades))
 
 
-def bounded_half_spread(estimate: Floats, costs: CostSettings) -> Floats:
-    """Half-spread within the configured floor and cap; an unknown one counts as the cap."""
+def bounded_half_spread(estimate: Floats, adv: Floats, costs: CostSettings) -> Floats:
+    """Half-spread within the configured floor and cap; an unknown one counts as the cap.
+
+    The floor has tiers: its multiple is 1 from 100 M USD a session on, 2 from 10 M, 5 below and where ADV is unknown.
+    """
+    value = np.nan_to_num(adv)
+    multiple = np.select([value >= bound for bound, _ in FLOOR_TIERS], [times for _, times in FLOOR_TIERS])
     known = np.where(np.isfinite(estimate), estimate, costs.half_spread_cap)
-    return np.minimum(np.maximum(known, costs.half_spread_floor), max(costs.half_spread_cap, costs.half_spread_floor))
+    cap = max(costs.half_spread_cap, costs.half_spread_floor)
+    return np.minimum(np.maximum(known, costs.half_spread_floor * multiple), cap)
 
 
-def linear_rate(half_spread: Floats, costs: CostSettings) -> Floats:
-    """Cost that is proportional to the trade: half-spread plus fees, fraction of traded value."""
-    return half_spread + costs.fee_rate
+def linear_rate(
+    half_spread: Floats, costs: CostSettings, fees: SaleFees = NO_SALE_FEES, price: Floats | None = None
+) -> Floats:
+    """Cost that is proportional to the trade: half-spread plus fees, fraction of traded value.
+
+    What is bought is sold once, so a trade in either direction is priced with half of what a sale pays to regulators.
+
+    Parameters
+    ----------
+    half_spread : ndarray of shape (n_names,)
+        Fraction of price.
+    costs : CostSettings
+        Commission and stress.
+    fees : SaleFees
+        In force on the session.
+    price : ndarray of shape (n_names,), optional
+        USD/share, for the fee per share; NaN where unknown, which leaves that fee out.
+    """
+    per_share = 0.0 if price is None else np.nan_to_num(fees.share_rate / price)
+    return np.asarray(costs.stress * (half_spread + costs.fee_rate + 0.5 * (fees.value_rate + per_share)))
 
 
 def impact_rate(sigma: Floats, adv: Floats, nav: float, costs: CostSettings) -> Floats:
@@ -85,30 +113,79 @@ def impact_rate(sigma: Floats, adv: Floats, nav: float, costs: CostSettings) -> 
         NaN where sigma or ADV is missing or zero: such a name has no price for its impact.
     """
     liquid = np.where(adv > 0.0, adv, np.nan)
-    return np.asarray(costs.impact_coefficient * sigma * np.sqrt(nav / liquid))
+    return np.asarray(costs.stress * costs.impact_coefficient * sigma * np.sqrt(nav / liquid))
 
 
-def trade_cost(notional: Floats, half_spread: Floats, sigma: Floats, adv: Floats, costs: CostSettings) -> TradeCost:
+def trade_cost(
+    shares: Floats,
+    price: Floats,
+    half_spread: Floats,
+    sigma: Floats,
+    adv: Floats,
+    costs: CostSettings,
+    fees: SaleFees = NO_SALE_FEES,
+) -> TradeCost:
     """Cost of trades in USD.
 
     Parameters
     ----------
-    notional : ndarray of shape (n_names,)
-        Traded value, USD; the sign does not matter.
+    shares, price : ndarray of shape (n_names,)
+        Traded shares, negative for a sale, and USD/share.
     half_spread : ndarray of shape (n_names,)
         Fraction of price, see :func:`bounded_half_spread`.
     sigma, adv : ndarray of shape (n_names,)
         Volatility per session and average traded value per session. They must be known where something is traded.
     costs : CostSettings
-        Fee rate and impact coefficient.
+        Commission, impact coefficient and stress.
+    fees : SaleFees
+        In force on the session.
     """
-    value = np.abs(notional)
+    price = np.where(shares != 0.0, price, 0.0)
+    value = np.abs(shares * price)
     traded = value > 0.0
     share_of_volume = np.where(traded, value, 0.0) / np.where(traded, adv, 1.0)
     impact = costs.impact_coefficient * np.where(traded, sigma, 0.0) * np.sqrt(share_of_volume)
-    return TradeCost(spread=half_spread * value, fee=costs.fee_rate * value, impact=impact * value)
+    fee = costs.fee_rate * value + fees.charge(shares, price)
+    return TradeCost(
+        spread=costs.stress * half_spread * value, fee=costs.stress * fee, impact=costs.stress * impact * value
+    )
 
 
-def borrow_cost(short_value: float, costs: CostSettings) -> float:
-    """Cost of borrowing shorts over one night, USD, from their absolute value in USD."""
-    return abs(short_value) * costs.borrow_rate / SESSIONS_PER_YEAR
+def borrow_rates(symbols: Sequence[str], costs: CostSettings) -> Floats:
+    """Yearly rate on a short of each name, fraction, stress included; NaN where a name must not be sold short.
+
+    `costs.borrow_rates` holds the rates that are known. What is not in it costs `costs.borrow_rate`, or is no short at all,
+    as `costs.unknown_borrow` says.
+    """
+    unknown = costs.borrow_rate if costs.unknown_borrow == "default" else np.nan
+    rates = [costs.borrow_rates.get(symbol, unknown) for symbol in symbols]
+    return costs.stress * np.array(rates, dtype=np.float64)
+
+
+def borrow_cost(short_value: Floats, rates: Floats, costs: CostSettings) -> Floats:
+    """Cost of borrowing shorts over one night, USD, shape (n_names,).
+
+    Parameters
+    ----------
+    short_value : ndarray of shape (n_names,)
+        Value of each short, USD, sign ignored.
+    rates : ndarray of shape (n_names,)
+        See :func:`borrow_rates`; a short that is held without a rate pays the default one until it is covered.
+    costs : CostSettings
+        Default rate and stress.
+    """
+    charged = np.where(np.isfinite(rates), rates, costs.stress * costs.borrow_rate)
+    return np.asarray(np.abs(short_value) * charged / SESSIONS_PER_YEAR)
+
+
+def break_even_rate(gross_pnl: float, traded_value: float) -> float | None:
+    """Cost per traded dollar at which a signal's gross result is used up, fraction; None where nothing was traded.
+
+    Parameters
+    ----------
+    gross_pnl : float
+        Result before costs, USD; a loss has a negative break-even: it pays at no cost.
+    traded_value : float
+        Sum of absolute trades, USD.
+    """
+    return gross_pnl / traded_value if traded_value > 0.0 else None

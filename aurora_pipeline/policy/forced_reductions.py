@@ -32,6 +32,7 @@ def forced_reductions(
     gross_reason: str,
     risk: RiskModel,
     volatility_limit: float,
+    closing_reason: str = "left_universe",
 ) -> tuple[Floats, NDArray[np.object_]]:
     """Move a book towards its limits, never across zero.
 
@@ -53,6 +54,8 @@ def forced_reductions(
         Covariance; unknown variances skip the volatility rule.
     volatility_limit : float
         Per session, fraction of NAV.
+    closing_reason : str
+        Why the names in `must_close` are closed.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def forced_reductions(
     covering = (held < 0.0) & limits.long_only
     above = (np.abs(held) > limits.name) & ~closing & ~covering
     for selected, keep, reason in (
-        (closing, 0.0, "left_universe"),
+        (closing, 0.0, closing_reason),
         (covering, 0.0, "long_only"),
         (above, room_for_drift(limits.name), "name_cap"),
     ):

@@ -36,7 +36,7 @@ class RiskBudget:
 def drawdown_scale(nav: float, peak_nav: float, settings: BookSettings) -> float:
     """Share of the exposure a drawdown leaves: 1 down to `drawdown_start`, linear to 0 at `drawdown_flat`.
 
-    A flat book no longer moves its NAV: it stays flat until its peak is reset by hand.
+    A flat book no longer moves its NAV, so it cannot recover by itself: :func:`restarted_peak` is the way back.
     """
     drawdown = max(0.0, 1.0 - nav / peak_nav) if peak_nav > 0.0 else 0.0
     if settings.volatility_target == 0.0:
@@ -46,6 +46,32 @@ def drawdown_scale(nav: float, peak_nav: float, settings: BookSettings) -> float
     if span <= 0.0:
         return 1.0 if depth < settings.drawdown_flat else 0.0
     return float(np.clip((settings.drawdown_flat - depth) / span, 0.0, 1.0))
+
+
+def restarted_peak(nav: float, peak_nav: float, flat_sessions: int, settings: BookSettings) -> float:
+    """Peak to measure drawdowns from, once a drawdown has kept the book flat for its pause.
+
+    After `drawdown_pause_sessions` sessions without exposure the peak is lowered to where the throttle leaves
+    `drawdown_restart` of the exposure. From there the same line holds: exposure grows with NAV, and a further loss of
+    that share of the line makes the book flat again, for another pause. A book can therefore lose at most
+    ``drawdown_restart * (drawdown_flat - drawdown_start)`` volatility targets per pause.
+
+    Parameters
+    ----------
+    nav, peak_nav : float
+        USD.
+    flat_sessions : int
+        Sessions in a row at whose end the throttle left nothing.
+    settings : BookSettings
+        Pause and restart.
+    """
+    if flat_sessions < settings.drawdown_pause_sessions or settings.volatility_target == 0.0:
+        return peak_nav
+    span = max(settings.drawdown_flat - settings.drawdown_start, 0.0)
+    depth = settings.drawdown_flat - settings.drawdown_restart * span
+    if span == 0.0:
+        depth = 0.0
+    return min(peak_nav, nav / (1.0 - min(depth * settings.volatility_target, 0.99)))
 
 
 def build_scale(completed_sessions: int, settings: BookSettings) -> float:

@@ -1,8 +1,9 @@
-"""Factor covariance of session returns: market and sectors, plus specific risk.
+"""Factor covariance of session returns: market, sectors and styles, plus specific risk.
 
-``Sigma = B F B' + diag(d)`` with loadings `B` from the betas in force, factor covariance `F` and specific variances `d`
-exponentially weighted over the sessions before the decision. The off-diagonal of `F` is shrunk towards zero, specific
-variances towards the median of their sector: little history says little. Variances are per session.
+``Sigma = B F B' + diag(d)`` with loadings `B` from the betas in force and the style z-scores (:mod:`.style_factors`),
+factor covariance `F` and specific variances `d` exponentially weighted over the sessions before the decision. The
+off-diagonal of `F` is shrunk towards zero, specific variances towards the median of their sector: little history says
+little. Variances are per session.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR
+from aurora_pipeline.policy.style_factors import STYLES, estimate_styles
 
 Floats = NDArray[np.float64]
 HISTORY_SESSIONS = 60
@@ -31,7 +33,7 @@ class RiskModel:
     Attributes
     ----------
     factors : tuple of str
-        ``market``, then one per sector.
+        ``market``, one per sector, then the styles where there are names enough.
     loadings : ndarray of shape (n_names, n_factors)
         Betas to the factors.
     factor_covariance : ndarray of shape (n_factors, n_factors)
@@ -64,8 +66,35 @@ class RiskModel:
         """Ex-ante volatility of a book, fraction of NAV per year."""
         return float(np.sqrt(SESSIONS_PER_YEAR * max(self.variance(weights), 0.0)))
 
+    def exposures(self, weights: Floats) -> Floats:
+        """Exposure of a book to each factor, fraction of NAV, shape (n_factors,)."""
+        held = weights != 0.0
+        return np.asarray(weights[held] @ self.loadings[held])
 
-def estimate_risk_model(history: pl.DataFrame, instruments: list[str], sectors: list[str | None]) -> RiskModel:
+    def contributions(self, weights: Floats) -> Floats:
+        """Share of each name in the variance of a book, shape (n_names,); sums to 1, zeros for a flat book."""
+        held = weights != 0.0
+        shares = np.zeros(weights.size)
+        total = self.variance(weights)
+        if total > 0.0:
+            row = self.loadings[held] @ (self.factor_covariance @ self.exposures(weights))
+            shares[held] = weights[held] * (row + self.specific_variance[held] * weights[held]) / total
+        return shares
+
+    def factor_shares(self, weights: Floats) -> Floats:
+        """Share of each factor in the variance of a book, shape (n_factors,); the rest is specific."""
+        exposure, total = self.exposures(weights), self.variance(weights)
+        if total <= 0.0:
+            return np.zeros(len(self.factors))
+        return np.asarray(exposure * (self.factor_covariance @ exposure) / total)
+
+
+def estimate_risk_model(
+    history: pl.DataFrame,
+    instruments: list[str],
+    sectors: list[str | None],
+    average_value: Floats | None = None,
+) -> RiskModel:
     """Estimate the covariance that holds for a session from the sessions before it.
 
     Parameters
@@ -77,6 +106,8 @@ def estimate_risk_model(history: pl.DataFrame, instruments: list[str], sectors: 
         Names in the order of the result.
     sectors : list of str or None
         Their sectors; None loads on the market only.
+    average_value : ndarray of shape (n_names,), optional
+        Traded value per session, USD, for the size factor; without it everybody is of average size.
 
     Returns
     -------
@@ -98,12 +129,19 @@ def estimate_risk_model(history: pl.DataFrame, instruments: list[str], sectors: 
     loadings[:, 0] = _last_known(panel["beta_market"], default=1.0)
     known = np.flatnonzero(members >= 0)
     loadings[known, 1 + members[known]] = _last_known(panel["beta_sector"], default=1.0)[known]
+    total_volatility = np.sqrt(_shrunk_variance(panel["bar_return"], weights, members))
+    value = np.full(len(instruments), np.nan) if average_value is None else average_value
+    styles = estimate_styles(panel["bar_return"], panel["residual_return"], value, total_volatility)
+    residual = panel["residual_return"]
+    if styles is not None:
+        names, residual = (*names, *STYLES), styles.residual
+        loadings, factors = np.hstack([loadings, styles.loadings]), np.hstack([factors, styles.returns])
     return RiskModel(
         factors=(MARKET_FACTOR, *names),
         loadings=loadings,
         factor_covariance=_factor_covariance(factors, weights),
-        specific_variance=_shrunk_variance(panel["residual_return"], weights, members),
-        total_volatility=np.sqrt(_shrunk_variance(panel["bar_return"], weights, members)),
+        specific_variance=_shrunk_variance(residual, weights, members),
+        total_volatility=total_volatility,
     )
 
 

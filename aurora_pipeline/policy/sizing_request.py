@@ -31,8 +31,8 @@ class SizingRequest:
         Largest trade in the next bar, fraction of NAV; 0 where a name cannot trade.
     linear, impact : ndarray
         Cost ``linear |trade| + impact |trade|**1.5``, fractions of NAV.
-    borrow : float
-        Cost of a short over the holding period, fraction of its value.
+    borrow : ndarray
+        Cost of a short over the holding period, fraction of its value; NaN where a short must not be opened or grown.
     sectors : ndarray of int
         Sector indices, -1 for none.
     risk : RiskModel
@@ -49,6 +49,12 @@ class SizingRequest:
         Largest volatility per session, fraction of NAV.
     turnover : float
         Remaining budget: sum of absolute trades / 2 beyond the forced ones.
+    turnover_reason : str
+        What a trade is blocked by where that budget is the obstacle: ``turnover_budget`` or a circuit breaker.
+    closing_reason : str
+        Why the names in `must_close` are closed.
+    proportional : bool
+        Weights in proportion to the signal instead of optimised ones: the naive baseline.
     """
 
     held: Floats
@@ -58,7 +64,7 @@ class SizingRequest:
     max_trade: Floats
     linear: Floats
     impact: Floats
-    borrow: float
+    borrow: Floats
     sectors: Integers
     risk: RiskModel
     holding_sessions: float
@@ -67,3 +73,16 @@ class SizingRequest:
     gross_reason: str
     volatility: float
     turnover: float
+    turnover_reason: str = "turnover_budget"
+    closing_reason: str = "left_universe"
+    proportional: bool = False
+
+    @property
+    def no_short(self) -> Flags:
+        """Names whose short must not be opened or grown."""
+        return np.isnan(self.borrow)
+
+    @property
+    def short_rate(self) -> Floats:
+        """Cost of a short over the holding period; 0 where it is unknown, which only existing shorts meet."""
+        return np.nan_to_num(self.borrow)

@@ -60,8 +60,8 @@ def _untraded(
     alpha = np.nan_to_num(request.alpha)
     covariance_row = _covariance_row(request, base)
     growth = request.risk_aversion * request.holding_sessions * covariance_row
-    edge = alpha - growth + np.where(base < 0.0, request.borrow, 0.0)
-    down = -edge - request.linear - np.where(base == 0.0, request.borrow, 0.0)
+    edge = alpha - growth + np.where(base < 0.0, request.short_rate, 0.0)
+    down = -edge - request.linear - np.where(base == 0.0, request.short_rate, 0.0)
     up = edge - request.linear
     direction = np.where(up >= down, 1.0, -1.0)
     pays = np.maximum(up, down) > 0.0
@@ -73,12 +73,13 @@ def _untraded(
     reasons[at_bound & (request.max_trade <= np.abs(base - request.held))] = "participation"
     reasons[at_bound & at_cap & (direction * base > 0.0)] = "name_cap"
     reasons[at_bound & request.limits.long_only & (direction < 0.0) & (base <= 0.0)] = "long_only"
+    reasons[at_bound & request.no_short & (direction < 0.0) & (base <= 0.0)] = "no_borrow"
     unknown = ~np.isfinite(request.risk.specific_variance) | ~np.isfinite(request.linear + request.impact)
     reasons[unknown] = "no_risk_estimate"
     reasons[~np.isfinite(request.alpha)] = "no_signal"
     reasons[request.frozen] = "uncalibrated"
     reasons[request.max_trade == 0.0] = "no_price"
-    reasons[request.must_close & (base == 0.0)] = "left_universe"
+    reasons[request.must_close & (base == 0.0)] = request.closing_reason
     return reasons
 
 
@@ -96,7 +97,7 @@ def _blocker(
 ) -> NDArray[np.object_]:
     """Name the limit with the highest shadow price along the trade each name would make."""
     names = BLOCKERS.copy()
-    names[1] = request.gross_reason
+    names[:2] = request.turnover_reason, request.gross_reason
     if solution is None:
         blocked_by_gross = request.limits.gross <= 0.0
         return np.full(base.size, names[1] if blocked_by_gross else names[0], dtype=object)

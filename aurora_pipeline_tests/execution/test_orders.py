@@ -40,7 +40,6 @@ def plan(shares, price, target, base=None, nav=100_000.0):
         (30.0, 0.0205, "sell", 9.0),
         (-30.0, -0.0205, "buy", 9.0),
         (30.0, 0.0, "sell", 30.0),
-        (30.0, -0.02, "sell", 50.0),
     ],
 )
 def test_orders_are_whole_shares_never_beyond_the_target(shares, target, side, count):
@@ -59,15 +58,33 @@ def test_forced_shares_are_exempt_from_the_budget():
 
 
 def test_the_same_decision_gives_the_same_id_and_another_does_not():
-    first = client_order_id("live", NOW, "A", "buy")
-    assert first == client_order_id("live", NOW, "A", "buy")
+    first = client_order_id("live", NOW, "A", "buy", "open")
+    assert first == client_order_id("live", NOW, "A", "buy", "open")
     others = {
-        client_order_id("backtest", NOW, "A", "buy"),
-        client_order_id("live", NEXT, "A", "buy"),
-        client_order_id("live", NOW, "B", "buy"),
-        client_order_id("live", NOW, "A", "sell"),
+        client_order_id("backtest", NOW, "A", "buy", "open"),
+        client_order_id("live", NEXT, "A", "buy", "open"),
+        client_order_id("live", NOW, "B", "buy", "open"),
+        client_order_id("live", NOW, "A", "sell", "open"),
+        client_order_id("live", NOW, "A", "buy", "close"),
     }
-    assert len(others | {first}) == 5
+    assert len(others | {first}) == 6
+
+
+def test_a_position_that_crosses_zero_is_closed_by_one_order_and_opened_by_another():
+    close, opening = plan([30.0], [100.0], [-0.02], base=[0.02])
+    assert (close.side, close.shares, close.exempt_shares) == ("sell", 30.0, 10.0)
+    assert (opening.side, opening.shares, opening.exempt_shares) == ("sell", 20.0, 0.0)
+    assert close.order_id != opening.order_id
+
+
+def test_what_reduces_comes_before_what_opens():
+    orders = plan([0.0, 30.0, 10.0], [100.0] * 3, [0.02, 0.01, -0.02])
+    assert [(order.instrument, order.shares) for order in orders] == [
+        ("N1", 20.0),
+        ("N2", 10.0),
+        ("N0", 20.0),
+        ("N2", 20.0),
+    ]
 
 
 def gate(orders, **changes):
@@ -113,6 +130,37 @@ def test_the_gate_lets_risk_go_whatever_the_limits():
     orders = plan([60.0], [100.0], [0.0], base=[0.0])
     held = {"shares": np.array([60.0, 0.0]), "turnover": 0.0, "eligible": np.array([False, True])}
     assert gate(orders, **held) == (1, [])
+
+
+def test_an_order_that_opens_needs_cash_and_one_that_reduces_brings_it():
+    held = {"shares": np.array([0.0, 20.0]), "limits": ExposureLimits(0.05, 1.0, 1.0, 1.0)}
+    opening = plan([0.0, 20.0], [100.0, 100.0], [0.02, 0.02])
+    assert gate(opening, **held, cash=1_999.0) == (0, ["no_cash"])
+    assert gate(opening, **held, cash=2_000.0) == (1, [])
+    swap = plan([0.0, 20.0], [100.0, 100.0], [0.02, 0.0])
+    assert gate(swap, **held, cash=0.0) == (2, [])
+    # With cash below zero what a sale will bring is not there yet: nothing is bought with it.
+    assert gate(swap, **held, cash=-1.0) == (1, ["no_cash"])
+
+
+def test_a_name_that_cannot_be_borrowed_is_not_sold_short_and_may_be_covered():
+    no_short = np.array([True, True])
+    assert gate(plan([0.0], [100.0], [-0.02]), no_short=no_short) == (0, ["no_borrow"])
+    cover = {"shares": np.array([-20.0, 0.0]), "no_short": no_short}
+    assert gate(plan([-20.0], [100.0], [0.0]), **cover) == (1, [])
+
+
+def test_a_halted_book_sends_nothing():
+    assert gate(plan([20.0], [100.0], [0.0]), shares=np.array([20.0, 0.0]), halted=True) == (0, ["halted"])
+
+
+def test_both_legs_of_a_flip_share_what_a_bar_takes():
+    orders = plan([30.0], [100.0], [-0.02])
+    held = {"shares": np.array([30.0, 0.0])}
+    assert gate(orders, **held, max_trade=np.array([0.05, 1.0])) == (2, [])
+    assert gate(orders, **held, max_trade=np.array([0.04, 1.0])) == (1, ["participation"])
+    done = execute(orders, {"N0": 0}, np.array([100.0]), np.array([400.0]), 0.1)
+    assert [(item.status, item.shares) for item in done] == [("filled", 30.0), ("partial", 10.0)]
 
 
 def test_the_budget_is_used_up_order_by_order():

@@ -1,6 +1,6 @@
 import pytest
 
-from aurora_pipeline.policy.risk_budgeting import build_scale, drawdown_scale, risk_budget
+from aurora_pipeline.policy.risk_budgeting import build_scale, drawdown_scale, restarted_peak, risk_budget
 from aurora_pipeline.settings import BookSettings
 
 RULES = BookSettings(
@@ -37,3 +37,21 @@ def test_the_smaller_scale_binds_and_is_named():
     assert risk_budget(96.5, 100.0, 9, RULES).binding == "drawdown"
     assert risk_budget(100.0, 100.0, 9, RULES).binding == "gross_cap"
     assert risk_budget(100.0, 100.0, 9, RULES).volatility == pytest.approx(0.01 / 252**0.5)
+
+
+def test_a_book_that_a_drawdown_made_flat_comes_back_after_its_pause():
+    assert restarted_peak(95.0, 100.0, RULES.drawdown_pause_sessions - 1, RULES) == 100.0
+    peak = restarted_peak(95.0, 100.0, RULES.drawdown_pause_sessions, RULES)
+    assert drawdown_scale(95.0, peak, RULES) == pytest.approx(RULES.drawdown_restart)
+    # A loss of a quarter of three volatility targets of 1 % of the peak makes it flat again, a gain lets it grow.
+    assert drawdown_scale(95.0 - 0.0075 * peak, peak, RULES) == pytest.approx(0.0, abs=1e-12)
+    assert drawdown_scale(95.0 + 0.0075 * peak, peak, RULES) == pytest.approx(0.5)
+
+
+def test_a_restart_never_raises_the_peak():
+    assert restarted_peak(99.0, 100.0, 99, RULES) == 100.0
+
+
+def test_a_switch_like_throttle_restarts_whole():
+    rules = RULES.model_copy(update={"drawdown_start": 3.0, "drawdown_flat": 3.0})
+    assert drawdown_scale(90.0, restarted_peak(90.0, 100.0, 10, rules), rules) == 1.0

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
@@ -37,6 +38,9 @@ def rules(draw):
         f"book.long_only={draw(st.booleans())}",
         f"costs.impact_coefficient={draw(st.sampled_from([0.0, 0.7]))}",
         f"costs.borrow_rate={draw(st.sampled_from([0.0, 0.05]))}",
+        f"costs.unknown_borrow={draw(st.sampled_from(['default', 'no_short']))}",
+        f"costs.borrow_rates={draw(st.sampled_from(['{}', '{A: 0.01, B: 0.3}']))}",
+        f"book.sizing={draw(st.sampled_from(['cost_aware', 'one_horizon', 'cost_blind', 'proportional']))}",
     )
 
 
@@ -98,9 +102,10 @@ def test_no_limit_is_ever_breached_and_no_number_is_lost(made, book_rules):
         violations = limit_violations(result, inputs, book_rules)
         assert violations.is_empty(), violations
         assert nav_identity_violations(result).is_empty()
-        assert "rejected" not in result.orders.get_column("status")
-        for table in (result.targets, result.orders, result.fills, result.positions, result.portfolio):
-            numbers = table.select(pl.selectors.float()).drop("expected_return", strict=False)
+        refused = result.orders.filter(pl.col("status") == "rejected").get_column("reason")
+        assert set(refused) <= {"no_cash", "no_borrow"}
+        for name in BOOK_TABLES:
+            numbers = getattr(result, name).select(pl.selectors.float()).drop("expected_return", strict=False)
             assert numbers.select(pl.all().is_finite().all()).to_numpy().all()
 
 

@@ -1,0 +1,302 @@
+"""One session of a book while it runs: bar by bar, from the state it opened with to the state it closes with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Protocol
+
+import numpy as np
+
+from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.bar_arrays import Floats
+from aurora_pipeline.execution.book_state import BookState, PendingOrder
+from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
+from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.decision import BookSituation, decide, session_value
+from aurora_pipeline.execution.events import BookEvent
+from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
+from aurora_pipeline.execution.ledger import Ledger
+from aurora_pipeline.execution.reconciliation import reconcile
+from aurora_pipeline.execution.session_inputs import SessionInputs
+from aurora_pipeline.execution.session_result import SessionRecord, SessionResult
+from aurora_pipeline.execution.simulated_broker import SimulatedBroker, fill_costs
+from aurora_pipeline.policy.cost_model import borrow_cost, borrow_rates
+from aurora_pipeline.policy.risk_budgeting import drawdown_scale, restarted_peak
+from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.settings import Settings
+
+UNKNOWN_VOLATILITY = 0.03
+"""Volatility per session that impact is charged with where nothing is known: high, so that ignorance is not cheap."""
+LATCHING = frozenset({"breaker_daily_loss", "breaker_reject_rate"})
+
+
+class MarketBroker(Broker, Protocol):
+    """A paper broker that lives in the market of the lake: bars and corporate actions reach it from the book's loop."""
+
+    def trade_bar(self, column: Mapping[str, int], fill_price: Floats, fill_volume: Floats) -> None:
+        """Let a bar pass."""
+
+    def apply(self, event: CorporateEvent) -> None:
+        """Book a corporate action."""
+
+
+class RunningSession:
+    """A book within a session.
+
+    Parameters
+    ----------
+    opening : BookState
+        State at the end of the session before.
+    inputs : SessionInputs
+        Of the session, with every name the state holds.
+    settings : Settings
+        Limits and costs.
+    broker : MarketBroker or None
+        Holds what the state holds; None makes a simulated one.
+    switch : KillSwitch
+        Asked before every order.
+    """
+
+    def __init__(
+        self,
+        opening: BookState,
+        inputs: SessionInputs,
+        settings: Settings,
+        broker: MarketBroker | None,
+        switch: KillSwitch,
+    ) -> None:
+        self.opening, self.inputs, self.settings, self.switch = opening, inputs, settings, switch
+        self.borrow = borrow_rates(inputs.symbols, settings.costs)
+        unlendable = [name for name, rate in zip(inputs.instruments, self.borrow, strict=True) if np.isnan(rate)]
+        self.broker = broker or SimulatedBroker(opening.shares, settings.book.participation, unlendable)
+        require_paper(self.broker, settings.book.real_money_account)
+        self.ledger = Ledger(inputs.instruments, opening.shares, opening.prices, opening.cash)
+        self.record = SessionRecord(opening.book, inputs)
+        self.sigma = _impact_volatility(inputs.risk)
+        self.turnover, self.nav = opening.turnover.next_session(), opening.nav
+        self.halted = opening.halted
+        self.latched, self.planned, self.refused = False, 0, 0
+        self.alpha = np.zeros(len(inputs.instruments))
+        self.expected = np.array([opening.expected.get(name, 0.0) for name in inputs.instruments])
+        self.weights = np.zeros(len(inputs.instruments))
+        self.pending: tuple[PendingOrder, ...] = ()
+        self.peak = self._opening_peak()
+        pending = opening.pending
+        for event in inputs.events:
+            self.ledger.apply(event)
+            self.broker.apply(event)
+            pending = tuple(_adjusted(order, event) for order in pending)
+        self._send(tuple(order for order in pending if order.shares > 0.0), AlwaysOn(), inputs.decision_times[0])
+
+    def _opening_peak(self) -> float:
+        """Peak NAV, lowered where a drawdown's pause has passed."""
+        opening, rules = self.opening, self.settings.book
+        peak = restarted_peak(opening.nav, opening.peak_nav, opening.flat_sessions, rules)
+        if peak != opening.peak_nav:
+            detail = f"after {opening.flat_sessions} flat sessions; peak {opening.peak_nav:.2f} -> {peak:.2f} USD"
+            self.record.events.add(self.inputs.decision_times[0], BookEvent("drawdown_restart", "", detail))
+        return peak
+
+    def step(self, bar: int) -> None:
+        """Fill, mark, account, reconcile and decide at one bar's end.
+
+        Raises
+        ------
+        BookError
+            The book's NAV is used up.
+        """
+        time, inputs, ledger = self.inputs.decision_times[bar], self.inputs, self.ledger
+        if _resumed(self.halted, self.switch.state(time)):
+            self.halted = ""
+        held = ledger.shares != 0.0
+        self.alpha[held] += np.nan_to_num(ledger.shares[held] * ledger.price[held] * self.expected[held])
+        self._account(bar)
+        self.nav = ledger.nav
+        if self.nav <= 0.0:
+            book = self.opening.book
+            raise BookError(f"book {book}, {time}: NAV is {self.nav:.2f} USD; a book without capital cannot go on")
+        self.peak = max(self.peak, self.nav)
+        situation = BookSituation(
+            book=self.opening.book,
+            peak_nav=self.peak,
+            completed_sessions=self.opening.sessions,
+            turnover=self.turnover,
+            sigma=self.sigma,
+            borrow=self.borrow,
+            session_return=self.nav / self.opening.nav - 1.0,
+            planned=self.planned,
+            refused=self.refused,
+            latched=self.latched,
+            halted=bool(self.halted),
+            switch=self.switch.state(inputs.next_bar_end[bar]),
+        )
+        decision = decide(ledger, inputs, bar, situation, self.settings)
+        self.latched = self.latched or any(event.event in LATCHING for event in decision.events)
+        self.record.events.add(time, *decision.events)
+        self.record.add_decision(bar, decision.held, decision.sizing)
+        self.record.add_rejected(decision.rejected)
+        self.planned += len(decision.orders) + len(decision.rejected)
+        self.refused += len(decision.rejected)
+        self._send(decision.orders, self.switch, time)
+        horizon_bars = inputs.horizon_sessions * inputs.full_session_bars
+        self.expected = np.nan_to_num(inputs.expected_return[bar]) / horizon_bars
+        self.weights = decision.held
+        if bar == len(inputs.decision_times) - 1:
+            self.record.add_forgone(bar, decision)
+
+    def close(self, session: date) -> SessionResult:
+        """Lay out the rows and the state of what was handled."""
+        inputs, ledger, opening = self.inputs, self.ledger, self.opening
+        self.record.add_close(len(inputs.decision_times) - 1, self.weights, ledger, self.alpha)
+        shares, prices = ledger.holdings()
+        flat = drawdown_scale(self.nav, self.peak, self.settings.book) == 0.0
+        closing = BookState(
+            book=opening.book,
+            session=session,
+            complete=len(inputs.decision_times) == inputs.bar_count,
+            cash=ledger.cash,
+            nav=self.nav,
+            peak_nav=self.peak,
+            shares=shares,
+            prices=prices,
+            sessions=opening.sessions + 1,
+            turnover=self.turnover,
+            pending=self.pending,
+            flat_sessions=opening.flat_sessions + 1 if flat else 0,
+            halted=self.halted,
+            expected={name: float(self.expected[ledger.column[name]]) for name in shares},
+        )
+        return self.record.result(closing, opening.nav, opening.turnover)
+
+    def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
+        self.pending, refused, events = send_orders(self.broker, orders, switch)
+        self.refused += len(refused)
+        self.record.add_rejected(refused)
+        self.record.events.add(time, *events)
+
+    def _account(self, bar: int) -> None:
+        """Fill, mark, pay and write the account of one bar."""
+        inputs, ledger, record, settings = self.inputs, self.ledger, self.record, self.settings
+        time, nav_before = inputs.decision_times[bar], self.nav
+        self._cancel_if_thrown(time)
+        self.broker.trade_bar(ledger.column, inputs.fill_price[bar], inputs.fill_volume[bar])
+        executed, odd = known_executions(self.broker.executions(), self.pending)
+        filled = [item for item in executed if item.shares > 0.0]
+        value = session_value(inputs, bar)
+        cost = fill_costs(filled, ledger.column, inputs.half_spread, self.sigma, value, settings, inputs.fees)
+        night = self._borrow_of_the_night() if bar == 0 else np.zeros(ledger.shares.size)
+        ledger.mark(inputs.mark[bar])
+        for item, charge in zip(filled, cost.total, strict=True):
+            index = ledger.column[item.order.instrument]
+            ledger.fill(index, item.signed_shares, item.price)
+            ledger.pay(index, float(charge))
+        for index in np.flatnonzero(night).tolist():
+            ledger.pay(index, float(night[index]))
+        drift = reconcile(ledger, self.broker.positions())
+        if drift and not self.halted:
+            self.halted = time.isoformat()
+        record.events.add(time, *odd, *drift)
+        spread, impact, fee = (float(term.sum()) for term in (cost.spread, cost.impact, cost.fee))
+        turnover = sum(item.shares * item.price for item in filled) / 2.0 / nav_before
+        exempt = sum(item.exempt_shares * item.price for item in filled) / 2.0 / nav_before
+        self.turnover = self.turnover.add(turnover - exempt)
+        nav = ledger.nav
+        weights = np.where(ledger.shares != 0.0, ledger.shares * ledger.price / nav, 0.0)
+        volatility = float(np.sqrt(max(inputs.risk.variance(weights), 0.0)))
+        record.add_executed(executed)
+        record.add_fills(filled, cost, time)
+        record.add_positions(bar, ledger.shares, ledger.price, weights)
+        record.portfolio.append(
+            {
+                "decision_time": time,
+                "nav": nav,
+                "cash": ledger.cash,
+                "gross": float(np.abs(weights).sum()),
+                "net": float(weights.sum()),
+                "turnover": turnover,
+                "exempt_turnover": exempt,
+                "gross_pnl": ledger.take_pnl(),
+                "cost": spread + impact + fee + float(night.sum()),
+                "spread_cost": spread,
+                "impact_cost": impact,
+                "fee_cost": fee,
+                "borrow_cost": float(night.sum()),
+                "forecast_volatility": volatility if np.isfinite(volatility) else None,
+                "market_beta": float(inputs.risk.exposures(weights)[0]),
+            }
+        )
+
+    def _cancel_if_thrown(self, time: datetime) -> None:
+        """Take back what has not filled once the switch is thrown, but not what flattens."""
+        mode = self.switch.state(time).mode
+        for order in self.broker.open_orders() if mode != "on" else ():
+            if mode == "halt" or order.reason != "flatten":
+                self.broker.cancel(order.order_id)
+
+    def _borrow_of_the_night(self) -> Floats:
+        """Cost of the shorts held overnight by name, USD, at the prices of the evening before."""
+        ledger = self.ledger
+        short = (ledger.shares < 0.0) & np.isfinite(ledger.price)
+        return borrow_cost(np.where(short, ledger.shares * ledger.price, 0.0), self.borrow, self.settings.costs)
+
+
+def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
+    """Add names that are held or on order but neither listed nor traded in the session; they cannot trade."""
+    wanted = {*state.shares, *(order.instrument for order in state.pending)} - set(inputs.instruments)
+    extra = sorted(wanted)
+    if not extra:
+        return inputs
+    count, (moments, _) = len(extra), inputs.mark.shape
+    unknown, nothing = np.full((moments, count), np.nan), np.zeros((moments, count))
+    risk = inputs.risk
+    fallback = np.full(count, np.median(risk.specific_variance))
+    return replace(
+        inputs,
+        instruments=(*inputs.instruments, *extra),
+        symbols=(*inputs.symbols, *extra),
+        sectors=np.append(inputs.sectors, np.full(count, -1)),
+        eligible=np.append(inputs.eligible, np.zeros(count, dtype=bool)),
+        mark=np.hstack([inputs.mark, unknown]),
+        fresh=np.hstack([inputs.fresh, nothing.astype(bool)]),
+        fill_price=np.hstack([inputs.fill_price, unknown]),
+        fill_volume=np.hstack([inputs.fill_volume, nothing]),
+        expected_return=np.hstack([inputs.expected_return, unknown]),
+        calibrated=np.hstack([inputs.calibrated, nothing.astype(bool)]),
+        half_spread=np.append(inputs.half_spread, np.full(count, inputs.half_spread.max(initial=0.0))),
+        average_value=np.append(inputs.average_value, np.full(count, np.nan)),
+        risk=RiskModel(
+            factors=risk.factors,
+            loadings=np.vstack([risk.loadings, np.zeros((count, len(risk.factors)))]),
+            factor_covariance=risk.factor_covariance,
+            specific_variance=np.append(risk.specific_variance, fallback),
+            total_volatility=np.append(risk.total_volatility, np.sqrt(fallback)),
+        ),
+    )
+
+
+def _impact_volatility(risk: RiskModel) -> Floats:
+    """Volatility per session for impact, known for every name."""
+    known = risk.total_volatility[np.isfinite(risk.total_volatility)]
+    fallback = float(np.median(known)) if known.size else UNKNOWN_VOLATILITY
+    return np.where(np.isfinite(risk.total_volatility), risk.total_volatility, fallback)
+
+
+def _resumed(halted: str, state: SwitchState) -> bool:
+    """Whether a person has said `aurora resume` after trading was halted."""
+    return (
+        bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
+    )
+
+
+def _adjusted(order: PendingOrder, event: CorporateEvent) -> PendingOrder:
+    """An order that waited over a split, in new shares."""
+    if event.kind != "split" or order.instrument != event.instrument:
+        return order
+    return replace(
+        order,
+        shares=float(np.floor(order.shares * event.value)),
+        exempt_shares=float(np.floor(order.exempt_shares * event.value)),
+        reference_price=order.reference_price / event.value,
+    )

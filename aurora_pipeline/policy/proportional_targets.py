@@ -1,0 +1,37 @@
+"""The naive book: weights in proportion to the signal, whatever they cost; a baseline for the sizer.
+
+Same names, caps, participation and turnover budget as the optimiser, but no view on risk or cost: every name gets its
+demeaned expected return's share of the gross cap, and the way there is cut short where a budget or limit ends it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aurora_pipeline.policy.limits_in_force import Floats
+from aurora_pipeline.policy.sizing_request import SizingRequest
+
+
+def proportional_targets(request: SizingRequest, lower: Floats, upper: Floats) -> Floats:
+    """Weights proportional to the signal within a box, shape (n_names,).
+
+    Parameters
+    ----------
+    request : SizingRequest
+        Signal and gross cap.
+    lower, upper : ndarray of shape (n_names,)
+        What each name may take.
+
+    Returns
+    -------
+    ndarray
+        Names without a signal stay as near to zero as the box allows.
+    """
+    known = np.isfinite(request.alpha)
+    signal = np.where(known, request.alpha, 0.0)
+    if known.any() and not request.limits.long_only:
+        signal = np.where(known, signal - signal[known].mean(), 0.0)
+    signal = np.maximum(signal, 0.0) if request.limits.long_only else signal
+    size = float(np.abs(signal).sum())
+    wanted = signal * (request.limits.gross / size) if size > 0.0 else signal
+    return np.asarray(np.clip(wanted, lower, upper))
