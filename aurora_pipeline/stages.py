@@ -38,7 +38,7 @@ def label_reach(purge_bars: int, bars_per_session: int) -> int:
 
 def book_name(settings: Settings) -> str:
     """Name of the backtest book these settings give: equal settings, equal book."""
-    keys = [name for name in type(settings).model_fields if name != "market"]
+    keys = [name for name in type(settings).model_fields if name not in {"market", "live"}]
     return f"backtest-{settings_hash(settings, keys)[:10]}"
 
 

@@ -192,7 +192,7 @@ def adopt_market(source: MarketFolder, target: Path, before: datetime | None = N
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "bars").mkdir(parents=True)
     for name in ("market.yaml", "universe.parquet"):
-        _link(source.path / name, staging / name)
+        link(source.path / name, staging / name)
     for path in sorted((source.path / "bars").glob("*.parquet")):
         _copy(path, staging / "bars" / path.name, before, bar_known(path))
     for feed in source.feeds:
@@ -227,10 +227,10 @@ def _copy(source: Path, target: Path, before: datetime | None, known: pl.Expr) -
             if not kept.is_empty() or target.parent.name != "bars":
                 kept.write_parquet(target)
             return
-    _link(source, target)
+    link(source, target)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """Share a file that neither side ever changes in place; copy it where the file system cannot."""
     try:
         os.link(source, target)
