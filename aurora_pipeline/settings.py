@@ -19,7 +19,7 @@ from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AURORA_"
-RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME"})
+RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS"})
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]

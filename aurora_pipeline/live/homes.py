@@ -50,8 +50,16 @@ def make_live(home: Home) -> Home:
 
 
 def extend_market(home: Home, session: date) -> Home:
-    """Let a live home's market reach a session."""
+    """Let a live home's market reach a session.
+
+    Raises
+    ------
+    LakeError
+        The home is not live.
+    """
     record = home.market()
+    if not record.live:
+        raise LakeError(f"home {home.path} is not live; `aurora live --home {home.path}` makes it so")
     if session <= record.last_session:
         return home
     home.record_market(record.model_copy(update={"last_session": session}))

@@ -141,6 +141,11 @@ class TickRunner:
             self._feeds = stored_feeds(folder, {name: self.home.lake.read(name) for name in FEED_TABLES})
         return self._feeds
 
+    def due(self, now: datetime) -> datetime:
+        """End of the newest bar that is over, or of the session's first."""
+        over = [end for end in self.bar_ends if end <= now]
+        return over[-1] if over else self.bar_ends[0]
+
     def warm_up(self) -> None:
         """Compute what can be computed before the bar comes, so that code and files are at hand when it does."""
         raw = self.market.session_bars(self.session)

@@ -1,0 +1,84 @@
+"""Which bar in the inbox nobody has asked a tick for yet, without taking anything out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from aurora_pipeline.adapters.clock import Clock
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.inbox import Inbox, InboxFile
+from aurora_pipeline.calendar import BAR_MINUTES
+from aurora_pipeline.live.decision_log import decision_log
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A bar that arrived: its session, its end, and the cursor after it."""
+
+    session: date
+    bar_end: datetime
+    cursor: str
+
+
+class ArrivalWatch:
+    """Looks at one home's inbox.
+
+    Parameters
+    ----------
+    home : Home
+    clock : Clock
+        Bars ahead of it do not count yet.
+    """
+
+    def __init__(self, home: Home, clock: Clock) -> None:
+        self.home = home
+        self.clock = clock
+        self.inbox = Inbox(home.path / "inbox")
+        self.skew = timedelta(seconds=home.settings().live.clock_skew_seconds)
+        self.reason = "nothing in the inbox"
+        self._ends: dict[str, datetime | None] = {}
+
+    def newest_bar(self, cursor: str | None) -> Arrival | None:
+        """Return the newest bar of the inbox, if it is newer than the cursor and not settled; None, with a reason, if not.
+
+        Parameters
+        ----------
+        cursor : str or None
+            Of the :class:`Arrival` returned last. The start of an earlier session gives its bars again: a replay.
+        """
+        pending = self.inbox.pending()
+        ends = [*self.inbox.closed_bars(), *(end for file in pending if (end := self._end(file)) is not None)]
+        now = self.clock.now()
+        due = sorted(end for end in ends if end <= now + self.skew)
+        if not due:
+            self.reason = f"no new bar; {len(pending)} file(s) wait" if pending else "nothing in the inbox"
+            return None
+        newest = due[-1]
+        session = self.home.calendar.session_of(newest)
+        if cursor == newest.isoformat():
+            self.reason = f"a tick of {newest:%H:%M} UTC has been asked for"
+            return None
+        if self.home.calendar.open(session) > newest or newest not in self.home.calendar.bar_ends(session):
+            self.reason = f"{newest:%Y-%m-%d %H:%M} UTC is not the end of a bar of {self.home.calendar.code}"
+            return None
+        settled = decision_log(self.home.path / "live", session).newest()
+        if settled is not None and newest <= settled:
+            self.reason = f"{len(pending)} file(s) of settled bars wait for the next tick"
+            return None
+        return Arrival(session, newest, newest.isoformat())
+
+    def _end(self, file: InboxFile) -> datetime | None:
+        """End of the newest bar of a file; None of a feed's file, and of one that cannot be read."""
+        if file.kind != "bars":
+            return None
+        name = file.path.name
+        if name not in self._ends:
+            try:
+                start = pl.scan_parquet(file.path, glob=False).select(pl.col("bar_start").max()).collect().item()
+            except (pl.exceptions.PolarsError, OSError):
+                start = None
+            self._ends[name] = start + timedelta(minutes=BAR_MINUTES) if isinstance(start, datetime) else None
+        return self._ends[name]
