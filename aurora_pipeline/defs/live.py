@@ -5,7 +5,7 @@ check, which is right for a backfill and takes seconds. A tick runs the same fun
 assets make the session again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -64,9 +64,7 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
     """Build the job of the tick."""
 
     @dg.op(name=OP, description="Take the inbox in, decide the bar, make it durable, replace today's partitions.")
-    def decide(
-        context: dg.OpExecutionContext, config: TickConfig, home: HomeResource
-    ) -> Iterator[dg.AssetMaterialization]:
+    def decide(context: dg.OpExecutionContext, config: TickConfig, home: HomeResource) -> None:
         from aurora_pipeline.adapters.clock import clock_of
         from aurora_pipeline.live.alerting import tell
         from aurora_pipeline.live.homes import extend_market
@@ -96,11 +94,12 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
             return
         for asset, table in asset_tables(families).items():
             book = outcome.numbers | outcome.timings_ms if asset == "target_positions" else {}
-            yield dg.AssetMaterialization(
+            event = dg.AssetMaterialization(
                 dg.AssetKey(asset.split("/")),
                 partition=session.isoformat(),
                 metadata={"rows": outcome.rows[table], **book},
             )
+            context.log_event(event)
 
     @dg.job(
         name=TICK_JOB,

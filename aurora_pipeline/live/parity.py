@@ -29,11 +29,16 @@ Tables = dict[str, pl.DataFrame]
 
 def live_tables(home: Home, session: date) -> Tables:
     """Return what the loop stored of a session: the book, and what its decisions rest on."""
-    times = _decided(decision_log(home.path / "live", session))
     stored = {name: home.lake.read(name, session, session) for name in DECIDED_ON}
     stored |= {name: home.lake.read(name, session, session, book=BOOK) for name in BOOK_TABLES}
     stored["ensemble_weights"] = home.lake.read("ensemble_weights", session, session)
-    return {name: _at(frame, times) if name in DECIDED_ON else frame for name, frame in stored.items()}
+    return decided_rows(home, session, stored)
+
+
+def decided_rows(home: Home, session: date, tables: Tables) -> Tables:
+    """Leave the decision times of :data:`DECIDED_ON` at which something was decided."""
+    times = _decided(decision_log(home.path / "live", session))
+    return {name: _at(frame, times) if name in DECIDED_ON else frame for name, frame in tables.items()}
 
 
 def session_again(home: Home, session: date) -> Tables:

@@ -9,34 +9,25 @@ import polars as pl
 from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import WRITERS
-from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
-from aurora_pipeline.live.session_tables import MarketTables
+from aurora_pipeline.live.session_tables import SessionTables
 
 FINGERPRINT = "live"
 """What partitions of a running session carry: never fresh, so that the end of day makes them again."""
 Item = tuple[str, pl.DataFrame, dict[str, str]]
 
 
-def store_session(
-    home: Home,
-    opening: SessionOpening,
-    market: MarketTables,
-    predictions: pl.DataFrame,
-    ensemble: pl.DataFrame,
-    signals: pl.DataFrame,
-    result: SessionResult,
-) -> dict[str, int]:
+def store_session(home: Home, opening: SessionOpening, made: SessionTables) -> dict[str, int]:
     """Replace today's partitions; returns the rows of each table."""
     key = opening.session.isoformat()
-    items = _items(opening, market, predictions, ensemble, signals)
+    items = _items(opening, made)
 
     def put(item: Item) -> None:
         name, frame, branches = item
         home.lake.write(name, frame, key, fingerprint=FINGERPRINT, **branches)
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        book = pool.submit(BookStore(home.lake, BOOK).commit, key, [result], FINGERPRINT)
+        book = pool.submit(BookStore(home.lake, BOOK).commit, key, [made.result], FINGERPRINT)
         list(pool.map(put, items))
         rows = book.result()
     for name, frame, _ in items:
@@ -44,28 +35,22 @@ def store_session(
     return rows
 
 
-def _items(
-    opening: SessionOpening,
-    market: MarketTables,
-    predictions: pl.DataFrame,
-    ensemble: pl.DataFrame,
-    signals: pl.DataFrame,
-) -> list[Item]:
-    bars: list[Item] = [
-        (name, getattr(market.bars, name), {}) for name in ("universe", "bars", "session_bars", "data_quality")
+def _items(opening: SessionOpening, made: SessionTables) -> list[Item]:
+    market, bars = made.market, made.market.bars
+    tables: list[Item] = [
+        (name, getattr(bars, name), {}) for name in ("universe", "bars", "session_bars", "data_quality")
     ]
-    views: list[Item] = [(f"{view}_features", frame, {}) for view, frame in market.views.items()]
-    families = [
-        ("predictions", predictions.filter(pl.col("model") == family), {"model": family}) for family in opening.models
+    tables.append(("quarantine", bars.quarantine, {"source": "bars"}))
+    tables += [(f"{view}_features", frame, {}) for view, frame in market.views.items()]
+    tables += [
+        ("predictions", made.predictions.filter(pl.col("model") == family), {"model": family})
+        for family in opening.models
     ]
     return [
-        *bars,
-        ("quarantine", market.bars.quarantine, {"source": "bars"}),
+        *tables,
         ("residual_returns", market.residual_returns, {}),
-        *views,
         ("features", market.features, {}),
-        *families,
         ("ensemble_weights", opening.weights, {}),
-        ("ensemble", ensemble, {}),
-        ("signals", signals, {}),
+        ("ensemble", made.ensemble, {}),
+        ("signals", made.signals, {}),
     ]

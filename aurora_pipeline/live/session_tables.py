@@ -50,6 +50,34 @@ class MarketTables:
     features: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class SessionTables:
+    """The whole session so far.
+
+    Attributes
+    ----------
+    market : MarketTables
+    predictions, ensemble, signals : polars.DataFrame
+    failed : dict of str to str
+        Families without new scores, with the reason.
+    result : SessionResult
+        Rows of the book's tables.
+    inputs : SessionInputs
+        What the book knew.
+    timings_ms : dict of str to float
+        Milliseconds by part.
+    """
+
+    market: MarketTables
+    predictions: pl.DataFrame
+    failed: dict[str, str]
+    ensemble: pl.DataFrame
+    signals: pl.DataFrame
+    result: SessionResult
+    inputs: SessionInputs
+    timings_ms: dict[str, float]
+
+
 def market_tables(
     opening: SessionOpening,
     raw: pl.DataFrame,

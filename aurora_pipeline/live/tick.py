@@ -41,6 +41,7 @@ from aurora_pipeline.live.session_opening import BOOK, opening_of
 from aurora_pipeline.live.session_store import store_session
 from aurora_pipeline.live.session_tables import (
     BOOK_TABLES,
+    SessionTables,
     market_tables,
     score,
     signal_tables,
@@ -267,26 +268,18 @@ class TickRunner:
         reason = self._reason_to_hold(bar_end, coverage)
         if reason is not None:
             return self._skip(bar_end, reason)
-        marks = [started]
-        feeds, calendar = self.feeds, self.home.calendar
-        raw = self.market.session_bars(self.session)
-        marks.append(time.perf_counter())
-        market = market_tables(self.opening, raw, feeds, bar_end, self.manifest, calendar)
-        marks.append(time.perf_counter())
-        predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
-        failed |= self.broken
-        if len(self.opening.models) - len(failed) < self.settings.live.minimum_families:
-            return self._skip(bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in failed.items()))
-        ensemble, signals = signal_tables(self.opening, predictions)
-        marks.append(time.perf_counter())
-        result, inputs = trade(self.opening, market, signals, feeds, bar_end, self._skipped(), self.manifest, calendar)
-        breaches = limit_violations(result, inputs, self.settings).filter(pl.col("decision_time") == bar_end)
+        made = self._compute(bar_end)
+        if len(self.opening.models) - len(made.failed) < self.settings.live.minimum_families:
+            return self._skip(
+                bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
+            )
+        breaches = limit_violations(made.result, made.inputs, self.settings).filter(pl.col("decision_time") == bar_end)
         if not breaches.is_empty():
             raise BookError(f"book {BOOK}, {bar_end}: limit breached, nothing sent: {breaches.row(0, named=True)}")
-        self._require_unchanged(result)
-        marks.append(time.perf_counter())
+        self._require_unchanged(made.result)
+        computed = time.perf_counter()
+        result, failed, spans = made.result, made.failed, made.timings_ms
         targets = result.targets.filter(pl.col("decision_time") == bar_end)
-        spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
         settled = self.log.settle(
             bar_end,
             "decided",
@@ -300,7 +293,7 @@ class TickRunner:
         )
         durable = time.perf_counter()
         self.market.inbox.forget_closed(bar_end)
-        rows = store_session(self.home, self.opening, market, predictions, ensemble, signals, result)
+        rows = store_session(self.home, self.opening, made)
         account = result.portfolio.row(-1, named=True)
         return TickOutcome(
             self.session,
@@ -308,7 +301,7 @@ class TickRunner:
             settled,
             timings_ms={
                 **spans,
-                "computation": round((marks[-1] - started) * 1000, 1),
+                "computation": round((computed - started) * 1000, 1),
                 "durable": round((durable - started) * 1000, 1),
                 "lake": round((time.perf_counter() - durable) * 1000, 1),
             },
@@ -323,6 +316,33 @@ class TickRunner:
             alerts=[Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
                     for name, text in failed.items()],
         )  # fmt: skip
+
+    def close(self) -> list[Settled]:
+        """Settle what is left of the session as skipped and bring the account to its last bar; returns the whole log."""
+        with self._locked():
+            for end in self.bar_ends:
+                if self.log.get(end) is None:
+                    self._skip(end, "missed: the session ended")
+            made = self._compute(self.bar_ends[-1])
+            self._require_unchanged(made.result)
+            store_session(self.home, self.opening, made)
+        return list(self.log)
+
+    def _compute(self, until: datetime) -> SessionTables:
+        """Compute the session up to a bar; families that fail are named, nothing is written."""
+        marks = [time.perf_counter()]
+        feeds, calendar = self.feeds, self.home.calendar
+        raw = self.market.session_bars(self.session)
+        marks.append(time.perf_counter())
+        market = market_tables(self.opening, raw, feeds, until, self.manifest, calendar)
+        marks.append(time.perf_counter())
+        predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
+        ensemble, signals = signal_tables(self.opening, predictions)
+        marks.append(time.perf_counter())
+        result, inputs = trade(self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar)
+        marks.append(time.perf_counter())
+        spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
+        return SessionTables(market, predictions, failed | self.broken, ensemble, signals, result, inputs, spans)
 
     def _failed(self) -> dict[str, set[datetime]]:
         """Decision times that were decided without a family."""

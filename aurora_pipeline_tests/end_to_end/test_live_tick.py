@@ -7,12 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.decision_log import AlreadySettled
 from aurora_pipeline.live.homes import make_replay
@@ -335,3 +338,22 @@ def test_a_replay_home_knows_nothing_of_its_session(tiny_home, tmp_path):
         assert rows[moment].max() < opened
     assert loop.source.lake.read("labels", end=loop.session - timedelta(days=1))["matured_at"].max() > opened
     assert loop.home.folder().span[1] < loop.session
+
+
+def test_the_job_of_the_tick_reports_todays_partition_of_the_graphs_assets(loop):
+    definitions = build_definitions(Home(loop.home.path))
+    loop.feed(0)
+    config = {"ops": {"decide": {"config": {"session": loop.session.isoformat(), "bar_end": loop.ends[0].isoformat()}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
+        assert result.success
+        reported = {event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization}
+        assert reported == set(asset_tables(tuple(loop.runner.models)))
+        for asset in ("bars", "prediction/ridge", "target_positions"):
+            keys = instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
+            assert keys == {loop.session.isoformat()}
+        event = instance.get_latest_materialization_event(dg.AssetKey("target_positions"))
+        assert event.asset_materialization.metadata["computation"].value > 0
+        again = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
+        assert not [event for event in again.all_events if event.is_step_materialization]
+    assert loop.status() == ["decided"]

@@ -1,0 +1,21 @@
+"""Removes finished tick runs from a home's Dagster instance."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.launch import instance_of
+from aurora_pipeline.defs.live import TICK_TAG
+
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+def remove_tick_runs(home: Home, kept_from: datetime) -> int:
+    """Delete finished tick runs created before a moment, with their events; returns how many."""
+    with instance_of(home) as instance:
+        old = dg.RunsFilter(tags={TICK_TAG: "true"}, statuses=_FINISHED, created_before=kept_from)
+        runs = instance.get_runs(filters=old)
+        for run in runs:
+            instance.delete_run(run.run_id)
+        return len(runs)
