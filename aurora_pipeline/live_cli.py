@@ -83,7 +83,8 @@ def _replay(
         settled = replay_session(home, session, [feed], service.wait, speed=speed, bars=bars, told=_tell_bar)
         decided = sum(each.status == "decided" for each in settled)
         out.print(f"{len(settled)} bars: {decided} decided, {len(settled) - decided} skipped", highlight=False)
-        _print_close(home, session)
+        if bars is None:
+            _print_close(home, session)
         if stay:
             out.print("Ctrl-C ends it")
             _serve(service)
@@ -110,9 +111,11 @@ def _print_close(home: Home, session: date) -> bool:
         f"{report['backfill_differences']} from the backfill",
         highlight=False,
     )
+    if report["backfill_blocked"]:
+        err.print(f"the assets refused the session: {report['backfill_blocked']}", highlight=False)
     for row in report["first_differences"]:
         err.print(str(row), highlight=False)
-    return not report["differences"] and not report["backfill_differences"]
+    return not (report["differences"] or report["backfill_differences"] or report["backfill_blocked"])
 
 
 def preflight(home: HomeOption = None, session: Day = None) -> None:

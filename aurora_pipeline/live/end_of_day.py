@@ -22,6 +22,7 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.live.decision_log import Settled, session_folder
@@ -40,16 +41,22 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
     -------
     dict
         `decided`, `skipped`, `reasons`, `failed_models`, `differences` and `backfill_differences` (values that differ),
+        `backfill_blocked` (why the assets refused the session; empty if they did not),
         `first_differences`, `computation_ms` (50th, 95th and 99th percentile), `pruned`.
     """
     runner = TickRunner(home, session)
     log = runner.close()
     live = live_tables(home, session)
     found = differences(live, session_again(home, session))
-    backfilled = _backfill(home, session)
     rests_on = {name: live[name] for name in (*DECIDED_ON, "ensemble_weights")}
     short = [settled.bar_end for settled in log if settled.failed]
-    drifted = differences(_without(rests_on, short), _without(backfilled, short))
+    drifted, blocked = found.clear(), ""
+    try:
+        drifted = differences(_without(rests_on, short), _without(_backfill(home, session), short))
+    except AuroraError as error:
+        blocked = str(error)
+        text = f"session {session} cannot be materialised: {blocked}; what was traded stands, look at its data_quality"
+        tell(home, [Alert("critical", "end_of_day", text)])
     report: dict[str, Any] = {
         "session": session.isoformat(),
         "decided": sum(settled.status == "decided" for settled in log),
@@ -58,6 +65,7 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
         "failed_models": dict(Counter(family for settled in log for family in settled.failed)),
         "differences": found.height,
         "backfill_differences": drifted.height,
+        "backfill_blocked": blocked,
         "first_differences": pl.concat([found, drifted]).head(SHOWN).to_dicts(),
         "computation_ms": _percentiles(log),
         "pruned": prune(home, runner.settings),
