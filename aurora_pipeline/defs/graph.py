@@ -7,6 +7,7 @@ import os
 import dagster as dg
 
 from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home
+from aurora_pipeline.defs.day import day_schedules, end_of_day_job, failure_sensor, preflight
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
 from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
@@ -47,9 +48,15 @@ def build_definitions(home: Home) -> dg.Definitions:
             model_comparison_asset(families),
             report,
         ],
-        jobs=[*build_jobs(families), tick_job(families)],
-        schedules=[five_minute_schedule(home, running=served == "live")],
-        sensors=[arrival_sensor(home, running=served in {"live", "replay"})],
+        jobs=[*build_jobs(families), tick_job(families), preflight, end_of_day_job],
+        schedules=[
+            five_minute_schedule(home, running=served == "live"),
+            *day_schedules(home, running=served == "live"),
+        ],
+        sensors=[
+            arrival_sensor(home, running=served in {"live", "replay"}),
+            failure_sensor(home, running=served in {"live", "replay"}),
+        ],
         resources={
             "home": HomeResource(path=str(home.path)),
             "registry": RegistryResource(directory=str(home.mlflow)),

@@ -52,6 +52,7 @@ def run_preflight(home: Home, session: date) -> list[Check]:
             _checked("data", lambda: _data(home, session)),
             _checked("disk", lambda: _disk(home)),
             _checked("clock", lambda: _clock(home)),
+            _checked("training", lambda: _train_if_due(home, session)),
             _checked("opening", lambda: _opening(opening_of(home, session))),
             _checked("models", lambda: _models(home, session)),
             _checked("book", lambda: _book(home, session)),
@@ -122,6 +123,21 @@ def _clock(home: Home) -> str:
 def _opening(opening: SessionOpening) -> str:
     calibrated = bool(opening.calibration["calibrated"].all())
     return f"{opening.weights.height} weights, calibrated: {calibrated}, {opening.volatility.height} names with a volatility"
+
+
+def _train_if_due(home: Home, session: date) -> str:
+    """Train the families that have no model of this session's fold: on its first session, the monthly training."""
+    settings = home.settings()
+    fold = make_folds([day for day in home.sessions(settings) if day <= session], home.frequency, settings)[-1].key
+    champions = home.champions()
+    wanted = [family for family in settings.models.families if fold not in champions.get(family, {})]
+    if wanted:
+        from aurora_pipeline.defs import jobs
+        from aurora_pipeline.defs.launch import Launcher, instance_of
+
+        with instance_of(home) as instance:
+            Launcher(home, instance).job(jobs.TRAINING_JOB, partition=fold)
+    return f"fold {fold}: {'trained now' if wanted else 'trained before'}"
 
 
 def _models(home: Home, session: date) -> str:

@@ -8,9 +8,11 @@ import pytest
 from aurora_pipeline.adapters.clock import ReplayClock
 from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home, MarketRecord
 from aurora_pipeline.adapters.inbox import Inbox
+from aurora_pipeline.defs.day import failure_sensor
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.defs.sensors import arrival_sensor
+from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline_tests.market.tiny import CALENDAR, bar_rows
 
@@ -63,6 +65,51 @@ def test_the_armed_schedule_of_a_live_home_asks_for_the_bar_that_ends_now(home, 
         assert result.run_key == outcome
         assert result.run_config["ops"]["decide"]["config"]["bar_end"] == moment.isoformat()
         assert result.tags["dagster/max_runtime"]
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "outcome"),
+    [
+        ("before_the_open", datetime(2024, 11, 26, 13, 15, tzinfo=UTC), None),
+        ("before_the_open", datetime(2024, 11, 26, 13, 30, tzinfo=UTC), "preflight 2024-11-26"),
+        ("before_the_open", datetime(2024, 11, 26, 14, 15, tzinfo=UTC), "preflight 2024-11-26"),
+        ("before_the_open", datetime(2024, 11, 26, 14, 30, tzinfo=UTC), None),
+        ("before_the_open", datetime(2024, 11, 1, 13, 15, tzinfo=UTC), "preflight 2024-11-01"),  # summer time
+        ("before_the_open", datetime(2024, 11, 4, 13, 15, tzinfo=UTC), None),  # winter time
+        ("before_the_open", datetime(2024, 11, 28, 14, 0, tzinfo=UTC), None),  # holiday
+        ("after_the_close", datetime(2024, 11, 26, 21, 0, tzinfo=UTC), None),
+        ("after_the_close", datetime(2024, 11, 26, 21, 15, tzinfo=UTC), "end_of_day 2024-11-26"),
+        ("after_the_close", datetime(2024, 11, 27, 2, 45, tzinfo=UTC), "end_of_day 2024-11-26"),
+        ("after_the_close", datetime(2024, 11, 27, 3, 0, tzinfo=UTC), None),
+        ("after_the_close", datetime(2024, 11, 29, 18, 15, tzinfo=UTC), "end_of_day 2024-11-29"),  # half-day
+        ("after_the_close", datetime(2024, 11, 30, 20, 0, tzinfo=UTC), None),
+    ],
+)
+def test_preflight_and_close_are_asked_for_once_around_a_session(home, name, moment, outcome):
+    schedule = build_definitions(home).resolve_schedule_def(name)
+    with dg.build_schedule_context(scheduled_execution_time=moment) as context:
+        result = schedule(context)
+    assert (None if isinstance(result, dg.SkipReason) else result.run_key) == outcome
+
+
+def test_a_failed_run_is_told_of(home):
+    @dg.job
+    def tick():
+        @dg.op
+        def broken():
+            raise ValueError("no such luck")
+
+        broken()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = tick.execute_in_process(instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            "failed_runs", result.get_run_failure_event(), instance, result.dagster_run
+        ).for_run_failure()
+        failure_sensor(home)(context)
+    (row,) = kept_alerts(home)
+    assert (row["severity"], row["key"]) == ("critical", "run:tick")
+    assert result.run_id in row["text"]
 
 
 def test_the_sensor_asks_for_the_newest_bar_once(home):

@@ -54,7 +54,7 @@ def test_the_account_reaches_the_last_bar_and_the_next_session_goes_on_from_it(c
 
 def test_labels_have_matured_through_the_close(closed):
     labels = closed.home.lake.read("labels")
-    assert labels["matured_at"].max() == closed.ends[-1]
+    assert not labels.filter(pl.col("matured_at") == closed.ends[-1]).is_empty()
 
 
 def test_closing_again_changes_nothing(closed):
