@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from aurora_pipeline.market.columns import BARS, FEEDS, RawFile, contract_column
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.session_bounds import owned_from
 
+FEEDS_MARK = "feeds"
 HELD_AHEAD = timedelta(minutes=10)
 """A file with a bar this far ahead of the clock is wrong; up to that it waits for its time."""
 
@@ -64,10 +65,20 @@ class LiveMarket:
         self.folder = live_folder(home)
         self.calendar: SessionCalendar = home.calendar
         self.inbox = Inbox(home.path / "inbox")
+        self._marks = self.folder / ".changed"
 
     def session_bars(self, session: date) -> pl.DataFrame:
         """Raw rows of a session that arrived live, contract columns of `bars/`."""
         return _read(self._day_file(session), BARS)
+
+    def changed(self) -> set[str]:
+        """Return what the lake has yet to follow: :data:`FEEDS_MARK`, and earlier sessions that have new rows."""
+        return {path.name for path in self._marks.iterdir()} if self._marks.is_dir() else set()
+
+    def followed(self, names: Iterable[str]) -> None:
+        """Say that the lake has followed; what a dying process left undone stays marked."""
+        for name in names:
+            (self._marks / name).unlink(missing_ok=True)
 
     def take(self, session: date, now: datetime, decided: datetime | None, skew: timedelta) -> Arrivals:
         """Move the inbox's rows into the market.
@@ -115,14 +126,15 @@ class LiveMarket:
     def _add_bars(
         self, rows: pl.DataFrame, session: date, now: datetime, decided: datetime | None, found: Arrivals
     ) -> None:
-        opened, closed = self.calendar.open(session), self.calendar.close(session)
         for day, part in self._by_session(rows, session):
             held = self.session_bars(day)
             earlier = self._stored_before(day) if day != session else held.clear()
-            fresh = arrived_bars(part, pl.concat([earlier, held]), now, decided, opened, closed)
+            fresh = arrived_bars(part, pl.concat([earlier, held]), now, decided)
             found.bars += fresh.height
             found.repeated += part.height - fresh.height
             if not fresh.is_empty():
+                if day != session:
+                    self._mark(day.isoformat())
                 _replace(self._day_file(day), pl.concat([held, fresh]))
 
     def _by_session(self, rows: pl.DataFrame, session: date) -> Iterator[tuple[date, pl.DataFrame]]:
@@ -166,7 +178,12 @@ class LiveMarket:
         fresh = arrived_rows(feed, rows, held, now, decided)
         if not fresh.is_empty():
             found.feeds.add(feed)
+            self._mark(FEEDS_MARK)
             _replace(path, pl.concat([held, fresh]))
+
+    def _mark(self, name: str) -> None:
+        self._marks.mkdir(exist_ok=True)
+        (self._marks / name).touch()
 
     def _day_file(self, session: date) -> Path:
         return self.folder / "bars" / f"live-{session}.parquet"

@@ -144,11 +144,6 @@ def build_opening(home: Home, session: date, settings: Settings | None = None) -
     _require_history(home, earlier)
     folds = make_folds(sessions, home.frequency, settings)
     scored_from = folds[0].test_sessions[0]
-
-    def back(name: str, count: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        days = earlier[-count:]
-        return home.lake.read(name, days[0], days[-1], columns)
-
     families = list(settings.models.families)
     weights, calibration, volatility = _evidence(home, session, earlier, scored_from, settings)
     return SessionOpening(
@@ -156,15 +151,34 @@ def build_opening(home: Home, session: date, settings: Settings | None = None) -
         settings=settings,
         models=serving_models(home, families, folds[-1].key, session),
         state=book_before(home, session, sessions),
-        bars=back("bars", max(BAR_LOOKBACK, LOOKBACK_SESSIONS)),
-        session_bars=back("session_bars", SESSION_LOOKBACK),
-        residual_returns=back("residual_returns", BAR_LOOKBACK),
-        universe=back("universe", BAR_LOOKBACK),
-        returns=session_returns(back("residual_returns", RISK_LOOKBACK)),
+        **look_back(home, earlier),
         weights=weights,
         calibration=calibration,
         volatility=volatility,
     )
+
+
+def look_back(home: Home, earlier: Sequence[date]) -> dict[str, pl.DataFrame]:
+    """Read what a session looks back to: `bars`, `session_bars`, `residual_returns`, `universe`, `returns`.
+
+    Parameters
+    ----------
+    home : Home
+    earlier : sequence of date
+        All sessions before it.
+    """
+
+    def back(name: str, count: int) -> pl.DataFrame:
+        days = earlier[-count:]
+        return home.lake.read(name, days[0], days[-1])
+
+    return {
+        "bars": back("bars", max(BAR_LOOKBACK, LOOKBACK_SESSIONS)),
+        "session_bars": back("session_bars", SESSION_LOOKBACK),
+        "residual_returns": back("residual_returns", BAR_LOOKBACK),
+        "universe": back("universe", BAR_LOOKBACK),
+        "returns": session_returns(back("residual_returns", RISK_LOOKBACK)),
+    }
 
 
 def serving_models(home: Home, families: Sequence[str], fold: str, session: date) -> dict[str, str]:

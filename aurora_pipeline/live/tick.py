@@ -28,7 +28,7 @@ import polars as pl
 from aurora_pipeline.adapters.clock import Clock, clock_of
 from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.live_market import Arrivals, LiveMarket
+from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
 from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.errors import BookError, LakeError
@@ -37,6 +37,7 @@ from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.lineage import feeds_fingerprint
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest
+from aurora_pipeline.live.opening_amendment import amend_opening
 from aurora_pipeline.live.session_opening import BOOK, opening_of
 from aurora_pipeline.live.session_store import store_session
 from aurora_pipeline.live.session_tables import (
@@ -198,8 +199,13 @@ class TickRunner:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
-            if arrivals.feeds:
+            changed = self.market.changed()
+            if FEEDS_MARK in changed:
                 self._store_feeds()
+            days = sorted(date.fromisoformat(name) for name in changed - {FEEDS_MARK})
+            if days:
+                self.opening = amend_opening(self.home, self.opening, days, self.feeds)
+            self.market.followed(changed)
             yield arrivals
 
     def _store_feeds(self) -> None:

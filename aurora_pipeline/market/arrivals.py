@@ -18,9 +18,7 @@ BAR_KEY = ("symbol", "bar_start")
 _TICK = timedelta(microseconds=1)
 
 
-def arrived_bars(
-    rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None, opened: datetime, closed: datetime
-) -> pl.DataFrame:
+def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None) -> pl.DataFrame:
     """Bars to add to what the market holds.
 
     Parameters
@@ -33,9 +31,6 @@ def arrived_bars(
         Moment of arrival.
     decided : datetime or None
         Newest decision time that has been settled.
-    opened, closed : datetime
-        Of the running session. Rows of earlier sessions count from its close on: what lies before a session does not change
-        while it runs.
 
     Returns
     -------
@@ -53,9 +48,6 @@ def arrived_bars(
     claimed = pl.max_horizontal("known_at", end)
     late = (claimed <= pl.lit(decided, TIMESTAMP)).fill_null(value=False)
     arrival = pl.when(late).then(pl.lit(_after(now, decided), TIMESTAMP)).otherwise(claimed)
-    arrival = (
-        pl.when(end <= opened).then(pl.max_horizontal(arrival, pl.lit(closed + _TICK, TIMESTAMP))).otherwise(arrival)
-    )
     # Versions of one bar are told apart by the moment they were known: each is later than the one before.
     nth = pl.int_range(pl.len()).over(BAR_KEY)
     base = pl.max_horizontal(arrival, pl.col("_held") + _TICK)

@@ -87,11 +87,14 @@ def test_a_late_bar_and_a_correction_are_stamped_with_their_arrival(market):
     assert market.session_bars(TODAY)["known_at"].to_list() == [None, *[moment(f"{TODAY}T14:47")] * 2]
 
 
-def test_a_correction_of_yesterday_lies_with_yesterday_and_counts_after_today(market):
+def test_a_correction_of_yesterday_lies_with_yesterday_and_counts_from_its_arrival(market):
     market.inbox.drop("bars", bars("15:00", day=YESTERDAY, close=10.3, high=11.0))
-    take(market, "14:47")
+    take(market, "14:47", decided="14:45")
+    assert market.changed() == {YESTERDAY.isoformat()}
+    market.followed(market.changed())
+    assert market.changed() == set()
     (row,) = market.session_bars(YESTERDAY).to_dicts()
-    assert row["known_at"] == CALENDAR.close(TODAY) + timedelta(microseconds=1)
+    assert row["known_at"] == moment(f"{TODAY}T14:47")
     assert market.session_bars(TODAY).is_empty()
 
 
@@ -147,6 +150,7 @@ def test_feed_rows_are_added_once(market):
     for _ in range(2):
         market.inbox.drop("earnings", rows)
         take(market, "14:35")
+    assert market.changed() == {"feeds"}
     assert MarketFolder.open(market.folder).read("earnings").height == 1
 
 

@@ -170,8 +170,8 @@ def test_schedule_and_sensor_are_off_unless_served(home, monkeypatch, served, st
 def test_every_asset_a_tick_reports_is_one_of_the_graph(home):
     definitions = build_definitions(home)
     keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
-    reported = set(asset_tables(("ridge", "lightgbm", "xgboost")))
+    reported = set(asset_tables(home.settings().models.families))
     assert reported <= keys
     left = {key for key in keys - reported if not key.startswith("trained_model")}
-    assert left == {"market_feeds", "labels", "feature_audit", "report"}
+    assert left == {"market_feeds", "labels", "feature_audit", "report", "model_comparison"}
     assert definitions.resolve_job_def(TICK_JOB)

@@ -159,6 +159,31 @@ def test_a_late_and_a_corrected_bar_change_no_past_decision_and_parity_holds(loo
     assert parity(loop.home, loop.session).is_empty()
 
 
+def test_a_correction_of_yesterday_counts_from_its_arrival_and_parity_holds(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    decided = live_tables(loop.home, loop.session)
+    yesterday = loop.home.calendar.shift(loop.session, -1)
+    rows = loop.home.folder().read_bars([yesterday])
+    stock = loop.runner.opening.universe.filter("eligible")["symbol"][0]
+    last = rows.filter(pl.col("symbol") == stock, pl.col("bar_start") == rows["bar_start"].max())
+    assert last.height == 1
+    loop.feed(2)
+    loop.runner.market.inbox.drop("bars", last.with_columns(pl.col("close") * 1.001, pl.col("high") * 1.01))
+    for bar in (2, 3):
+        assert loop.tick(bar).settled.status == "decided"
+    versions = loop.home.lake.read("bars", yesterday, yesterday).filter(pl.col("known_at") > loop.ends[1])
+    assert versions["known_at"].to_list() == [loop.ends[2]]
+    assert loop.home.lake.read("residual_returns", yesterday, yesterday)["known_at"].max() == loop.ends[2]
+    kept = live_tables(loop.home, loop.session)
+    for name in ("features", "targets"):
+        past = kept[name].filter(pl.col("decision_time") <= loop.ends[1])
+        assert differences({name: decided[name]}, {name: past}).is_empty()
+    loop.restart()
+    assert loop.tick(4).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+
+
 def test_missed_bars_are_recorded_before_the_next_is_decided(loop):
     loop.tick(0)
     loop.feed(1)

@@ -7,7 +7,6 @@ import polars as pl
 from aurora_pipeline.market.arrivals import arrived_bars, arrived_rows
 from aurora_pipeline_tests.market.tiny import bar_rows, feed_rows, moment
 
-OPEN, CLOSE = moment("2024-11-26T14:30"), moment("2024-11-26T21:00")
 NOTHING = bar_rows([])
 MICRO = timedelta(microseconds=1)
 
@@ -18,7 +17,7 @@ def bar(clock, **values):
 
 def arrived(rows, held=NOTHING, now="15:00", decided=None):
     at = None if decided is None else moment(f"2024-11-26T{decided}")
-    return arrived_bars(bar_rows(rows), held, moment(f"2024-11-26T{now}"), at, OPEN, CLOSE)
+    return arrived_bars(bar_rows(rows), held, moment(f"2024-11-26T{now}"), at)
 
 
 def test_a_bar_on_time_counts_from_its_end():
@@ -59,9 +58,9 @@ def test_two_versions_in_one_file_are_told_apart():
     assert found["known_at"].to_list() == [None, moment("2024-11-26T14:55") + MICRO]
 
 
-def test_a_bar_of_an_earlier_session_counts_from_the_close_on():
+def test_a_bar_of_an_earlier_session_counts_from_its_arrival():
     row = {"symbol": "AAA", "bar_start": moment("2024-11-25T15:00")}
-    assert arrived([row])["known_at"].to_list() == [CLOSE + MICRO]
+    assert arrived([row], now="14:58", decided="14:55")["known_at"].to_list() == [moment("2024-11-26T14:58")]
 
 
 def test_feed_rows_are_stamped_only_if_a_decision_could_have_used_them():
