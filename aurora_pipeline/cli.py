@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from aurora_pipeline import live_cli
+from aurora_pipeline import live_bench_cli, live_cli
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.report_cli import report
@@ -31,7 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
-for command in (live_cli.live, live_cli.close, live_cli.preflight, live_cli.health):
+app.add_typer(live_bench_cli.bench, name="bench")
+for command in (live_cli.live, live_cli.close, live_cli.preflight, live_cli.health, live_bench_cli.soak):
     app.command()(command)
 
 

@@ -13,7 +13,7 @@ from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
-from aurora_pipeline.defs.live import tick_job
+from aurora_pipeline.defs.live import empty_run, tick_job
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
@@ -48,7 +48,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             model_comparison_asset(families),
             report,
         ],
-        jobs=[*build_jobs(families), tick_job(families), preflight, end_of_day_job],
+        jobs=[*build_jobs(families), tick_job(families), empty_run, preflight, end_of_day_job],
         schedules=[
             five_minute_schedule(home, running=served == "live"),
             *day_schedules(home, running=served == "live"),

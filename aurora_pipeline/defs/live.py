@@ -39,12 +39,12 @@ class TickConfig(dg.Config):
     bar_end: str = ""
 
 
-def tick_request(session: date, bar_end: datetime) -> dg.RunRequest:
-    """Return the request for one bar's tick; the same bar gives the same key."""
+def tick_request(session: date, bar_end: datetime, attempt: int = 1) -> dg.RunRequest:
+    """Return the request for one bar's tick; the same attempt at the same bar gives the same key."""
     stamp = bar_end.astimezone(UTC)
     config = {"session": session.isoformat(), "bar_end": stamp.isoformat()}
     return dg.RunRequest(
-        run_key=f"{session} {stamp:%H:%M}",
+        run_key=f"{session} {stamp:%H:%M}" + (f" attempt {attempt}" if attempt > 1 else ""),
         job_name=TICK_JOB,
         run_config={"ops": {OP: {"config": config}}},
         tags={**TICK_TAGS, "aurora/bar_end": f"{stamp:%Y-%m-%dT%H:%M}"},
@@ -58,6 +58,20 @@ def asset_tables(families: Sequence[str]) -> dict[str, str]:
     tables |= {"feature_panel": "features"} | {f"prediction/{family}": "predictions" for family in families}
     tables |= {"calibrated_signals": "signals", "target_positions": "targets"}
     return tables | {name: name for name in ("orders", "fills", "portfolio")}
+
+
+@dg.op(description="Does nothing.")
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Does nothing: what a run costs Dagster itself, for `aurora bench tick`.",
+)
+def empty_run() -> None:
+    """Do nothing."""
+    nothing()
 
 
 def tick_job(families: Sequence[str]) -> dg.JobDefinition:

@@ -38,7 +38,7 @@ def arrival_sensor(home: Home, *, running: bool = False, poll_seconds: float = P
         while True:
             found = watch.newest_bar(context.cursor)
             if found is not None:
-                request = tick_request(found.session, found.bar_end)
+                request = tick_request(found.session, found.bar_end, found.attempt)
                 return dg.SensorResult(run_requests=[request], cursor=found.cursor)
             if time.monotonic() >= deadline:
                 return dg.SkipReason(watch.reason)

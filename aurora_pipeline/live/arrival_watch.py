@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -13,13 +15,28 @@ from aurora_pipeline.adapters.inbox import Inbox, InboxFile
 from aurora_pipeline.calendar import BAR_MINUTES
 from aurora_pipeline.live.decision_log import decision_log
 
+RETRY_SECONDS = 45.0
+"""A bar that is not settled this long after its tick was asked for gets another: a run may have been killed."""
+ATTEMPTS = 4
+
 
 @dataclass(frozen=True)
 class Arrival:
-    """A bar that arrived: its session, its end, and the cursor after it."""
+    """A bar that arrived.
+
+    Attributes
+    ----------
+    session : date
+    bar_end : datetime
+    attempt : int
+        1 for the first tick asked for, more where one died without settling the bar.
+    cursor : str
+        What to come back with.
+    """
 
     session: date
     bar_end: datetime
+    attempt: int
     cursor: str
 
 
@@ -47,7 +64,7 @@ class ArrivalWatch:
         Parameters
         ----------
         cursor : str or None
-            Of the :class:`Arrival` returned last. The start of an earlier session gives its bars again: a replay.
+            Of the :class:`Arrival` returned last. An earlier bar than its own is a replay and counts as new.
         """
         pending = self.inbox.pending()
         ends = [*self.inbox.closed_bars(), *(end for file in pending if (end := self._end(file)) is not None)]
@@ -58,9 +75,6 @@ class ArrivalWatch:
             return None
         newest = due[-1]
         session = self.home.calendar.session_of(newest)
-        if cursor == newest.isoformat():
-            self.reason = f"a tick of {newest:%H:%M} UTC has been asked for"
-            return None
         if self.home.calendar.open(session) > newest or newest not in self.home.calendar.bar_ends(session):
             self.reason = f"{newest:%Y-%m-%d %H:%M} UTC is not the end of a bar of {self.home.calendar.code}"
             return None
@@ -68,7 +82,22 @@ class ArrivalWatch:
         if settled is not None and newest <= settled:
             self.reason = f"{len(pending)} file(s) of settled bars wait for the next tick"
             return None
-        return Arrival(session, newest, newest.isoformat())
+        attempt = self._attempt(cursor, newest)
+        if attempt is None:
+            self.reason = f"a tick of {newest:%H:%M} UTC has been asked for"
+            return None
+        asked = {"bar_end": newest.isoformat(), "attempt": attempt, "asked": time.time()}
+        return Arrival(session, newest, attempt, json.dumps(asked))
+
+    def _attempt(self, cursor: str | None, bar_end: datetime) -> int | None:
+        """Which attempt at a bar is due; None while the one before may still be at work."""
+        if cursor is None:
+            return 1
+        asked = json.loads(cursor)
+        if asked["bar_end"] != bar_end.isoformat():
+            return 1
+        due = time.time() - asked["asked"] >= RETRY_SECONDS and asked["attempt"] < ATTEMPTS
+        return asked["attempt"] + 1 if due else None
 
     def _end(self, file: InboxFile) -> datetime | None:
         """End of the newest bar of a file; None of a feed's file, and of one that cannot be read."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.features.inputs import ResidualInputs
@@ -70,6 +71,7 @@ def amend_opening(home: Home, opening: SessionOpening, days: Sequence[date], fee
         )
     )
     lake.write_sessions("residual_returns", residuals, keys)
-    amended = replace(opening, **look_back(home, sessions))
+    frames: dict[str, Any] = look_back(home, sessions)
+    amended = replace(opening, **frames)
     amended.save(session_folder(home.path / "live", opening.session) / "opening")
     return amended

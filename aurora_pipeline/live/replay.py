@@ -75,10 +75,11 @@ def replay_session(
         if found is not None:
             settled.append(found)
             if told is not None:
-                told(found, _settled_at(found) - dropped)
+                told(found, settled_at(found) - dropped)
         wait(lambda: False, max(0.0, BAR_MINUTES * 60.0 / speed - (time.monotonic() - began)))
     return settled
 
 
-def _settled_at(settled: Settled) -> float:
+def settled_at(settled: Settled) -> float:
+    """Moment a bar was settled, seconds since 1970."""
     return datetime.fromisoformat(settled.content["settled_at"]).timestamp()

@@ -22,7 +22,7 @@ ASSETS = {
 }  # fmt: skip
 JOBS = {
     "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",
-    "trading_session", "report_job", "tick", "preflight", "end_of_day",
+    "trading_session", "report_job", "tick", "preflight", "end_of_day", "empty_run",
 }  # fmt: skip
 BLOCKING_CHECKS = {
     ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"),

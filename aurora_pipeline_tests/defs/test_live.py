@@ -1,5 +1,7 @@
 """Schedule and sensor with pinned times and files, and the tick's job in process."""
 
+import json
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -13,6 +15,7 @@ from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.defs.sensors import arrival_sensor
 from aurora_pipeline.live.alerting import kept_alerts
+from aurora_pipeline.live.arrival_watch import ATTEMPTS, RETRY_SECONDS
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline_tests.market.tiny import CALENDAR, bar_rows
 
@@ -121,6 +124,19 @@ def test_the_sensor_asks_for_the_newest_bar_once(home):
     assert "has been asked for" in look(home, result.cursor).skip_message
 
 
+def test_a_bar_whose_tick_died_is_asked_for_again_a_few_times(home):
+    drop(home, ENDS[0])
+    cursor, keys = None, []
+    for _ in range(6):
+        result = look(home, cursor)
+        if isinstance(result, dg.SkipReason):
+            break
+        keys += [request.run_key for request in result.run_requests]
+        asked = json.loads(result.cursor)
+        cursor = json.dumps(asked | {"asked": asked["asked"] - RETRY_SECONDS})
+    assert keys == ["2024-11-26 14:35", *(f"2024-11-26 14:35 attempt {number}" for number in range(2, ATTEMPTS + 1))]
+
+
 def test_the_sensor_sees_a_bar_in_its_mark_too(home):
     Inbox(home.path / "inbox").close_bar(ENDS[0])
     assert look(home).run_requests[0].run_key == "2024-11-26 14:35"
@@ -129,7 +145,7 @@ def test_the_sensor_sees_a_bar_in_its_mark_too(home):
 def test_the_sensor_leaves_late_and_corrected_bars_to_the_next_tick(home):
     decision_log(home.path / "live", SESSION).settle(ENDS[0], "skipped", "test")
     drop(home, ENDS[0])
-    assert "wait for the next tick" in look(home, ENDS[0].isoformat() + "x").skip_message
+    assert "wait for the next tick" in look(home).skip_message
 
 
 def test_the_sensor_does_not_ask_for_a_bar_ahead_of_the_clock_and_takes_the_newest_of_several(home):
@@ -142,7 +158,8 @@ def test_the_sensor_does_not_ask_for_a_bar_ahead_of_the_clock_and_takes_the_newe
 def test_a_replay_of_an_earlier_session_is_asked_for_again(home):
     drop(home, ENDS[0])
     later = datetime(2024, 12, 2, 21, 0, tzinfo=UTC)
-    assert look(home, later.isoformat()).run_requests[0].run_key == "2024-11-26 14:35"
+    cursor = json.dumps({"bar_end": later.isoformat(), "attempt": 1, "asked": time.time()})
+    assert look(home, cursor).run_requests[0].run_key == "2024-11-26 14:35"
 
 
 def test_unreadable_and_stray_files_do_not_stop_the_sensor(home):
