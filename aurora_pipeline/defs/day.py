@@ -7,6 +7,7 @@ import dagster as dg
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.live import TICK_JOB
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.trade_book import BOOK_ASSETS
 
 PREFLIGHT_JOB = "preflight"
 CLOSE_JOB = "end_of_day"
@@ -48,6 +49,9 @@ def close_session(context: dg.OpExecutionContext, config: DayConfig, home: HomeR
     report = end_of_day(home.open(), date.fromisoformat(config.session))
     numbers = {name: report[name] for name in ("decided", "skipped", "differences", "backfill_differences")}
     context.add_output_metadata({**numbers, "report": dg.MetadataValue.json(report)})
+    for asset in BOOK_ASSETS:
+        # The assets make everything again but the live book; its partition is told of here, for when the ticks have gone.
+        context.log_event(dg.AssetMaterialization(asset, partition=config.session, metadata=numbers))
     if report["differences"] or report["backfill_differences"]:
         raise dg.Failure(f"the session differs from its backfill: {report['first_differences'][0]}")
 

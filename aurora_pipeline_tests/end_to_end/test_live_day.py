@@ -1,17 +1,31 @@
 """Preflight, the end of a day and pruning on a tiny market."""
 
 import json
-from datetime import timedelta
+import os
+from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.launch import instance_of
+from aurora_pipeline.defs.retention import remove_tick_runs
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.prune import prune
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment():
+    """Opening a home's Dagster instance names the home in the environment; put that back."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +71,35 @@ def test_labels_have_matured_through_the_close(closed):
     assert not labels.filter(pl.col("matured_at") == closed.ends[-1]).is_empty()
 
 
-def test_closing_again_changes_nothing(closed):
+def test_closing_again_by_the_job_changes_nothing_and_tells_of_the_books_partition(closed):
     before = closed.home.lake.read("targets", book="live")
-    again = end_of_day(closed.home, closed.session)
-    assert (again["decided"], again["differences"], again["backfill_differences"]) == (3, 0, 0)
+    config = {"ops": {"close_session": {"config": {"session": closed.session.isoformat()}}}}
+    job = build_definitions(closed.home).resolve_job_def("end_of_day")
+    with instance_of(closed.home) as instance:
+        result = job.execute_in_process(instance=instance, run_config=config)
+        told = {event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization}
+        assert told == {"target_positions", "orders", "fills", "portfolio"}
+        assert closed.session.isoformat() in instance.get_materialized_partitions(dg.AssetKey("calibrated_signals"))
+    report = json.loads((closed.home.path / f"live/sessions/{closed.session}/close.json").read_text())
+    assert (report["decided"], report["differences"], report["backfill_differences"]) == (3, 0, 0)
     assert closed.home.lake.read("targets", book="live").equals(before)
+
+
+def test_tick_runs_are_removed_with_their_events_and_files_and_others_stay(tiny_home, tmp_path):
+    loop = Loop(tiny_home, tmp_path / "replay")
+    home = Home(loop.home.path)
+    definitions = build_definitions(home)
+    loop.feed(0)
+    with instance_of(home) as instance:
+        ticked = definitions.resolve_job_def("tick").execute_in_process(instance=instance).run_id
+        other = definitions.resolve_job_def("empty_run").execute_in_process(instance=instance).run_id
+        assert list(home.path.rglob(f"{ticked}.db"))
+        assert remove_tick_runs(home, datetime(2000, 1, 1, tzinfo=UTC)) == 0
+        assert remove_tick_runs(home, datetime(2100, 1, 1, tzinfo=UTC)) == 1
+        assert [run.run_id for run in instance.get_runs()] == [other]
+    assert not list(home.path.rglob(f"{ticked}.db"))
+    assert list(home.path.rglob(f"{other}.db"))
+    assert loop.status() == ["decided"]
 
 
 def test_a_session_that_was_tampered_with_is_told_of(tiny_home, tmp_path):
