@@ -40,13 +40,24 @@ class ServiceError(AuroraError):
 
 
 @dataclass
-class _Process:
-    """One supervised process: how it is started, and what became of it so far."""
+class Supervised:
+    """One supervised process: how it is started, and what became of it so far.
+
+    Attributes
+    ----------
+    name : str
+    command : list of str
+    popen : subprocess.Popen or None
+        While it runs.
+    died : list of float
+        Recent deaths, monotonic seconds.
+    due : float
+        When to start it again.
+    """
 
     name: str
     command: list[str]
     popen: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
     died: list[float] = field(default_factory=list)
     due: float = 0.0
 
@@ -69,7 +80,7 @@ class Service:
         self.mode = mode
         self.folder = home.path / "live"
         self.restarts: dict[str, int] = {}
-        self._processes: list[_Process] = []
+        self.supervised: list[Supervised] = []
 
     @contextmanager
     def running(self) -> Iterator[Service]:
@@ -86,9 +97,9 @@ class Service:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ServiceError(f"home {self.home.path} is served already; one service per home") from error
-            self._prepare()
+            self.supervised = self.processes()
             try:
-                for process in self._processes:
+                for process in self.supervised:
                     self._start(process)
                 yield self
             finally:
@@ -98,7 +109,7 @@ class Service:
     def look(self) -> None:
         """Start again what died and say that the service is alive; call it several times a second."""
         now = time.monotonic()
-        for process in self._processes:
+        for process in self.supervised:
             popen = process.popen
             if popen is not None and popen.poll() is not None:
                 process.popen = None
@@ -123,7 +134,7 @@ class Service:
 
     def process_id(self, name: str) -> int | None:
         """Process id of `code server`, `daemon` or `webserver`; None while it is down."""
-        found = next(process for process in self._processes if process.name == name)
+        found = next(process for process in self.supervised if process.name == name)
         return found.popen.pid if found.popen is not None else None
 
     def ready(self) -> bool:
@@ -134,7 +145,8 @@ class Service:
         except OSError:
             return False
 
-    def _prepare(self) -> None:
+    def processes(self) -> list[Supervised]:
+        """Write the instance and workspace files, and return what is to be run."""
         write_instance_config(self.home.path)
         code_port = _free_port()
         workspace = self.folder / "workspace.yaml"
@@ -142,10 +154,12 @@ class Service:
         atomic_text(workspace, "\n".join([*lines, "      location_name: aurora_pipeline", ""]))
         python = [sys.executable, "-m"]
         module = ["-m", "aurora_pipeline.definitions", "--use-python-environment-entry-point"]
-        self._processes = [
-            _Process("code server", [*python, "dagster", "api", "grpc", "-h", LOOPBACK, "-p", str(code_port), *module]),
-            _Process("daemon", [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace)]),
-            _Process(
+        return [
+            Supervised(
+                "code server", [*python, "dagster", "api", "grpc", "-h", LOOPBACK, "-p", str(code_port), *module]
+            ),
+            Supervised("daemon", [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace)]),
+            Supervised(
                 "webserver",
                 [
                     str(Path(sys.executable).with_name("dagster-webserver")),
@@ -159,7 +173,7 @@ class Service:
             ),
         ]
 
-    def _start(self, process: _Process) -> None:
+    def _start(self, process: Supervised) -> None:
         environment = os.environ | {
             "DAGSTER_HOME": str(self.home.path),
             HOME_VARIABLE: str(self.home.path),
@@ -176,7 +190,6 @@ class Service:
                 cwd=self.home.path,
                 start_new_session=True,
             )
-        process.started = time.monotonic()
 
     def _record(self) -> None:
         content: dict[str, Any] = {
@@ -185,15 +198,15 @@ class Service:
             "mode": self.mode,
             "port": self.port,
             "restarts": self.restarts,
-            "processes": {process.name: process.popen.pid for process in self._processes if process.popen is not None},
+            "processes": {process.name: process.popen.pid for process in self.supervised if process.popen is not None},
         }
         atomic_text(self.folder / "service.json", json.dumps(content, indent=1) + "\n")
 
     def _end(self) -> None:
-        for process in reversed(self._processes):
+        for process in reversed(self.supervised):
             if process.popen is not None and process.popen.poll() is None:
                 process.popen.send_signal(signal.SIGTERM)
-        for process in self._processes:
+        for process in self.supervised:
             if process.popen is not None:
                 try:
                     process.popen.wait(timeout=10)
