@@ -18,8 +18,10 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.errors import AuroraError, BookError, LakeError, ModelError, SettingsError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
+from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.homes import extend_market
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening, opening_of
+from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.models.training_pipeline import load_trained
 from aurora_pipeline.models.walk_forward import make_folds
 
@@ -49,6 +51,7 @@ def run_preflight(home: Home, session: date) -> list[Check]:
     if all(check.passed for check in checks):
         home = extend_market(home, session)
         checks += [
+            _checked("missed sessions", lambda: _catch_up(home, session)),
             _checked("data", lambda: _data(home, session)),
             _checked("disk", lambda: _disk(home)),
             _checked("clock", lambda: _clock(home)),
@@ -79,6 +82,17 @@ def _calendar(home: Home, session: date) -> str:
     return f"{session} from {opened:%H:%M} to {closed:%H:%M} UTC, {bars} bars"
 
 
+def _catch_up(home: Home, session: date) -> str:
+    """Settle sessions the service was down for: nothing was decided, positions stayed, the account goes on to their close."""
+    held = home.lake.partitions("portfolio", book=BOOK)
+    days = [day for day in home.sessions(home.settings()) if day < session and held and day.isoformat() >= held[-1]]
+    for day in days:
+        if day.isoformat() not in held or decision_log(home.path / "live", day).newest() != home.calendar.close(day):
+            TickRunner(home, day).close()
+    missed = [day for day in days if day.isoformat() not in held]
+    return f"settled {', '.join(map(str, missed))} as skipped" if missed else "none"
+
+
 def _data(home: Home, session: date) -> str:
     """The session before must be complete: its gaps become this one's."""
     before = home.calendar.shift(session, -1)
@@ -88,6 +102,8 @@ def _data(home: Home, session: date) -> str:
             f"the lake has no bars of {before}; close that session (`aurora close`) or bring the home up to date"
         )
     alive = quality.filter(pl.col("present_bars") > 0)
+    if alive.is_empty():
+        raise LakeError(f"{before} has no bars: drop them into the inbox, then `aurora close --session {before}`")
     share = int(alive["missing_bars"].sum()) / max(1, int(alive["expected_bars"].sum()))
     limit = home.settings().quality.absent_share
     if share > limit:

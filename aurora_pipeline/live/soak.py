@@ -80,6 +80,9 @@ class Harm:
             self._reserve(10**9)
         if fault in {"duplicate_bars", "late_bars", "corrected_bars"} and not before.is_empty():
             self.market.inbox.drop("bars", self._repeated(before, fault))
+        if fault == "kill_run":
+            # The run of the bar before may still be reporting; the one to be killed is this bar's.
+            self.service.wait(lambda: not _runs_of(self.home.path), 60.0)
         pump([self.feed], self.market.inbox, end)
         if fault == "kill_run":
             self.service.wait(lambda: bool(_runs_of(self.home.path)), 30.0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -13,6 +14,7 @@ from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.launch import instance_of
 from aurora_pipeline.defs.retention import remove_tick_runs
 from aurora_pipeline.live.alerting import kept_alerts
+from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.prune import prune
@@ -139,6 +141,26 @@ def test_preflight_of_a_day_without_trading_says_so(tiny_home, tmp_path):
     (wrong,) = [check for check in run_preflight(loop.home, closed) if not check.passed]
     assert wrong.name == "calendar"
     assert "not a session" in wrong.found
+
+
+def test_a_session_the_service_was_down_for_is_settled_before_the_next_and_positions_stay(closed, tmp_path):
+    shutil.copytree(closed.home.path, tmp_path / "home")
+    settings = closed.home.settings()
+    missed, following = (closed.home.calendar.shift(closed.session, count) for count in (1, 2))
+    home = Home(tmp_path / "home")
+    home.record_market(home.market().model_copy(update={"directory": home.path / "markets" / "live"}))
+    home.save_settings(settings.model_copy(update={"market": settings.market.model_copy(update={"directory": None})}))
+    checks = {check.name: check for check in run_preflight(Home(home.path), following)}
+    assert str(missed) in checks["missed sessions"].found
+    assert "no bars" in checks["data"].found
+    assert checks["book"].passed
+    assert {settled.reason for settled in decision_log(home.path / "live", missed)} == {"missed: the session ended"}
+    positions = home.lake.read("positions", book="live").sort("instrument_id")
+    before = positions.filter(pl.col("decision_time") == closed.ends[-1])["shares"].to_list()
+    pending = json.loads((home.path / f"books/live/{closed.session}.json").read_text())["state"]
+    assert not json.loads(pending)["pending"]
+    after = positions.filter(pl.col("decision_time") == home.calendar.close(missed))["shares"].to_list()
+    assert before == after != []
 
 
 def test_pruning_keeps_the_newest_sessions_and_every_book_row(closed):
