@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from aurora_pipeline import live_bench_cli, live_cli
 from aurora_pipeline.audit_cli import audit
 from aurora_pipeline.backfill_cli import backfill
-from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.book_cli import register
+from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.errors import AuroraError, MarketDataError
 from aurora_pipeline.prove_cli import prove
 from aurora_pipeline.report_cli import report
@@ -38,6 +39,9 @@ app.command()(backfill)
 app.command()(prove)
 app.command()(claims)
 register(app)
+app.add_typer(live_bench_cli.bench, name="bench")
+for command in (live_cli.live, live_cli.close, live_cli.preflight, live_cli.health, live_bench_cli.soak):
+    app.command()(command)
 
 
 def main() -> None:

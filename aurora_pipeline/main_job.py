@@ -127,6 +127,7 @@ def _market_folder(home: Home, settings: Settings) -> MarketFolder:
 def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
     first, last = folder.span
     manifest = folder.manifest
+    held = home.market()
     home.record_market(
         MarketRecord(
             name=manifest.name,
@@ -135,6 +136,7 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
             frequency=manifest.frequency,
             first_session=first,
             last_session=last,
+            live=held.live and held.directory == folder.path.absolute(),
         )
     )
     home.save_settings(settings)

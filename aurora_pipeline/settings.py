@@ -19,7 +19,7 @@ from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AURORA_"
-RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME"})
+RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS"})
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
@@ -331,6 +331,23 @@ class BookSettings(Section):
     )
 
 
+class LiveSettings(Section):
+    """The five-minute loop: how long it waits, when it holds, what it keeps."""
+
+    wait_seconds: Positive = Field(default=90.0, description="how long an armed tick waits for its bar")
+    settle_seconds: NotNegative = Field(
+        default=2.0, description="how long it waits for symbols missing from a bar that nobody has closed"
+    )
+    coverage: Fraction = Field(
+        default=0.8, description="share of the eligible stocks a bar must have; below it the tick holds"
+    )
+    late_seconds: Positive = Field(default=240.0, description="age beyond which a bar is not decided any more")
+    clock_skew_seconds: NotNegative = Field(default=5.0, description="how far ahead of the clock a bar may end")
+    minimum_families: Count = Field(default=1, description="families that must give scores; below it the tick holds")
+    disk_reserve_mb: Count = Field(default=500, description="free space below which nothing is decided")
+    tick_sessions: Count = Field(default=5, description="sessions whose tick runs and decision files are kept")
+
+
 class Settings(Section):
     """Everything a run can be told."""
 
@@ -351,6 +368,7 @@ class Settings(Section):
     calibration: CalibrationSettings = CalibrationSettings()
     costs: CostSettings = CostSettings()
     book: BookSettings = BookSettings()
+    live: LiveSettings = LiveSettings()
 
     def horizon_bars(self, frequency: Frequency) -> int:
         """Label length in bars."""

@@ -37,7 +37,7 @@ def label_reach(purge_bars: int, bars_per_session: int) -> int:
     return -(-purge_bars // bars_per_session) + 1
 
 
-CARRYING_OUT = frozenset({"market", "threads", "training"})
+CARRYING_OUT = frozenset({"market", "threads", "training", "live"})
 """Settings that say where and how work is done and change no number."""
 
 

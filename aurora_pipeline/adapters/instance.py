@@ -26,7 +26,12 @@ def instance_config(home: Path) -> dict[str, Any]:
         "run_coordinator": {
             "module": "dagster",
             "class": "QueuedRunCoordinator",
-            "config": {"max_concurrent_runs": 2, "dequeue_interval_seconds": 1},
+            # A tick never waits for a backfill: backfills leave slots, and ticks go first.
+            "config": {
+                "max_concurrent_runs": 4,
+                "dequeue_interval_seconds": 1,
+                "tag_concurrency_limits": [{"key": "dagster/backfill", "limit": 2}],
+            },
         },
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 120, "max_runtime_seconds": 14400},
         "retention": {

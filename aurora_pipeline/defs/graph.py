@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 
-from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home
 from aurora_pipeline.defs.claims import claims, signal_quality
+from aurora_pipeline.defs.day import day_schedules, end_of_day_job, failure_sensor, preflight
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
 from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
+from aurora_pipeline.defs.live import empty_run, tick_job
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
 from aurora_pipeline.defs.model_tracking import model_tracking_asset
@@ -19,6 +23,7 @@ from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
+from aurora_pipeline.defs.sensors import arrival_sensor
 from aurora_pipeline.defs.trade_book import trade_book_asset
 
 
@@ -26,6 +31,7 @@ def build_definitions(home: Home) -> dg.Definitions:
     """Return everything Dagster loads for a home; an empty home gets the reference market's partitions."""
     settings = home.settings()
     families = settings.models.families
+    served = os.environ.get(SERVED_VARIABLE, "")
     sessions, folds = session_partitions(home), fold_partitions(home)
     return dg.Definitions(
         assets=[
@@ -48,8 +54,15 @@ def build_definitions(home: Home) -> dg.Definitions:
             model_tracking_asset(families),
             claims,
         ],
-        jobs=build_jobs(families),
-        schedules=[five_minute_schedule(home)],
+        jobs=[*build_jobs(families), tick_job(families), empty_run, preflight, end_of_day_job],
+        schedules=[
+            five_minute_schedule(home, running=served == "live"),
+            *day_schedules(home, running=served == "live"),
+        ],
+        sensors=[
+            arrival_sensor(home, running=served in {"live", "replay"}),
+            failure_sensor(home, running=served in {"live", "replay"}),
+        ],
         resources={
             "home": HomeResource(path=str(home.path)),
             "registry": RegistryResource(directory=str(home.mlflow)),

@@ -6,8 +6,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES, table
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun, check_result
@@ -17,7 +15,6 @@ GROUP = "market"
 OWNERS = ["team:data"]
 FEEDS_ASSET = "market_feeds"
 SESSION_TABLES = ("universe", "bars", "session_bars", "quarantine", "data_quality")
-FEED_SOURCE = "feeds"
 BAR_SOURCE = "bars"
 
 
@@ -36,6 +33,7 @@ BAR_SOURCE = "bars"
 )
 def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Validate and store every feed of the market folder."""
+    from aurora_pipeline.adapters.feed_store import store_feeds
     from aurora_pipeline.market.ingest import ingest_feeds, known_before_event
 
     opened = home.open()
@@ -44,25 +42,13 @@ def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Ma
     fingerprint = feeds_fingerprint(folder, settings)
     feeds = ingest_feeds(folder, settings)
     violations = known_before_event(feeds)
-    for name in FEED_TABLES:
-        opened.lake.write(name, feeds[name], fingerprint=fingerprint)
-    quarantined = _write_feed_quarantine(opened, feeds.quarantine, fingerprint)
+    quarantined = store_feeds(opened, feeds, fingerprint)
     opened.lake.write_views(opened.database)
     counts: dict[str, Any] = {name: feeds[name].height for name in FEED_TABLES}
     return dg.MaterializeResult(
         metadata={**counts, "quarantined": quarantined},
         check_results=[check_result("known_after_event", violations, "rows known before their event")],
     )
-
-
-def _write_feed_quarantine(home: Home, rows: pl.DataFrame, fingerprint: str) -> int:
-    keys = rows.select(pl.col("session").unique().sort()).to_series().to_list()
-    wanted = {partition_of(day, home.frequency): fingerprint for day in keys}
-    for key in home.lake.partitions("quarantine", source=FEED_SOURCE):
-        if key not in wanted:
-            home.lake.remove("quarantine", key, source=FEED_SOURCE)
-    home.lake.write_sessions("quarantine", rows, wanted, source=FEED_SOURCE)
-    return rows.height
 
 
 def session_data_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:

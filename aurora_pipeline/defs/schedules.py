@@ -1,27 +1,26 @@
-"""The five-minute schedule: today's session, from bars to target positions, while the exchange is open."""
+"""The armed five-minute schedule: a run starts with each bar's end, loads its champions and waits for the bar."""
 
 from datetime import UTC, timedelta
 
 import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.calendar import BAR_MINUTES
-from aurora_pipeline.defs.jobs import SESSION_JOB
+from aurora_pipeline.defs.live import TICK_JOB, tick_request
 
 SCHEDULE = "five_minutes"
 
 
-def five_minute_schedule(home: Home) -> dg.ScheduleDefinition:
-    """Build the schedule; it is off until switched on in the UI, and skips, with the reason, outside sessions."""
+def five_minute_schedule(home: Home, *, running: bool = False) -> dg.ScheduleDefinition:
+    """Build the schedule; it is off unless the home is served live, and skips, with the reason, outside sessions."""
 
     @dg.schedule(
         name=SCHEDULE,
         cron_schedule=f"*/{BAR_MINUTES} * * * *",
-        job_name=SESSION_JOB,
+        job_name=TICK_JOB,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Every five minutes of an exchange session: materialise today's partition up to the newest bar.",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        description="At the end of every bar of an exchange session: start the tick that waits for that bar.",
     )
     def five_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = context.scheduled_execution_time.astimezone(UTC)
@@ -34,8 +33,9 @@ def five_minute_schedule(home: Home) -> dg.ScheduleDefinition:
             return dg.SkipReason(
                 f"{now:%H:%M} UTC lies outside the bar ends {first:%H:%M} to {calendar.close(day):%H:%M}"
             )
-        if day > home.market().last_session:
-            return dg.SkipReason(f"market {home.market().name} ends on {home.market().last_session}: no bars for {day}")
-        return dg.RunRequest(run_key=f"{now:%Y-%m-%dT%H:%M}", partition_key=partition_of(day, home.frequency))
+        record = home.market()
+        if day > record.last_session and not record.live:
+            return dg.SkipReason(f"market {record.name} ends on {record.last_session}: no bars for {day}")
+        return tick_request(day, now)
 
     return five_minutes

@@ -24,7 +24,7 @@ ASSETS = {
 }  # fmt: skip
 JOBS = {
     "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",
-    "trading_session", "report_job",
+    "trading_session", "report_job", "tick", "preflight", "end_of_day", "empty_run",
 }  # fmt: skip
 BLOCKING_CHECKS = {
     ("market_feeds", "known_after_event"), ("bars", "bar_grid"), ("bars", "bars_known_at"),
@@ -145,7 +145,7 @@ def test_the_schedule_runs_in_sessions_and_says_why_elsewhere(definitions, momen
     if isinstance(result, dg.SkipReason):
         assert outcome in str(result.skip_message)
     else:
-        assert result.partition_key == outcome
+        assert result.run_config["ops"]["decide"]["config"]["session"] == outcome
 
 
 def test_the_shipped_dagster_yaml_is_the_default_homes_instance():

@@ -1,0 +1,115 @@
+"""Telling people: every alert is kept in the home, and sent, once per stretch of trouble, to wherever `AURORA_ALERT_URLS` says.
+
+The addresses (Apprise URLs: e-mail, Slack, ntfy, webhooks and many more, separated by blanks) hold secrets: they come from the
+environment only and appear in no message, file or error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.errors import SettingsError
+from aurora_pipeline.live.alert import Alert
+
+URLS_VARIABLE = "AURORA_ALERT_URLS"
+QUIET = timedelta(minutes=30)
+"""An alert that comes again within this time of its last appearance belongs to the same trouble."""
+Sender = Callable[[Alert], None]
+
+
+def tell(home: Home, alerts: Iterable[Alert], send: Sender | None = None, now: datetime | None = None) -> list[Alert]:
+    """Keep alerts in `<home>/live/alerts.jsonl` and send those that are news.
+
+    Parameters
+    ----------
+    home : Home
+    alerts : iterable of Alert
+    send : callable, optional
+        What sends one; by default through Apprise to the addresses of the environment, or nowhere if there are none.
+    now : datetime, optional
+        The machine's clock by default.
+
+    Returns
+    -------
+    list of Alert
+        Those that were news. Trouble while sending is kept beside the alerts, and never stops the caller.
+    """
+    wanted = list(alerts)
+    if not wanted:
+        return []
+    moment = now or datetime.now(tz=UTC)
+    with home.locked("alerts"):
+        path = home.path / "live" / "alerts-seen.json"
+        seen = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        news = []
+        for alert in wanted:
+            last = seen.get(alert.key)
+            if last is None or moment - datetime.fromisoformat(last) > QUIET:
+                news.append(alert)
+            seen[alert.key] = moment.isoformat()
+        recent = {key: last for key, last in seen.items() if moment - datetime.fromisoformat(last) <= QUIET}
+        atomic_text(path, json.dumps(recent, sort_keys=True) + "\n")
+        for alert in wanted:
+            _keep(home, alert, moment, sent=alert in news)
+    for alert in news:
+        try:
+            (send or send_by_apprise)(alert)
+        except Exception as error:  # an unreachable address must not stop a tick
+            failure = Alert("warning", "alerting", f"could not send {alert.key}: {type(error).__name__}")
+            _keep(home, failure, moment, sent=False)
+    return news
+
+
+def addresses() -> list[str]:
+    """Apprise URLs of the environment."""
+    return os.environ.get(URLS_VARIABLE, "").split()
+
+
+def send_by_apprise(alert: Alert) -> None:
+    """Send one alert to every address.
+
+    Raises
+    ------
+    SettingsError
+        An address is not one Apprise knows, or refused the message; it is named by its position, never by its text.
+    """
+    urls = addresses()
+    if not urls:
+        return
+    import apprise
+
+    kinds = {
+        "info": apprise.NotifyType.INFO,
+        "warning": apprise.NotifyType.WARNING,
+        "critical": apprise.NotifyType.FAILURE,
+    }
+    for position, url in enumerate(urls, start=1):
+        sender = apprise.Apprise()
+        if not sender.add(url):
+            raise SettingsError(f"{URLS_VARIABLE}: address {position} is not an Apprise URL")
+        if not sender.notify(
+            body=alert.text, title=f"Aurora {alert.severity}: {alert.key}", notify_type=kinds[alert.severity]
+        ):
+            raise SettingsError(f"{URLS_VARIABLE}: address {position} did not take the message")
+
+
+def kept_alerts(home: Home, newest: int = 50) -> Sequence[dict[str, object]]:
+    """Alerts kept in the home, newest last."""
+    path = home.path / "live" / "alerts.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()[-newest:]
+    return [json.loads(line) for line in lines]
+
+
+def _keep(home: Home, alert: Alert, moment: datetime, *, sent: bool) -> None:
+    path = home.path / "live" / "alerts.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = {"at": moment.isoformat(), "severity": alert.severity, "key": alert.key, "text": alert.text, "news": sent}
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(row) + "\n")

@@ -1,0 +1,114 @@
+"""After the close: what is left is settled, the session is made again and compared, labels mature, old ticks go.
+
+1. Bars nobody settled are recorded as skipped, the account is brought to the last bar.
+2. The session is made again in one go from the market folder and compared (:mod:`.parity`).
+3. The graph's own jobs materialise it, and the labels of the sessions that have matured by now; what decisions rested on is
+   compared once more with what the assets wrote.
+4. A report is kept in `<home>/live/sessions/<session>/close.json`; tick runs and decision files that are too old are removed.
+
+The book `live` is never made again: its targets, orders and fills stand as they were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.errors import AuroraError
+from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.live.alerting import tell
+from aurora_pipeline.live.decision_log import Settled, session_folder
+from aurora_pipeline.live.parity import DECIDED_ON, decided_rows, differences, live_tables, session_again
+from aurora_pipeline.live.prune import prune
+from aurora_pipeline.live.tick import TickRunner
+from aurora_pipeline.stages import FULL_SESSION_BARS, label_reach
+
+SHOWN = 20
+
+
+def end_of_day(home: Home, session: date) -> dict[str, Any]:
+    """Close a session; may be called again.
+
+    Returns
+    -------
+    dict
+        `decided`, `skipped`, `reasons`, `failed_models`, `differences` and `backfill_differences` (values that differ),
+        `backfill_blocked` (why the assets refused the session; empty if they did not),
+        `first_differences`, `computation_ms` (50th, 95th and 99th percentile), `pruned`.
+    """
+    runner = TickRunner(home, session)
+    log = runner.close()
+    live = live_tables(home, session)
+    found = differences(live, session_again(home, session))
+    rests_on = {name: live[name] for name in (*DECIDED_ON, "ensemble_weights")}
+    short = [settled.bar_end for settled in log if settled.failed]
+    drifted, blocked = found.clear(), ""
+    try:
+        drifted = differences(_without(rests_on, short), _without(_backfill(home, session), short))
+    except AuroraError as error:
+        blocked = str(error)
+        text = f"session {session} cannot be materialised: {blocked}; what was traded stands, look at its data_quality"
+        tell(home, [Alert("critical", "end_of_day", text)])
+    report: dict[str, Any] = {
+        "session": session.isoformat(),
+        "decided": sum(settled.status == "decided" for settled in log),
+        "skipped": sum(settled.status == "skipped" for settled in log),
+        "reasons": dict(Counter(settled.reason.partition(":")[0] for settled in log if settled.status == "skipped")),
+        "failed_models": dict(Counter(family for settled in log for family in settled.failed)),
+        "differences": found.height,
+        "backfill_differences": drifted.height,
+        "backfill_blocked": blocked,
+        "first_differences": pl.concat([found, drifted]).head(SHOWN).to_dicts(),
+        "computation_ms": _percentiles(log),
+        "pruned": prune(home, runner.settings),
+    }
+    atomic_text(session_folder(home.path / "live", session) / "close.json", json.dumps(report, indent=1) + "\n")
+    if found.height + drifted.height:
+        first = report["first_differences"][0]
+        text = f"session {session}: {found.height + drifted.height} value(s) differ from the backfill, the first is {first}"
+        tell(home, [Alert("critical", "parity", text)])
+    return report
+
+
+def _backfill(home: Home, session: date) -> dict[str, pl.DataFrame]:
+    """Materialise a session, and the labels before it that have matured, by the graph's own assets; return what they wrote."""
+    from aurora_pipeline.defs import jobs
+    from aurora_pipeline.defs.launch import Launcher, instance_of
+
+    settings = home.settings()
+    reach = label_reach(settings.purge_bars(home.frequency), FULL_SESSION_BARS)
+    sessions = [day for day in home.sessions(settings) if day <= session]
+    first, today = sessions[max(0, len(sessions) - 1 - reach)].isoformat(), session.isoformat()
+    with instance_of(home) as instance:
+        launcher = Launcher(home, instance)
+        launcher.job(jobs.FEEDS_JOB)
+        launcher.job(jobs.DATA_JOB, first=first, last=today)
+        launcher.job(jobs.PREDICTION_JOB, first=today, last=today)
+        launcher.job(jobs.SIGNAL_JOB, first=today, last=today)
+    written = {name: home.lake.read(name, session, session) for name in DECIDED_ON}
+    written |= {"ensemble_weights": home.lake.read("ensemble_weights", session, session)}
+    return decided_rows(home, session, written)
+
+
+def _without(tables: dict[str, pl.DataFrame], times: list[datetime]) -> dict[str, pl.DataFrame]:
+    """Leave out decisions taken without a family: the assets have all of them."""
+    moments = pl.Series(times, dtype=TIMESTAMP)
+    return {
+        name: frame.filter(~pl.col("decision_time").is_in(moments.implode())) if name in DECIDED_ON else frame
+        for name, frame in tables.items()
+    }
+
+
+def _percentiles(log: list[Settled]) -> dict[str, float]:
+    took = [sum(settled.content["timings_ms"].values()) for settled in log if settled.status == "decided"]
+    if not took:
+        return {}
+    return {f"p{rank}": round(float(np.percentile(took, rank)), 1) for rank in (50, 95, 99)}

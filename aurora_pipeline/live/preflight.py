@@ -1,0 +1,187 @@
+"""Before the open: whether the session that comes can be traded, and everything its ticks will need.
+
+Each check says what was found. A session whose checks fail is not stopped here: its ticks hold by their own rules. The point is
+to hear of it while there is time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.errors import AuroraError, BookError, LakeError, ModelError, SettingsError
+from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.live.alerting import tell
+from aurora_pipeline.live.decision_log import decision_log
+from aurora_pipeline.live.homes import extend_market
+from aurora_pipeline.live.session_opening import BOOK, SessionOpening, opening_of
+from aurora_pipeline.live.tick import TickRunner
+from aurora_pipeline.models.training_pipeline import load_trained
+from aurora_pipeline.models.walk_forward import make_folds
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    found : str
+        What was found, or what is wrong and what to do.
+    """
+
+    name: str
+    passed: bool
+    found: str
+
+
+def run_preflight(home: Home, session: date) -> list[Check]:
+    """Look at everything a session needs, fix its opening, and tell of what is wrong."""
+    checks = [_checked("settings", lambda: _settings(home)), _checked("calendar", lambda: _calendar(home, session))]
+    if all(check.passed for check in checks):
+        home = extend_market(home, session)
+        checks += [
+            _checked("missed sessions", lambda: _catch_up(home, session)),
+            _checked("data", lambda: _data(home, session)),
+            _checked("disk", lambda: _disk(home)),
+            _checked("clock", lambda: _clock(home)),
+            _checked("training", lambda: _train_if_due(home, session)),
+            _checked("opening", lambda: _opening(opening_of(home, session))),
+            _checked("models", lambda: _models(home, session)),
+            _checked("book", lambda: _book(home, session)),
+        ]
+    tell(home, [Alert("critical", f"preflight:{check.name}", check.found) for check in checks if not check.passed])
+    return checks
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, passed=True, found=look())
+    except AuroraError as error:
+        return Check(name, passed=False, found=str(error))
+
+
+def _settings(home: Home) -> str:
+    settings = home.settings()
+    return f"{len(settings.models.families)} families: {', '.join(settings.models.families)}"
+
+
+def _calendar(home: Home, session: date) -> str:
+    opened, closed = home.calendar.open(session), home.calendar.close(session)
+    bars = len(home.calendar.bar_ends(session))
+    return f"{session} from {opened:%H:%M} to {closed:%H:%M} UTC, {bars} bars"
+
+
+def _catch_up(home: Home, session: date) -> str:
+    """Settle sessions the service was down for: nothing was decided, positions stayed, the account goes on to their close."""
+    held = home.lake.partitions("portfolio", book=BOOK)
+    days = [day for day in home.sessions(home.settings()) if day < session and held and day.isoformat() >= held[-1]]
+    for day in days:
+        if day.isoformat() not in held or decision_log(home.path / "live", day).newest() != home.calendar.close(day):
+            TickRunner(home, day).close()
+    missed = [day for day in days if day.isoformat() not in held]
+    return f"settled {', '.join(map(str, missed))} as skipped" if missed else "none"
+
+
+def _data(home: Home, session: date) -> str:
+    """The session before must be complete: its gaps become this one's."""
+    before = home.calendar.shift(session, -1)
+    quality = home.lake.read("data_quality", before, before)
+    if quality.is_empty():
+        raise LakeError(
+            f"the lake has no bars of {before}; close that session (`aurora close`) or bring the home up to date"
+        )
+    alive = quality.filter(pl.col("present_bars") > 0)
+    if alive.is_empty():
+        raise LakeError(f"{before} has no bars: drop them into the inbox, then `aurora close --session {before}`")
+    share = int(alive["missing_bars"].sum()) / max(1, int(alive["expected_bars"].sum()))
+    limit = home.settings().quality.absent_share
+    if share > limit:
+        raise LakeError(
+            f"{before} lacks {100 * share:.1f} % of its bars; quality.absent_share allows {100 * limit:.1f} %"
+        )
+    return f"{before}: {alive.height} symbols, {100 * share:.2f} % of bars absent"
+
+
+def _disk(home: Home) -> str:
+    free, reserve = shutil.disk_usage(home.path).free // _MEGABYTE, home.settings().live.disk_reserve_mb
+    if free < 2 * reserve:
+        raise LakeError(f"{free} MB free at {home.path}; free at least {2 * reserve}, twice live.disk_reserve_mb")
+    return f"{free} MB free"
+
+
+def _clock(home: Home) -> str:
+    """The machine's clock against that of the disk the home lies on, which may be another machine's."""
+    probe = home.path / f".clock-{uuid4().hex}"
+    probe.touch()
+    try:
+        skew = abs(datetime.fromtimestamp(probe.stat().st_mtime, tz=UTC) - datetime.now(tz=UTC)).total_seconds()
+    finally:
+        probe.unlink()
+    allowed = home.settings().live.clock_skew_seconds
+    if skew > allowed:
+        raise LakeError(
+            f"this machine's clock and that of {home.path} differ by {skew:.0f} s; live.clock_skew_seconds is {allowed}"
+        )
+    return f"{skew:.2f} s between this machine and its disk"
+
+
+def _opening(opening: SessionOpening) -> str:
+    calibrated = bool(opening.calibration["calibrated"].all())
+    return f"{opening.weights.height} weights, calibrated: {calibrated}, {opening.volatility.height} names with a volatility"
+
+
+def _train_if_due(home: Home, session: date) -> str:
+    """Train the families that have no model of this session's fold: on its first session, the monthly training."""
+    settings = home.settings()
+    fold = make_folds([day for day in home.sessions(settings) if day <= session], home.frequency, settings)[-1].key
+    champions = home.champions()
+    wanted = [family for family in settings.models.families if fold not in champions.get(family, {})]
+    if wanted:
+        from aurora_pipeline.defs import jobs
+        from aurora_pipeline.defs.launch import Launcher, instance_of
+
+        with instance_of(home) as instance:
+            Launcher(home, instance).job(jobs.TRAINING_JOB, partition=fold)
+    return f"fold {fold}: {'trained now' if wanted else 'trained before'}"
+
+
+def _models(home: Home, session: date) -> str:
+    """Every model that serves must load, its hashes match, and have been trained for this session's fold."""
+    opening, settings = opening_of(home, session), home.settings()
+    fold = make_folds([day for day in home.sessions(settings) if day <= session], home.frequency, settings)[-1].key
+    for family, place in opening.models.items():
+        trained = load_trained(home.models / place)
+        if trained.manifest["fold"] != fold:
+            raise ModelError(
+                f"{family} serves with the model of fold {trained.manifest['fold']}, {session} belongs to fold {fold}; run the "
+                f"job train_fold for {fold}"
+            )
+    return f"{len(opening.models)} models of fold {fold} load, hashes match"
+
+
+def _book(home: Home, session: date) -> str:
+    """Positions of the state the book goes on from against those the ledger shows: what a broker would be asked for."""
+    state = opening_of(home, session).state
+    if state is None or state.session is None:
+        return "starts flat"
+    rows = home.lake.read("positions", state.session, state.session, book=BOOK)
+    last = rows.filter(pl.col("decision_time") == home.calendar.close(state.session))
+    shown = dict(last.select("instrument_id", "shares").iter_rows())
+    held = {name: shares for name, shares in state.shares.items() if shares}
+    if shown != held:
+        names = sorted(name for name in {*shown, *held} if shown.get(name) != held.get(name))
+        raise BookError(f"book {BOOK}: state and ledger of {state.session} differ in {', '.join(names[:5])}")
+    if not state.complete:
+        raise SettingsError(f"book {BOOK} ends within {state.session}; close that session first (`aurora close`)")
+    return f"{len(held)} positions, NAV {state.nav:,.2f} USD, as in the ledger"

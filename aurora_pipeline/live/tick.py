@@ -1,0 +1,391 @@
+"""One tick: what lies in the inbox becomes market, the newest bar becomes a decision, the decision becomes durable.
+
+Under one lock of the home, in this order:
+
+1. the inbox's rows join the market (:mod:`aurora_pipeline.adapters.live_market`);
+2. the bar is looked at: settled before, still incomplete, too old, too thin: then nothing is decided, and a reason is kept;
+3. the session is computed up to it (:mod:`.session_tables`), and every decision taken before must come out unchanged;
+4. the decision is settled in the log (:mod:`.decision_log`): from here on it is durable;
+5. the lake's partitions of today are replaced.
+
+A process that dies before 4 has decided nothing: the lock is gone with it and the next tick takes the bar. One that dies after it
+is completed by the next tick.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+
+from aurora_pipeline.adapters.clock import Clock, clock_of
+from aurora_pipeline.adapters.feed_store import store_feeds
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
+from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.contracts import FEED_TABLES
+from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.trade_book import SessionResult
+from aurora_pipeline.lineage import feeds_fingerprint
+from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest
+from aurora_pipeline.live.opening_amendment import amend_opening
+from aurora_pipeline.live.session_opening import BOOK, opening_of
+from aurora_pipeline.live.session_store import store_session
+from aurora_pipeline.live.session_tables import (
+    BOOK_TABLES,
+    SessionTables,
+    market_tables,
+    score,
+    signal_tables,
+    trade,
+)
+from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.market.ingest import FeedTables, ingest_feeds, stored_feeds
+from aurora_pipeline.market.manifest import read_manifest
+from aurora_pipeline.models.training_pipeline import TrainedModel, load_trained
+
+LOCK = "live"
+_MEGABYTE = 1_000_000
+
+
+@dataclass
+class TickOutcome:
+    """What a tick did.
+
+    Attributes
+    ----------
+    session : date
+    bar_end : datetime
+    settled : Settled
+        What stands in the log.
+    own : bool
+        Whether this tick settled the bar; otherwise somebody had before.
+    timings_ms : dict of str to float
+        Milliseconds by part; `computation` is from rows to decision, `durable` ends when the decision was on disk.
+    rows : dict of str to int
+        Rows of each lake table written.
+    numbers : dict of str to float
+        Headline of the book: NAV, gross, net, names, coverage.
+    alerts : list of Alert
+    """
+
+    session: date
+    bar_end: datetime
+    settled: Settled
+    own: bool = True
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
+
+
+def running_session(calendar: SessionCalendar, now: datetime) -> date:
+    """Return the session that is running, or the one that ended last."""
+    days = calendar.sessions((now - timedelta(days=14)).date(), now.date())
+    started = [day for day in days if calendar.open(day) <= now]
+    if not started:
+        raise LakeError(f"calendar {calendar.code} knows no session in the two weeks before {now:%Y-%m-%d}")
+    return started[-1]
+
+
+class TickRunner:
+    """Takes the decisions of one session of a home.
+
+    Parameters
+    ----------
+    home : Home
+        A live home (:mod:`.homes`).
+    session : date, optional
+        The running one by default.
+    clock : Clock, optional
+        The home's by default.
+    """
+
+    def __init__(self, home: Home, session: date | None = None, clock: Clock | None = None) -> None:
+        live = home.path / "live"
+        self.home = home
+        self.clock = clock or clock_of(live)
+        self.session = session or running_session(home.calendar, self.clock.now())
+        self.log: DecisionLog = decision_log(live, self.session)
+        self.market = LiveMarket(home)
+        self.opening = opening_of(home, self.session)
+        self.settings = self.opening.settings
+        self.manifest = read_manifest(self.market.folder)
+        self.bar_ends = home.calendar.bar_ends(self.session)
+        self.models, self.broken = self._load_models()
+        self._feeds: FeedTables | None = None
+        self._first_seen: dict[datetime, float] = {}
+
+    def _load_models(self) -> tuple[dict[str, TrainedModel], dict[str, str]]:
+        """Load what serves; a family whose files are missing or changed is left out, with the reason."""
+        loaded, broken = {}, {}
+        for family, directory in self.opening.models.items():
+            try:
+                loaded[family] = load_trained(self.home.models / directory, self.settings.threads)
+            except Exception as error:  # whatever a model library raises must not stop the other families
+                broken[family] = f"{type(error).__name__}: {error}"
+        return loaded, broken
+
+    @property
+    def feeds(self) -> FeedTables:
+        """Feeds as the lake has them."""
+        if self._feeds is None:
+            folder = MarketFolder(self.market.folder, self.manifest)
+            self._feeds = stored_feeds(folder, {name: self.home.lake.read(name) for name in FEED_TABLES})
+        return self._feeds
+
+    def due(self, now: datetime) -> datetime:
+        """End of the newest bar that is over, or of the session's first."""
+        over = [end for end in self.bar_ends if end <= now]
+        return over[-1] if over else self.bar_ends[0]
+
+    def warm_up(self) -> None:
+        """Compute what can be computed before the bar comes, so that code and files are at hand when it does."""
+        raw = self.market.session_bars(self.session)
+        until = self.log.newest() or self.bar_ends[0]
+        tables = market_tables(self.opening, raw, self.feeds, until, self.manifest, self.home.calendar)
+        predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
+        _, signals = signal_tables(self.opening, predictions)
+        trade(self.opening, tables, signals, self.feeds, until, self._skipped(), self.manifest, self.home.calendar)
+
+    def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
+        """Decide a bar as soon as it is there; record that it was skipped if it does not come in time."""
+        deadline = time.monotonic() + (self.settings.live.wait_seconds if seconds is None else seconds)
+        while True:
+            outcome = self.attempt(bar_end)
+            if outcome is not None:
+                return outcome
+            if time.monotonic() >= deadline:
+                return self.skip(bar_end, "the bar did not come in time")
+            time.sleep(poll)
+
+    def attempt(self, bar_end: datetime | None = None) -> TickOutcome | None:
+        """Take the inbox in and decide one bar, the newest that is there by default; None while it is not complete."""
+        with self._locked() as arrivals:
+            wanted = bar_end or self._newest_bar()
+            if wanted is None:
+                return None
+            settled = self.log.get(wanted)
+            if settled is not None:
+                return TickOutcome(self.session, wanted, settled, own=False, alerts=_of_arrivals(arrivals))
+            coverage = self._coverage(wanted)
+            if not self._complete(wanted, coverage):
+                return None
+            outcome = self._decide(wanted, coverage)
+            outcome.alerts += _of_arrivals(arrivals)
+            return outcome
+
+    def skip(self, bar_end: datetime, reason: str) -> TickOutcome:
+        """Record that nothing is decided at a bar, unless it has been settled."""
+        with self._locked() as arrivals:
+            settled = self.log.get(bar_end)
+            if settled is not None:
+                return TickOutcome(self.session, bar_end, settled, own=False, alerts=_of_arrivals(arrivals))
+            outcome = self._skip(bar_end, reason)
+            outcome.alerts += _of_arrivals(arrivals)
+            return outcome
+
+    @contextmanager
+    def _locked(self) -> Iterator[Arrivals]:
+        with self.home.locked(LOCK):
+            skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
+            arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
+            changed = self.market.changed()
+            if FEEDS_MARK in changed:
+                self._store_feeds()
+            days = sorted(date.fromisoformat(name) for name in changed - {FEEDS_MARK})
+            if days:
+                self.opening = amend_opening(self.home, self.opening, days, self.feeds)
+            self.market.followed(changed)
+            yield arrivals
+
+    def _store_feeds(self) -> None:
+        folder = self.home.folder()
+        feeds = ingest_feeds(folder, self.settings)
+        store_feeds(self.home, feeds, feeds_fingerprint(folder, self.settings))
+        self._feeds = feeds
+
+    def _newest_bar(self) -> datetime | None:
+        """End of the newest bar on the session's grid of which a row is known."""
+        starts = self.market.session_bars(self.session).get_column("bar_start").drop_nulls().unique()
+        ends = {start + timedelta(minutes=5) for start in starts}
+        known = [end for end in self.bar_ends if end in ends or end in self.market.inbox.closed_bars()]
+        return known[-1] if known else None
+
+    def _coverage(self, bar_end: datetime) -> float:
+        """Share of the stocks that could be traded the session before of which the bar is there."""
+        rows = self.market.session_bars(self.session)
+        on_time = pl.col("known_at").is_null() | (pl.col("known_at") <= bar_end)
+        here = rows.filter(pl.col("bar_start") == bar_end - timedelta(minutes=5), on_time)["symbol"].unique()
+        newest = self.opening.universe["session"].max()
+        wanted = self.opening.universe.filter(pl.col("session") == newest, pl.col("eligible"))["symbol"]
+        return float(wanted.is_in(here.implode()).mean() or 0.0)  # type: ignore[arg-type]
+
+    def _complete(self, bar_end: datetime, coverage: float) -> bool:
+        """Whether nothing more of a bar is worth waiting for."""
+        if bar_end in self.market.inbox.closed_bars() or coverage == 1.0:
+            return True
+        if coverage == 0.0:
+            return False
+        seen = self._first_seen.setdefault(bar_end, time.monotonic())
+        return time.monotonic() - seen >= self.settings.live.settle_seconds
+
+    def _skipped(self) -> list[datetime]:
+        return [settled.bar_end for settled in self.log if settled.status == "skipped"]
+
+    def _stored_predictions(self) -> pl.DataFrame:
+        return self.home.lake.read("predictions", self.session, self.session)
+
+    def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
+        settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
+        self.market.inbox.forget_closed(bar_end)
+        alert = Alert("warning", f"skipped:{reason.partition(':')[0]}", f"{bar_end:%H:%M} UTC skipped: {reason}")
+        return TickOutcome(self.session, bar_end, settled, alerts=[alert])
+
+    def _reason_to_hold(self, bar_end: datetime, coverage: float) -> str | None:
+        """Why a complete bar is not decided; None if it is."""
+        rules = self.settings.live
+        age = (self.clock.now() - bar_end).total_seconds()
+        free = shutil.disk_usage(self.home.path).free / _MEGABYTE
+        if free < rules.disk_reserve_mb:
+            return f"disk full: {free:.0f} MB free, live.disk_reserve_mb is {rules.disk_reserve_mb}"
+        if age > rules.late_seconds:
+            return f"late: the bar is {age:.0f} s old, live.late_seconds is {rules.late_seconds:.0f}"
+        if coverage < rules.coverage:
+            return (
+                f"thin: {100 * coverage:.0f} % of the eligible stocks have the bar, live.coverage is {rules.coverage}"
+            )
+        return None
+
+    def _decide(self, bar_end: datetime, coverage: float) -> TickOutcome:
+        started = time.perf_counter()
+        for end in self.bar_ends:
+            if end < bar_end and self.log.get(end) is None:
+                self._skip(end, "missed: no tick had decided it before a later bar came")
+        reason = self._reason_to_hold(bar_end, coverage)
+        if reason is not None:
+            return self._skip(bar_end, reason)
+        made = self._compute(bar_end)
+        if len(self.opening.models) - len(made.failed) < self.settings.live.minimum_families:
+            return self._skip(
+                bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
+            )
+        breaches = limit_violations(made.result, made.inputs, self.settings).filter(pl.col("decision_time") == bar_end)
+        if not breaches.is_empty():
+            raise BookError(f"book {BOOK}, {bar_end}: limit breached, nothing sent: {breaches.row(0, named=True)}")
+        self._require_unchanged(made.result)
+        computed = time.perf_counter()
+        result, failed, spans = made.result, made.failed, made.timings_ms
+        targets = result.targets.filter(pl.col("decision_time") == bar_end)
+        settled = self.log.settle(
+            bar_end,
+            "decided",
+            digest=digest(targets),
+            failed=failed,
+            coverage=coverage,
+            targets=targets.drop("book", "session", "decision_time").to_dicts(),
+            orders=[_plain(asdict(order)) for order in result.state.pending],
+            timings_ms=spans,
+            settled_at=datetime.now(tz=UTC).isoformat(),
+        )
+        durable = time.perf_counter()
+        self.market.inbox.forget_closed(bar_end)
+        rows = store_session(self.home, self.opening, made)
+        account = result.portfolio.row(-1, named=True)
+        return TickOutcome(
+            self.session,
+            bar_end,
+            settled,
+            timings_ms={
+                **spans,
+                "computation": round((computed - started) * 1000, 1),
+                "durable": round((durable - started) * 1000, 1),
+                "lake": round((time.perf_counter() - durable) * 1000, 1),
+            },
+            rows=rows,
+            numbers={
+                "nav": account["nav"],
+                "gross": account["gross"],
+                "net": account["net"],
+                "orders": float(len(result.state.pending)),
+                "coverage": coverage,
+            },
+            alerts=[Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
+                    for name, text in failed.items()],
+        )  # fmt: skip
+
+    def close(self) -> list[Settled]:
+        """Settle what is left of the session as skipped and bring the account to its last bar; returns the whole log."""
+        with self._locked():
+            for end in self.bar_ends:
+                if self.log.get(end) is None:
+                    self._skip(end, "missed: the session ended")
+            made = self._compute(self.bar_ends[-1])
+            self._require_unchanged(made.result)
+            store_session(self.home, self.opening, made)
+        return list(self.log)
+
+    def _compute(self, until: datetime) -> SessionTables:
+        """Compute the session up to a bar; families that fail are named, nothing is written."""
+        marks = [time.perf_counter()]
+        feeds, calendar = self.feeds, self.home.calendar
+        raw = self.market.session_bars(self.session)
+        marks.append(time.perf_counter())
+        market = market_tables(self.opening, raw, feeds, until, self.manifest, calendar)
+        marks.append(time.perf_counter())
+        predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
+        ensemble, signals = signal_tables(self.opening, predictions)
+        marks.append(time.perf_counter())
+        result, inputs = trade(self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar)
+        marks.append(time.perf_counter())
+        spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
+        return SessionTables(market, predictions, failed | self.broken, ensemble, signals, result, inputs, spans)
+
+    def _failed(self) -> dict[str, set[datetime]]:
+        """Decision times that were decided without a family."""
+        found: dict[str, set[datetime]] = {}
+        for settled in self.log:
+            for family in settled.failed:
+                found.setdefault(family, set()).add(settled.bar_end)
+        return found
+
+    def _require_unchanged(self, result: SessionResult) -> None:
+        """Refuse to go on if anything decided or booked before would come out differently now."""
+        for settled in self.log:
+            if settled.status == "decided":
+                again = result.targets.filter(pl.col("decision_time") == settled.bar_end)
+                if digest(again) != settled.content["digest"]:
+                    self._refuse("targets", f"{settled.bar_end:%H:%M} UTC")
+        for name in BOOK_TABLES:
+            stored = self.home.lake.read(name, self.session, self.session, book=BOOK)
+            gone = stored.join(getattr(result, name), on=stored.columns, how="anti", nulls_equal=True)
+            if not gone.is_empty():
+                self._refuse(name, str(gone.row(0, named=True)))
+
+    def _refuse(self, name: str, where: str) -> None:
+        raise BookError(
+            f"book {BOOK}, session {self.session}: {name} of {where} would come out differently now, so nothing is decided. "
+            "Code or stored inputs changed during the session; put them back, or let the session end: its positions stay"
+        )
+
+
+def _of_arrivals(arrivals: Arrivals) -> list[Alert]:
+    found = [Alert("warning", f"refused:{name}", reason) for name, reason in arrivals.refused.items()]
+    return found + [Alert("warning", "clock_skew", f"{name} waits: {reason}") for name, reason in arrivals.held.items()]
+
+
+def _differences(marks: list[float]) -> list[float]:
+    return [round((after - before) * 1000, 1) for before, after in pairwise(marks)]
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -1,0 +1,161 @@
+"""`aurora live` and what goes with it: serve a home, replay a session, check on it, close a day."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from aurora_pipeline.errors import LakeError, SettingsError
+from aurora_pipeline.terminal import Day, HomeOption, err, opened_home, out
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.home import Home
+    from aurora_pipeline.live.decision_log import Settled
+    from aurora_pipeline.live.service import Service
+
+Port = Annotated[int, typer.Option(help="Port of the UI on loopback.")]
+
+
+def live(
+    home: HomeOption = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Market folder whose past session is replayed, instead of trading now.")
+    ] = None,
+    session: Day = None,
+    speed: Annotated[float, typer.Option(help="Session minutes per minute of a replay.", min=0.1)] = 30.0,
+    bars: Annotated[int | None, typer.Option(help="Replay only the first so many bars.", min=1)] = None,
+    replay_home: Annotated[
+        Path | None, typer.Option(help="Home of the replay; `<home>/replays/<session>` if left out. Made anew.")
+    ] = None,
+    port: Port = 3000,
+    stay: Annotated[bool, typer.Option("--stay/--exit", help="Keep the UI open after a replay.")] = True,
+) -> None:
+    """Trade bar by bar from the inbox, supervised; or replay a past session the same way."""
+    from aurora_pipeline.live.homes import make_live
+    from aurora_pipeline.live.service import Service
+
+    opened = opened_home(home)
+    if replay is None:
+        opened = make_live(opened)
+        with Service(opened, port, "live").running() as service:
+            out.print(f"inbox {opened.path / 'inbox'}; UI on http://127.0.0.1:{port}; Ctrl-C ends it", highlight=False)
+            _serve(service)
+        return
+    if session is None:
+        raise SettingsError("--replay needs --session YYYY-MM-DD: the session to replay")
+    _replay(opened, replay, session.date(), speed, bars, replay_home, port, stay=stay)
+
+
+def _replay(
+    source: Home,
+    market: Path,
+    session: date,
+    speed: float,
+    bars: int | None,
+    target: Path | None,
+    port: int,
+    *,
+    stay: bool,
+) -> None:
+    from aurora_pipeline.adapters.feeds.replayer import Replayer
+    from aurora_pipeline.live.homes import make_replay
+    from aurora_pipeline.live.replay import replay_session
+    from aurora_pipeline.live.service import Service
+    from aurora_pipeline.market.folder import MarketFolder
+
+    folder = MarketFolder.open(market)
+    if folder.manifest.name != source.market().name:
+        raise LakeError(
+            f"home {source.path} holds market {source.market().name}, not {folder.manifest.name}; bring one up to date on that "
+            f"market first (`aurora run --market {market} --home ...`)"
+        )
+    feed = Replayer(folder, session)
+    home = make_replay(source, session, (target or source.path / "replays" / session.isoformat()).absolute())
+    with Service(home, port, "replay").running() as service:
+        out.print(f"replay of {session} in {home.path}; UI on http://127.0.0.1:{port}", highlight=False)
+        if not service.wait(service.ready, 120.0):
+            raise LakeError(f"the UI did not come up within two minutes; look at {home.path / 'live' / 'logs'}")
+        settled = replay_session(home, session, [feed], service.wait, speed=speed, bars=bars, told=_tell_bar)
+        decided = sum(each.status == "decided" for each in settled)
+        out.print(f"{len(settled)} bars: {decided} decided, {len(settled) - decided} skipped", highlight=False)
+        if bars is None:
+            _print_close(home, session)
+        if stay:
+            out.print("Ctrl-C ends it")
+            _serve(service)
+
+
+def close(home: HomeOption = None, session: Day = None) -> None:
+    """End a day: settle what is left, make the session again, compare, mature labels, prune. Exit code 1 if it differs."""
+    from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.live.tick import running_session
+
+    opened = opened_home(home)
+    now = clock_of(opened.path / "live").now()
+    if not _print_close(opened, session.date() if session else running_session(opened.calendar, now)):
+        raise typer.Exit(1)
+
+
+def _print_close(home: Home, session: date) -> bool:
+    from aurora_pipeline.live.end_of_day import end_of_day
+
+    report = end_of_day(home, session)
+    out.print(
+        f"{session}: {report['decided']} bars decided, {report['skipped']} skipped; parity: "
+        f"{report['differences']} value(s) differ from a session made in one go, "
+        f"{report['backfill_differences']} from the backfill",
+        highlight=False,
+    )
+    if report["backfill_blocked"]:
+        err.print(f"the assets refused the session: {report['backfill_blocked']}", highlight=False)
+    for row in report["first_differences"]:
+        err.print(str(row), highlight=False)
+    return not (report["differences"] or report["backfill_differences"] or report["backfill_blocked"])
+
+
+def preflight(home: HomeOption = None, session: Day = None) -> None:
+    """Look before the open whether the session can be traded; exit code 1 if not."""
+    from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.live.preflight import run_preflight
+
+    opened = opened_home(home)
+    day = session.date() if session else opened.calendar.session_of(clock_of(opened.path / "live").now())
+    checks = run_preflight(opened, day)
+    table = Table("check", "", "what was found")
+    for check in checks:
+        table.add_row(check.name, "ok" if check.passed else "[bold red]no[/]", check.found)
+    out.print(table)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+def health(home: HomeOption = None) -> None:
+    """Tell whether the loop is alive, without it: for cron, as a dead-man check. Exit code 1, and an alert, if not."""
+    from aurora_pipeline.live.health import check_health
+
+    found = check_health(opened_home(home))
+    for alert in found:
+        err.print(f"[bold red]{alert.severity}[/] {alert.text}", highlight=False, soft_wrap=True)
+    if found:
+        raise typer.Exit(1)
+    out.print("alive")
+
+
+def _serve(service: Service) -> None:
+    try:
+        while True:
+            service.look()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        out.print("ended")
+
+
+def _tell_bar(settled: Settled, seconds: float) -> None:
+    took = f"{seconds:.1f} s" if settled.status == "decided" else settled.reason
+    when: datetime = settled.bar_end
+    out.print(f"{when:%H:%M} UTC  {settled.status}  {took}", highlight=False)

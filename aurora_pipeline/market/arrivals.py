@@ -1,0 +1,74 @@
+"""Rows that arrive while a market is live: which are new, and from when on they may be used.
+
+A row keeps the moment it says it was known, as long as no decision that could have used it has been taken. Once one has, the
+row was not there: it counts from its arrival. So a late or corrected row never changes what a past decision knew, and a
+backfill of the same rows sees at every decision time what the live pipeline saw.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP
+from aurora_pipeline.market.columns import BARS, FEEDS
+
+BAR_KEY = ("symbol", "bar_start")
+_TICK = timedelta(microseconds=1)
+
+
+def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None) -> pl.DataFrame:
+    """Bars to add to what the market holds.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        Contract columns of `bars/`, in the order of their arrival.
+    held : polars.DataFrame
+        The rows the market already has, same columns.
+    now : datetime
+        Moment of arrival.
+    decided : datetime or None
+        Newest decision time that has been settled.
+
+    Returns
+    -------
+    polars.DataFrame
+        New rows with `known_at` where it differs from the bar's end; a repetition is left out, a second version of a bar
+        is a correction and known later than the first.
+    """
+    end = pl.col("bar_start") + timedelta(minutes=BAR_MINUTES)
+    content = [name for name in BARS.columns if name != "known_at"]
+    fresh = rows.unique(content, keep="first", maintain_order=True).join(
+        held, on=content, how="anti", nulls_equal=True, maintain_order="left"
+    )
+    versions = held.group_by(BAR_KEY).agg(pl.max_horizontal("known_at", end).max().alias("_held"))
+    fresh = fresh.join(versions, on=BAR_KEY, how="left", maintain_order="left", nulls_equal=True)
+    claimed = pl.max_horizontal("known_at", end)
+    late = (claimed <= pl.lit(decided, TIMESTAMP)).fill_null(value=False)
+    arrival = pl.when(late).then(pl.lit(_after(now, decided), TIMESTAMP)).otherwise(claimed)
+    # Versions of one bar are told apart by the moment they were known: each is later than the one before.
+    nth = pl.int_range(pl.len()).over(BAR_KEY)
+    base = pl.max_horizontal(arrival, pl.col("_held") + _TICK)
+    known = base + pl.duration(microseconds=nth)
+    return fresh.with_columns(
+        pl.when(known > end).then(known).otherwise(None).cast(TIMESTAMP).alias("known_at")
+    ).select(list(BARS.columns))
+
+
+def arrived_rows(
+    feed: str, rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None
+) -> pl.DataFrame:
+    """Rows to add to a feed; parameters as of :func:`arrived_bars`. Rows without `known_at` are left for the validation."""
+    content = [name for name in FEEDS[feed].columns if name != "known_at"]
+    fresh = rows.unique(content, keep="first", maintain_order=True).join(
+        held, on=content, how="anti", nulls_equal=True, maintain_order="left"
+    )
+    late = (pl.col("known_at") <= pl.lit(decided, TIMESTAMP)).fill_null(value=False)
+    stamped = pl.when(late).then(pl.lit(_after(now, decided), TIMESTAMP)).otherwise(pl.col("known_at"))
+    return fresh.with_columns(stamped.alias("known_at")).select(list(FEEDS[feed].columns))
+
+
+def _after(now: datetime, decided: datetime | None) -> datetime:
+    return now if decided is None else max(now, decided + _TICK)

@@ -1,0 +1,384 @@
+"""The loop on a tiny market, tick by tick and without a daemon: parity with the backfill, faults, restarts."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from aurora_pipeline.adapters.feeds import pump
+from aurora_pipeline.adapters.feeds.replayer import Replayer
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.live import TICK_JOB, asset_tables
+from aurora_pipeline.errors import BookError
+from aurora_pipeline.live.decision_log import AlreadySettled
+from aurora_pipeline.live.homes import make_replay
+from aurora_pipeline.live.parity import differences, live_tables, parity
+from aurora_pipeline.live.session_opening import opening_of
+from aurora_pipeline.live.tick import TickRunner
+
+EAGER = (
+    "costs.impact_coefficient=0.01",
+    "costs.half_spread_floor=0",
+    "costs.half_spread_cap=0",
+    "costs.fee_rate=0",
+    "book.holding_horizons=20",
+    "live.settle_seconds=0",
+)
+"""A book that trades on little, so that there is something to compare."""
+SESSION_INDEX = 17
+"""First session of the tiny market whose signals are calibrated."""
+
+
+class Loop:
+    """A replay home with the replayer that feeds it and a runner per process it would take."""
+
+    def __init__(self, source: Path, target: Path, *settings: str) -> None:
+        self.source = Home(source)
+        self.session = self.source.sessions(self.source.settings())[SESSION_INDEX]
+        self.home = make_replay(self.source, self.session, target)
+        self.home.save_settings(self.home.settings([*EAGER, *settings]))
+        self.replayer = Replayer(self.source.folder(), self.session)
+        self.ends = self.replayer.decision_times
+        self.restart()
+
+    def restart(self) -> None:
+        self.runner = TickRunner(Home(self.home.path), self.session)
+
+    def feed(self, bar: int) -> None:
+        self.runner.clock.set(self.ends[bar])
+        pump([self.replayer], self.runner.market.inbox, self.ends[bar])
+
+    def tick(self, bar: int):
+        self.feed(bar)
+        return self.runner.attempt(self.ends[bar])
+
+    def status(self) -> list[str]:
+        return [settled.status for settled in self.runner.log]
+
+
+@pytest.fixture
+def loop(tiny_home, tmp_path):
+    return Loop(tiny_home, tmp_path / "replay")
+
+
+@pytest.fixture(scope="module")
+def traded(tiny_home, tmp_path_factory):
+    """A stretch of a session with a skip and a restart; tests must not change it."""
+    loop = Loop(tiny_home, tmp_path_factory.mktemp("live") / "replay")
+    for bar in range(8):
+        if bar == 4:
+            loop.feed(bar)
+            loop.runner.skip(loop.ends[bar], "nobody was there")
+            loop.restart()
+        else:
+            assert loop.tick(bar).settled.status == "decided"
+    return loop
+
+
+def test_features_predictions_and_signals_are_those_of_the_backfill_to_the_last_bit(traded):
+    times = pl.Series([settled.bar_end for settled in traded.runner.log if settled.status == "decided"])
+    assert len(times) == 7
+    for name in ("features", "predictions", "ensemble", "signals"):
+        rows = traded.source.lake.read(name, traded.session, traded.session)
+        backfill = rows.filter(pl.col("decision_time").is_in(times.implode()))
+        live = live_tables(traded.home, traded.session)[name]
+        assert live.height == backfill.height > 0
+        assert differences({name: live}, {name: backfill}).is_empty()
+
+
+def test_the_book_trades_and_is_that_of_the_same_session_in_one_go(traded):
+    live = live_tables(traded.home, traded.session)
+    assert live["fills"].height > 0
+    assert live["portfolio"].height == 8
+    assert parity(traded.home, traded.session).is_empty()
+
+
+def test_nothing_is_wanted_at_a_skipped_bar_and_orders_before_it_still_fill(traded):
+    skipped = traded.ends[4]
+    live = live_tables(traded.home, traded.session)
+    assert live["targets"].filter(pl.col("decision_time") == skipped).is_empty()
+    assert live["orders"].filter(pl.col("decision_time") == skipped).is_empty()
+    assert not live["fills"].filter(pl.col("fill_time") == skipped).is_empty()
+
+
+def test_parity_names_table_column_and_row_of_what_was_changed(traded):
+    live = live_tables(traded.home, traded.session)
+    targets = live["targets"]
+    row = targets.row(3, named=True)
+    nudged = targets.with_columns(
+        pl.when(pl.int_range(pl.len()) == 3)
+        .then(pl.col("target_weight") + 1e-12)
+        .otherwise("target_weight")
+        .alias("target_weight")
+    )
+    (found,) = differences(live, live | {"targets": nudged}).to_dicts()
+    assert (found["table"], found["column"]) == ("targets", "target_weight")
+    assert json.loads(found["row"])["symbol"] == row["symbol"]
+    (gone,) = differences({"targets": targets}, {"targets": targets.filter(pl.int_range(pl.len()) != 3)}).to_dicts()
+    assert (gone["column"], gone["live"], gone["again"]) == ("(row)", "true", "false")
+
+
+def test_a_bar_is_decided_once_whoever_comes_second(loop):
+    first = loop.tick(0)
+    again = loop.runner.attempt(loop.ends[0])
+    assert (first.own, again.own) == (True, False)
+    assert again.settled == first.settled
+    loop.restart()
+    assert not loop.runner.attempt(loop.ends[0]).own
+    with pytest.raises(AlreadySettled):
+        loop.runner.log.settle(loop.ends[0], "skipped", "second thoughts")
+
+
+def test_a_late_and_a_corrected_bar_change_no_past_decision_and_parity_holds(loop):
+    for bar in range(3):
+        loop.tick(bar)
+    decided = live_tables(loop.home, loop.session)
+    rows = loop.runner.market.session_bars(loop.session)
+    late = rows.filter(pl.col("bar_start") == rows["bar_start"].min()).with_columns(
+        pl.col("close") * 1.0001, pl.col("high") * 1.01
+    )
+    loop.feed(3)
+    loop.runner.market.inbox.drop("bars", late)
+    loop.runner.market.inbox.drop("bars", rows.head(20))
+    for bar in (3, 4):
+        assert loop.tick(bar).settled.status == "decided"
+    kept = live_tables(loop.home, loop.session)
+    for name in ("features", "predictions", "signals", "targets"):
+        past = kept[name].filter(pl.col("decision_time") <= loop.ends[2])
+        assert differences({name: decided[name]}, {name: past}).is_empty()
+    corrected = loop.home.lake.read("bars", loop.session, loop.session).filter(pl.col("known_at") > pl.col("bar_end"))
+    assert corrected["known_at"].unique().to_list() == [loop.ends[3]]
+    assert corrected.height == late.height
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_correction_of_yesterday_counts_from_its_arrival_and_parity_holds(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    decided = live_tables(loop.home, loop.session)
+    yesterday = loop.home.calendar.shift(loop.session, -1)
+    rows = loop.home.folder().read_bars([yesterday])
+    stock = loop.runner.opening.universe.filter("eligible")["symbol"][0]
+    last = rows.filter(pl.col("symbol") == stock, pl.col("bar_start") == rows["bar_start"].max())
+    assert last.height == 1
+    loop.feed(2)
+    loop.runner.market.inbox.drop("bars", last.with_columns(pl.col("close") * 1.001, pl.col("high") * 1.01))
+    for bar in (2, 3):
+        assert loop.tick(bar).settled.status == "decided"
+    versions = loop.home.lake.read("bars", yesterday, yesterday).filter(pl.col("known_at") > loop.ends[1])
+    assert versions["known_at"].to_list() == [loop.ends[2]]
+    assert loop.home.lake.read("residual_returns", yesterday, yesterday)["known_at"].max() == loop.ends[2]
+    kept = live_tables(loop.home, loop.session)
+    for name in ("features", "targets"):
+        past = kept[name].filter(pl.col("decision_time") <= loop.ends[1])
+        assert differences({name: decided[name]}, {name: past}).is_empty()
+    loop.restart()
+    assert loop.tick(4).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_missed_bars_are_recorded_before_the_next_is_decided(loop):
+    loop.tick(0)
+    loop.feed(1)
+    loop.feed(2)
+    outcome = loop.tick(3)
+    assert outcome.settled.status == "decided"
+    assert loop.status() == ["decided", "skipped", "skipped", "decided"]
+    assert "missed" in loop.runner.log.get(loop.ends[1]).reason
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_bar_that_does_not_come_is_skipped_after_a_bounded_wait(loop):
+    loop.tick(0)
+    loop.runner.clock.set(loop.ends[1])
+    outcome = loop.runner.wait(loop.ends[1], seconds=0.2)
+    assert outcome.settled.status == "skipped"
+    assert outcome.settled.reason == "the bar did not come in time"
+    assert loop.tick(2).settled.status == "decided"
+
+
+def test_a_late_tick_does_not_decide_an_old_bar(loop):
+    loop.feed(0)
+    loop.runner.clock.set(loop.ends[0] + timedelta(seconds=241))
+    outcome = loop.runner.attempt(loop.ends[0])
+    assert outcome.settled.status == "skipped"
+    assert outcome.settled.reason.startswith("late")
+
+
+def test_a_bar_with_too_few_symbols_holds_and_one_with_enough_goes_on(loop):
+    loop.feed(0)
+    (file,) = [file for file in loop.runner.market.inbox.pending() if file.kind == "bars"]
+    rows = loop.runner.market.inbox.read(file)
+    loop.runner.market.inbox.done([file])
+    names = rows["symbol"].unique().sort()
+    loop.runner.market.inbox.drop("bars", rows.filter(pl.col("symbol").is_in(names[:3].implode())))
+    outcome = loop.runner.attempt(loop.ends[0])
+    assert outcome.settled.status == "skipped"
+    assert outcome.settled.reason.startswith("thin")
+    loop.feed(1)
+    (file,) = [file for file in loop.runner.market.inbox.pending() if file.kind == "bars"]
+    rows = loop.runner.market.inbox.read(file)
+    loop.runner.market.inbox.done([file])
+    eligible = loop.runner.opening.universe.filter("eligible")["symbol"].unique().sort()
+    loop.runner.market.inbox.drop("bars", rows.filter(pl.col("symbol") != eligible[0]))
+    assert loop.runner.attempt(loop.ends[1]).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_bar_nobody_closed_waits_for_missing_symbols(tiny_home, tmp_path):
+    loop = Loop(tiny_home, tmp_path / "replay", "live.settle_seconds=0.3")
+    loop.feed(0)
+    inbox = loop.runner.market.inbox
+    inbox.forget_closed(loop.ends[0])
+    (file,) = [file for file in inbox.pending() if file.kind == "bars"]
+    rows = inbox.read(file)
+    inbox.done([file])
+    eligible = loop.runner.opening.universe.filter("eligible")["symbol"].unique().sort()
+    inbox.drop("bars", rows.filter(pl.col("symbol") != eligible[0]))
+    assert loop.runner.attempt(loop.ends[0]) is None
+    inbox.drop("bars", rows.filter(pl.col("symbol") == eligible[0]))
+    outcome = loop.runner.attempt(loop.ends[0])
+    assert outcome.settled.status == "decided"
+    assert outcome.numbers["coverage"] == 1.0
+
+
+def test_a_failing_model_is_left_out_told_of_and_stays_out_of_that_decision(loop, monkeypatch):
+    loop.tick(0)
+    model = loop.runner.models["ridge"].model
+    with monkeypatch.context() as broken:
+        broken.setattr(type(model), "predict", lambda self, X: 1 / 0)
+        outcome = loop.tick(1)
+    assert outcome.settled.status == "decided"
+    assert "ZeroDivisionError" in outcome.settled.failed["ridge"]
+    assert [alert.key for alert in outcome.alerts] == ["model:ridge"]
+    loop.restart()
+    assert loop.tick(2).settled.failed == {}
+    rows = loop.home.lake.read("predictions", loop.session, loop.session, model="ridge")
+    assert rows["decision_time"].unique().sort().to_list() == [loop.ends[0], loop.ends[2]]
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_model_file_that_was_changed_is_left_out(loop):
+    place = loop.home.models / loop.runner.opening.models["lightgbm"]
+    (file,) = [file for file in place.iterdir() if file.name != "manifest.json"]
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content + b" ")
+    loop.restart()
+    outcome = loop.tick(0)
+    assert "sha256" in outcome.settled.failed["lightgbm"]
+    assert outcome.settled.status == "decided"
+
+
+def test_without_enough_models_the_tick_holds(tiny_home, tmp_path, monkeypatch):
+    loop = Loop(tiny_home, tmp_path / "replay", "live.minimum_families=3")
+    monkeypatch.setattr(type(loop.runner.models["ridge"].model), "predict", lambda self, X: 1 / 0)
+    outcome = loop.tick(0)
+    assert outcome.settled.status == "skipped"
+    assert outcome.settled.reason.startswith("no model")
+
+
+def test_a_full_disk_decides_nothing(loop, monkeypatch):
+    from aurora_pipeline.live import tick
+
+    loop.feed(0)
+    with monkeypatch.context() as full:
+        full.setattr(tick.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+        outcome = loop.runner.attempt(loop.ends[0])
+    assert outcome.settled.reason.startswith("disk full")
+    assert loop.tick(1).settled.status == "decided"
+
+
+def test_a_process_that_dies_before_the_decision_is_durable_has_decided_nothing(loop, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(type(loop.runner.log), "settle", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            loop.tick(0)
+    loop.restart()
+    assert loop.runner.attempt(loop.ends[0]).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_process_that_dies_after_it_is_completed_by_the_next_tick(loop, monkeypatch):
+    from aurora_pipeline.live import tick
+
+    loop.tick(0)
+    with monkeypatch.context() as killed:
+        killed.setattr(tick, "store_session", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            loop.tick(1)
+    assert loop.home.lake.read("targets", book="live")["decision_time"].n_unique() == 1
+    loop.restart()
+    loop.tick(2)
+    assert loop.status() == ["decided"] * 3
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_what_was_decided_is_never_rewritten(loop):
+    """Stored inputs that change under a running session stop it instead."""
+    for bar in range(2):
+        loop.tick(bar)
+    path = loop.home.lake.path("predictions", loop.session.isoformat(), model="ridge")
+    before = {name: loop.home.lake.read(name, book="live") for name in ("targets", "portfolio")}
+    rows = pl.read_parquet(path, hive_partitioning=False)
+    loop.home.lake.write(
+        "predictions", rows.with_columns(-pl.col("score")), loop.session.isoformat(), fingerprint="x", model="ridge"
+    )
+    with pytest.raises(BookError, match="would come out differently"):
+        loop.tick(2)
+    assert loop.status() == ["decided"] * 2
+    for name, frame in before.items():
+        assert loop.home.lake.read(name, book="live").equals(frame)
+
+
+def test_a_setting_changed_at_noon_counts_from_tomorrow(loop):
+    loop.tick(0)
+    loop.home.save_settings(loop.home.settings(["book.name_cap=0.0001"]))
+    loop.restart()
+    assert loop.tick(1).settled.status == "decided"
+    assert opening_of(loop.home, loop.session).settings.book.name_cap == 0.01
+
+
+def test_a_truncated_file_is_refused_told_of_and_the_bar_is_decided(loop):
+    loop.feed(0)
+    (loop.runner.market.inbox.folder / "bars-broken.parquet").write_bytes(b"PAR1")
+    outcome = loop.runner.attempt(loop.ends[0])
+    assert outcome.settled.status == "decided"
+    assert [alert.key for alert in outcome.alerts] == ["refused:bars-broken.parquet"]
+
+
+def test_a_replay_home_knows_nothing_of_its_session(tiny_home, tmp_path):
+    loop = Loop(tiny_home, tmp_path / "replay")
+    opened = loop.home.calendar.open(loop.session)
+    for name in ("bars", "features", "labels", "predictions", "signals", "daily_bars"):
+        rows = loop.home.lake.read(name)
+        moment = {"labels": "matured_at", "bars": "known_at", "daily_bars": "known_at"}.get(name, "decision_time")
+        assert rows[moment].max() < opened
+    assert loop.source.lake.read("labels", end=loop.session - timedelta(days=1))["matured_at"].max() > opened
+    assert loop.home.folder().span[1] < loop.session
+
+
+def test_the_job_of_the_tick_reports_todays_partition_of_the_graphs_assets(loop):
+    definitions = build_definitions(Home(loop.home.path))
+    loop.feed(0)
+    config = {"ops": {"decide": {"config": {"session": loop.session.isoformat(), "bar_end": loop.ends[0].isoformat()}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
+        assert result.success
+        reported = {event.asset_key.to_user_string() for event in result.all_events if event.is_step_materialization}
+        assert reported == set(asset_tables(tuple(loop.runner.models)))
+        for asset in ("bars", "prediction/ridge", "target_positions"):
+            keys = instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
+            assert keys == {loop.session.isoformat()}
+        event = instance.get_latest_materialization_event(dg.AssetKey("target_positions"))
+        assert event.asset_materialization.metadata["computation"].value > 0
+        again = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
+        assert not [event for event in again.all_events if event.is_step_materialization]
+    assert loop.status() == ["decided"]

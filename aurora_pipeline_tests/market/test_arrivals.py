@@ -1,0 +1,81 @@
+"""Late, repeated and corrected rows: what is added, and from when on it counts."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from aurora_pipeline.market.arrivals import arrived_bars, arrived_rows
+from aurora_pipeline_tests.market.tiny import bar_rows, feed_rows, moment
+
+NOTHING = bar_rows([])
+MICRO = timedelta(microseconds=1)
+
+
+def bar(clock, **values):
+    return {"symbol": "AAA", "bar_start": moment(f"2024-11-26T{clock}"), **values}
+
+
+def arrived(rows, held=NOTHING, now="15:00", decided=None):
+    at = None if decided is None else moment(f"2024-11-26T{decided}")
+    return arrived_bars(bar_rows(rows), held, moment(f"2024-11-26T{now}"), at)
+
+
+def test_a_bar_on_time_counts_from_its_end():
+    assert arrived([bar("14:55")], decided="14:55")["known_at"].to_list() == [None]
+
+
+def test_a_bar_that_says_it_is_known_later_keeps_that():
+    later = moment("2024-11-26T15:07")
+    assert arrived([bar("14:55", known_at=later)], decided="14:55")["known_at"].to_list() == [later]
+
+
+def test_a_bar_of_a_settled_decision_time_counts_from_its_arrival():
+    assert arrived([bar("14:50")], now="15:00", decided="14:55")["known_at"].to_list() == [moment("2024-11-26T15:00")]
+
+
+def test_a_clock_behind_the_newest_decision_does_not_put_a_late_bar_before_it():
+    (known,) = arrived([bar("14:50")], now="14:40", decided="14:55")["known_at"].to_list()
+    assert known == moment("2024-11-26T14:55") + MICRO
+
+
+def test_a_repeated_bar_is_left_out_be_it_in_the_same_file_or_held():
+    assert arrived([bar("14:55"), bar("14:55")]).height == 1
+    assert arrived([bar("14:55")], held=bar_rows([bar("14:55")])).is_empty()
+    again = bar("14:55", known_at=moment("2024-11-26T15:30"))
+    assert arrived([again], held=bar_rows([bar("14:55")])).is_empty()
+
+
+def test_a_correction_stands_beside_the_first_version_and_is_known_after_it():
+    held = bar_rows([bar("14:50")])
+    found = arrived([bar("14:50", close=9.9)], held=held, now="15:00", decided="14:55")
+    assert found["known_at"].to_list() == [moment("2024-11-26T15:00")]
+    early = arrived([bar("14:50", close=9.9)], held=held, decided="14:50")
+    assert early["known_at"].to_list() == [moment("2024-11-26T14:55") + MICRO]
+
+
+def test_two_versions_in_one_file_are_told_apart():
+    found = arrived([bar("14:50"), bar("14:50", close=9.9)])
+    assert found["known_at"].to_list() == [None, moment("2024-11-26T14:55") + MICRO]
+
+
+def test_a_bar_of_an_earlier_session_counts_from_its_arrival():
+    row = {"symbol": "AAA", "bar_start": moment("2024-11-25T15:00")}
+    assert arrived([row], now="14:58", decided="14:55")["known_at"].to_list() == [moment("2024-11-26T14:58")]
+
+
+def test_feed_rows_are_stamped_only_if_a_decision_could_have_used_them():
+    told = moment("2024-11-26T14:58")
+    rows = feed_rows("earnings", [{"symbol": "AAA", "known_at": told, "eps_actual": 1.0}])
+    now, none = moment("2024-11-26T15:03"), feed_rows("earnings", [])
+    on_time = arrived_rows("earnings", rows, none, now, moment("2024-11-26T14:55"))
+    late = arrived_rows("earnings", rows, none, now, moment("2024-11-26T15:00"))
+    assert on_time["known_at"].to_list() == [told]
+    assert late["known_at"].to_list() == [now]
+    assert arrived_rows("earnings", rows, on_time, now, None).is_empty()
+
+
+def test_rows_without_symbol_or_time_go_on_to_the_validation():
+    found = arrived([{"symbol": None, "bar_start": None}], decided="14:55")
+    assert found.height == 1
+    assert found["bar_start"].to_list() == [None]
+    assert found.schema == pl.Schema(NOTHING.schema)
