@@ -171,7 +171,9 @@ def interval_coverage(inputs: ClaimInputs, level: int) -> Measured:
 def truth_correlation(inputs: ClaimInputs) -> Measured:
     """Correlation with the planted truth."""
     value = inputs.card.get("signal", {}).get("correlation_with_truth")
-    return Measured(missing=REAL_ONLY) if value is None else Measured(value, beside="every session after the warm-up")
+    if value is None:
+        return Measured(missing=REAL_ONLY if inputs.market_kind == "real" else NO_RUN)
+    return Measured(value, beside="every session after the warm-up")
 
 
 def kept_alpha(inputs: ClaimInputs) -> Measured:

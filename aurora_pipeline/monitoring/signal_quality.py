@@ -199,14 +199,15 @@ def reliability(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Table `reliability`: per month and over everything, rows in equal bins of expected return from lowest to highest, the mean
+        Table `reliability`: per month and over everything, rows in bins of expected return from lowest to highest, equal in size
+        but for ties, which stay together; the mean
         expected and realised return in bps, and the realised mean's standard error clustered by session (null with one session).
     """
     rows = matured_signals(signals, labels).select(
         "session", "expected_return", "label", pl.col("session").dt.strftime("%Y-%m").alias("period")
     )
     both = pl.concat([rows, rows.with_columns(pl.lit(WHOLE).alias("period"))])
-    place = (pl.col("expected_return").rank("ordinal").over("period") - 1) * RELIABILITY_BINS
+    place = (pl.col("expected_return").rank("average").over("period") - 1) * RELIABILITY_BINS
     binned = both.with_columns((place // pl.len().over("period")).cast(pl.Int64).alias("bin"))
     by_session = binned.group_by("period", "bin", "session").agg(
         pl.len().alias("rows"), pl.col("label").sum(), pl.col("expected_return").sum()

@@ -216,6 +216,12 @@ def test_proofs_count_only_with_enough_seeds():
     assert claims["honest_test"]["market_kind"] == "any"
 
 
+def test_a_missing_truth_is_told_from_a_missing_run():
+    real = ledger_of(ClaimInputs("us64", "real"))["correlation_with_truth"]
+    assert "no planted truth" in real["reason"]
+    assert "finished run" in ledger_of(EMPTY)["correlation_with_truth"]["reason"]
+
+
 def test_the_audit_is_counted():
     audit = pl.DataFrame(
         {

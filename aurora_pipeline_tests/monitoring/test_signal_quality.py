@@ -130,3 +130,8 @@ def test_interval_of_the_calibration_error_contains_it_and_needs_sessions() -> N
     few = matured_signals(*frames(np.zeros((19, 60)), np.zeros((19, 60))))
     assert calibration_error_interval(few, 1) is None
     assert calibration_error_interval(few.clear(), 1) is None
+
+
+def test_equal_expectations_share_a_bin() -> None:
+    nothing = reliability(*frames(np.zeros((2, 30)), np.ones((2, 30))))
+    assert nothing.filter(pl.col("period") == "all")["rows"].to_list() == [60]
