@@ -23,6 +23,7 @@ from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.ensemble.ic_weighted_ensemble import ensemble_weights, session_information_coefficients
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
+from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 from aurora_pipeline.ensemble.signal_calibrator import calibration_states
 from aurora_pipeline.errors import LakeError, ModelError
 from aurora_pipeline.execution.book_state import BookState
@@ -226,7 +227,12 @@ def _evidence(
         session_information_coefficients(lake.read("predictions", scored_from, last, model=family), labels)
         for family in families
     )
-    weights = ensemble_weights([session], opens, evidence, families, settings)
+    alike = None
+    if settings.ensemble.correlation_aware:
+        alike = ScoreCorrelations.of(
+            lake.read("predictions", scored_from, last).filter(pl.col("model").is_in(families))
+        )
+    weights = ensemble_weights([session], opens, evidence, families, settings, alike)
     scores = lake.read("ensemble", scored_from, last, _SCORES).select(_SCORES)
     stored = lake.read("residual_returns", None, last, _RESIDUALS).select(_RESIDUALS)
     residuals = pl.concat([stored, _named_today(home, session)])
@@ -245,7 +251,8 @@ def _evidence(
         {"session": [session], "symbol": [""], "decision_time": [calendar.open(session)], "score": [0.0]},
         schema=scores.schema,
     )
-    states = calibration_states(opens, pl.concat([scores, today]), labels, volatility, calibration)
+    reach = -(-settings.purge_bars(home.frequency) // bars)
+    states = calibration_states(opens, pl.concat([scores, today]), labels, volatility, calibration, reach)
     own = pl.col("session") == session
     return weights, states.filter(own), volatility.filter(own)
 

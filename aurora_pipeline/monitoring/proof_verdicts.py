@@ -109,7 +109,9 @@ def pooled_z(markets: Sequence[ProvenMarket]) -> float:
     """Stouffer's z of the markets' signed p-values."""
     from scipy.special import ndtri
 
-    scores = [math.copysign(float(-ndtri((market.p_value or 1.0) / 2.0)), market.t or 0.0) for market in markets]
+    p_values = [1.0 if market.p_value is None else market.p_value for market in markets]
+    signs = [market.t or 0.0 for market in markets]
+    scores = [math.copysign(float(-ndtri(p / 2.0)), sign) for p, sign in zip(p_values, signs, strict=True)]
     return float(sum(scores) / math.sqrt(len(scores)))
 
 

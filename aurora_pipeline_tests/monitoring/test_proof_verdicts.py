@@ -87,3 +87,9 @@ def test_a_market_in_which_nothing_matured_fails() -> None:
     empty = replace(NULL, rank_ic=None, t=None, critical=None, p_value=None)
     assert "every market gave an IC" in failed([empty])
     assert judge([]) == []
+
+
+def test_a_p_value_of_zero_is_the_strongest_evidence_not_none() -> None:
+    assert pooled_z([replace(NULL, t=1e9, p_value=0.0)]) == float("inf")
+    assert "no alpha: z of all ICs together" in failed([replace(NULL, t=1e9, p_value=0.0)])
+    assert pooled_z([replace(NULL, t=None, p_value=None)]) == 0.0
