@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/policies.py --home HOME                       on the signals the home holds
     .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4      on forecasts made from the planted truth
 
-`--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best one
-the feeds allow, seen through noise of half-life 10 sessions so that the two correlate R, and scaled to be calibrated against it. It
-stands in for signals where only the policy is to be measured.
+`--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best
+one the feeds allow, seen through noise of half-life 10 sessions so that the two correlate R, and scaled to be calibrated against
+it. It stands in for signals where only the policy is to be measured.
 """
 
 from __future__ import annotations
