@@ -1,0 +1,154 @@
+"""The policy beside its baselines under the same limits and budgets, on one home: paired differences of the net result.
+
+    .venv/bin/python benchmarks/policies.py --home HOME                       on the signals the home holds
+    .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4      on forecasts made from the planted truth
+
+`--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best
+one the feeds allow, seen through noise of half-life 10 sessions so that the two correlate R, and scaled to be calibrated against
+it. It stands in for signals where only the policy is to be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
+from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
+from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
+from aurora_pipeline.monitoring.performance import book_performance, session_returns
+from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
+from aurora_pipeline.policy.session_returns import session_returns as returns_of_sessions
+from aurora_pipeline.settings import Settings
+
+POLICIES = ("cost_aware", "one_horizon", "cost_blind", "proportional")
+LOOK_BACK = max(RETURN_SESSIONS, WINDOW_SESSIONS) + 5
+NOISE_HALF_LIFE = 10.0
+NOISE_SEED = 7
+VOLATILITY = 0.02
+BPS = 1e4
+
+
+def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl.DataFrame:
+    """Signals from the planted truth, one per name and decision time after the warm-up."""
+    truth = home.folder().read_truth()
+    if truth is None:
+        raise SystemExit("--attainable needs a synthetic market")
+    scored = home.sessions(settings)[settings.warm_up(home.frequency) :]
+    session_of = {end: day for day in scored for end in home.calendar.bar_ends(day, home.frequency)}
+    known = truth.filter(pl.col("decision_time").is_in(list(session_of))).drop_nulls("attainable_residual_return")
+    wide = known.pivot(on="symbol", index="decision_time", values="attainable_residual_return").sort("decision_time")
+    symbols = [name for name in wide.columns if name != "decision_time"]
+    best = wide.select(symbols).to_numpy()
+    random, decay = np.random.default_rng(NOISE_SEED), 2.0 ** (-1.0 / NOISE_HALF_LIFE)
+    noise = random.normal(size=best.shape)
+    for row in range(1, len(noise)):
+        noise[row] = decay * noise[row - 1] + np.sqrt(1.0 - decay**2) * noise[row]
+    seen = correlation**2 * best + correlation * np.sqrt(1.0 - correlation**2) * np.nanstd(best) * noise
+    score = (seen - np.nanmean(seen, axis=1, keepdims=True)) / np.nanstd(seen, axis=1, keepdims=True)
+    rows = pl.DataFrame(
+        {
+            "decision_time": wide.get_column("decision_time").repeat_by(len(symbols)).explode(),
+            "symbol": symbols * len(seen),
+            "expected_return": seen.ravel(),
+            "score": score.ravel(),
+        }
+    )
+    sessions = pl.DataFrame({"decision_time": list(session_of), "session": list(session_of.values())})
+    return (
+        rows.drop_nans()
+        .join(sessions.cast({"decision_time": rows.schema["decision_time"]}), on="decision_time")
+        .with_columns(pl.lit(True).alias("calibrated"), pl.lit(VOLATILITY).alias("residual_volatility"))
+    )
+
+
+def prepared(home: Home, settings: Settings, signals: pl.DataFrame) -> list[SessionInputs]:
+    """Inputs of every session with signals."""
+    days = signals.get_column("session").unique().sort().to_list()
+    sessions, lake = home.sessions(settings), home.lake
+    first = sessions[max(0, sessions.index(days[0]) - LOOK_BACK)]
+    back = {name: lake.read(name, first, days[-1]) for name in ("residual_returns", "session_bars", "daily_bars")}
+    back["residual_returns"] = returns_of_sessions(back["residual_returns"])
+    own = {
+        name: {key[0]: part for key, part in frame.partition_by("session", as_dict=True).items()}
+        for name, frame in (
+            ("bars", lake.read("bars", days[0], days[-1])),
+            ("universe", lake.read("universe", days[0], days[-1])),
+            ("signals", signals),
+        )
+    }
+    actions, scores, manifest = lake.read("corporate_actions"), closing_scores(signals), home.folder().manifest
+    made = []
+    for day in days:
+        start = sessions[max(0, sessions.index(day) - LOOK_BACK)]
+        window = {name: frame.filter(pl.col("session").is_between(start, day)) for name, frame in back.items()}
+        made.append(
+            prepare_session_inputs(
+                day,
+                home.calendar,
+                home.frequency,
+                manifest,
+                settings,
+                bars=own["bars"][day],
+                signals=own["signals"][day],
+                universe=own["universe"][day],
+                returns=window["residual_returns"],
+                session_bars=window["session_bars"],
+                daily_bars=window["daily_bars"],
+                corporate_actions=actions,
+                scores=scores.filter(pl.col("session").is_between(start, day)),
+            )
+        )
+    return made
+
+
+def book(inputs: list[SessionInputs], settings: Settings) -> pl.DataFrame:
+    """Table `portfolio` of a book from flat."""
+    state, rows = None, []
+    for day in inputs:
+        result = run_session(state, day.session, day, settings)
+        state = result.state
+        rows.append(result.portfolio)
+    return pl.concat(rows)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--attainable", type=float)
+    arguments = parser.parse_args()
+    home = Home(arguments.home.absolute())
+    settings = home.settings()
+    stored = home.lake.read("signals") if arguments.attainable is None else None
+    signals = stored if stored is not None else attainable_signals(home, settings, arguments.attainable)
+    inputs = prepared(home, settings, signals)
+    ours: pl.DataFrame | None = None
+    for name in POLICIES:
+        chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
+        portfolio = book(inputs, chosen)
+        found = book_performance(portfolio, settings.seed)
+        net = session_returns(portfolio).select("session", "net")
+        print(
+            f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; {found}",
+            flush=True,
+        )
+        if ours is None:
+            ours = net
+            print(turnover_used(portfolio, chosen.book))
+            print(risk_quality(portfolio, net.select("session", pl.lit(None, pl.Float64).alias("return"))))
+            continue
+        both = ours.join(net, on="session", suffix="_other").sort("session")
+        difference = BPS * (both.get_column("net") - both.get_column("net_other")).to_numpy()
+        print(
+            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
