@@ -101,10 +101,8 @@ class ModelRegistry:
         if self.database.exists():
             return
         fresh = self.directory / ".mlflow.db.new"
-        for left in self.directory.glob(
-            f"{fresh.name}*"
-        ):  # SQLite would roll a journal that was left back into the new file
-            left.unlink()
+        for left in self.directory.glob(f"{fresh.name}*"):
+            left.unlink()  # SQLite would roll a journal that was left back into the new file
         uri = f"sqlite:///{fresh}"
         MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         fresh.replace(self.database)
