@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -24,7 +24,7 @@ BLOCK = {"5min": 40, "session": 2600}
 _TABLES = ("universe", "bars", "session_bars", "data_quality")
 
 
-def made_home(root: Path, preset: str, stocks: int, sessions: int) -> Home:
+def made_home(root: Path, preset: str, stocks: int, sessions: int, seed: int = 1) -> Home:
     """Simulate a market and store its bars, feeds and residual returns; what is there already is kept.
 
     Parameters
@@ -38,7 +38,7 @@ def made_home(root: Path, preset: str, stocks: int, sessions: int) -> Home:
     """
     market, path = root / f"{preset}-{stocks}-{sessions}", root / f"home-{preset}-{stocks}-{sessions}"
     if not (market / "truth.parquet").exists():
-        simulate_market(market, preset=preset, seed=1, sessions=sessions, symbols=stocks)
+        simulate_market(market, preset=preset, seed=seed, sessions=sessions, symbols=stocks)
     home, folder, settings = prepare_home(Home(path), market, [])
     days = home.sessions(settings)
     if set(home.lake.partitions("residual_returns")) >= {partition_of(day, home.frequency) for day in days}:
@@ -50,9 +50,7 @@ def made_home(root: Path, preset: str, stocks: int, sessions: int) -> Home:
     for start in range(0, len(days), size):
         block = days[start : start + size]
         recent = _read_back(home, days, "bars", block, LOOKBACK_SESSIONS).filter(pl.col("session") < block[0])
-        made = ingest_bars(
-            folder.read_bars(block), block, feeds, folder.manifest, folder.calendar, recent, settings
-        )
+        made = ingest_bars(folder.read_bars(block), block, feeds, folder.manifest, folder.calendar, recent, settings)
         stamps = {partition_of(day, home.frequency): "benchmark" for day in block}
         for name in _TABLES:
             home.lake.write_sessions(name, getattr(made, name), stamps)
@@ -76,13 +74,15 @@ def _read_back(home: Home, days: Sequence[date], name: str, block: Sequence[date
     return home.lake.read(name, days[max(0, days.index(block[0]) - count)], block[-1])
 
 
-def read_inputs(home: Home, block: Sequence[date], **until: object) -> FeatureInputs:
+def read_inputs(home: Home, block: Sequence[date], until: datetime | None = None) -> FeatureInputs:
     """Inputs of the features of some sessions, from the lake."""
     settings = home.settings()
     days = home.sessions(settings)
-    return read_feature_inputs(
-        home, settings, block, lambda name, own, count: _read_back(home, days, name, own, count), **until
-    )
+
+    def back(name: str, own: Sequence[date], count: int) -> pl.DataFrame:
+        return _read_back(home, days, name, own, count)
+
+    return read_feature_inputs(home, settings, block, back, until)
 
 
 def forget(folder: Path) -> int:

@@ -3,7 +3,8 @@
     QLIB_PYTHON benchmarks/qlib_alpha158.py BARS.parquet START END REPEATS
 
 Prints one line of JSON per repetition: wall and processor seconds from a cold store to a frame of all features of all
-sessions from START on, and the finite cells in it. Qlib's caches are off and its files are dropped from the system's cache before each one.
+sessions from START on, and the finite cells in it. Qlib's caches are off and its files are dropped from the system's cache
+before each one.
 """
 
 from __future__ import annotations

@@ -102,7 +102,9 @@ def knowledge_states(rows: pl.DataFrame, feeds: Mapping[str, pl.DataFrame]) -> t
     day = rows.get_column("session").to_physical().to_numpy()
     own = _codes(rows.get_column("instrument_id"), names)
     moments = {
-        name: _newest_moments(feed, rows.get_column(f"{name}_id" if f"{name}_id" in rows.columns else "instrument_id"), now)
+        name: _newest_moments(
+            feed, rows.get_column(f"{name}_id" if f"{name}_id" in rows.columns else "instrument_id"), now
+        )
         for name, feed in feeds.items()
     }
     # What is known only grows within a session: along its decision times a state begins where a moment changes.

@@ -53,9 +53,7 @@ def short_interest_features(
     level = np.log(short * told.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
     gap_days = history.gap_days()
     change = np.where(gap_days[:, 1] <= 24.0, level[:, 0] - level[:, 1], np.nan)
-    surprise = np.where(
-        gap_days[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan
-    )
+    surprise = np.where(gap_days[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan)
     values = {
         "short_interest_ratio": now / outstanding,
         "days_to_cover": _days_to_cover(history, now, market, manifest),

@@ -118,7 +118,9 @@ def test_registry_is_as_large_as_promised():
 
 def test_every_declaration_is_complete():
     for spec in REGISTRY:
-        missing = [part for part in ("formula", "unit", "lookback", "known_at", "expected_missing") if not getattr(spec, part)]
+        missing = [
+            part for part in ("formula", "unit", "lookback", "known_at", "expected_missing") if not getattr(spec, part)
+        ]
         assert not missing, (spec.name, missing)
     referenced = [spec.name for spec in REGISTRY if spec.reference]
     assert len(referenced) > 2 * len(REGISTRY) / 3
