@@ -95,16 +95,17 @@ def build_panel(views: Sequence[pl.DataFrame], universe: pl.DataFrame, settings:
     peers = settings.features.minimum_peers
 
     def transformed(spec: FeatureSpec) -> pl.Series:
-        values = joined.get_column(spec.name).fill_null(np.nan).to_numpy()
+        values = joined.get_column(spec.name).to_numpy()  # missing values become NaN
         if spec.transform == "z":
             values = winsorised_z(values, starts)
         elif spec.transform != "none":
             values = centred_rank(values, starts)
         if spec.transform == "sector_rank":
             values = less_sector_mean(values, starts, sector, sectors, peers)
-        return pl.Series(spec.name, values, dtype=pl.Float32).fill_nan(None)
+        return pl.Series(spec.name, values, dtype=pl.Float32, nan_to_null=True)
 
-    return joined.select(_KEY).with_columns(transformed(spec) for spec in REGISTRY)
+    with ThreadPoolExecutor(settings.threads) as threads:
+        return joined.select(_KEY).with_columns(list(threads.map(transformed, REGISTRY)))
 
 
 def _joined(views: Sequence[pl.DataFrame]) -> pl.DataFrame:
