@@ -49,7 +49,9 @@ def test_every_decoy_has_values(home):
 def test_a_funds_decoy_is_the_same_for_all_stocks_of_its_sector(home):
     rows, _ = decoy_columns(home, features(home))
     sectors = home.lake.read("universe").select("symbol", "sector")
-    found = rows.join(sectors, on="symbol").group_by("sector").agg(pl.col("decoy etf_flows.gross_creations_usd").n_unique())
+    found = (
+        rows.join(sectors, on="symbol").group_by("sector").agg(pl.col("decoy etf_flows.gross_creations_usd").n_unique())
+    )
     assert found.get_column("decoy etf_flows.gross_creations_usd").to_list() == [1] * found.height
 
 
