@@ -2,10 +2,10 @@
 
     QLIB_PYTHON benchmarks/qlib_us100.py MARKET OUT.parquet [--test-start 2019-10-01] [--test-end 2026-03-06]
 
-The configuration is Qlib's own (`examples/benchmarks/LightGBM/workflow_config_lightgbm_Alpha158.yaml`): its hyper-parameters, its
-label (return from the close of t + 1 to the close of t + 2), its processors. Sessions before the test span are cut 55 : 15 into train and
-valid, so that the whole is 55 / 15 / 30 %. OUT holds `symbol`, `session`, `score` of every stock and session of the test
-span, and what is printed is the mean over sessions of the Spearman correlation of score and label.
+The configuration is Qlib's own (`examples/benchmarks/LightGBM/workflow_config_lightgbm_Alpha158.yaml`): its
+hyper-parameters, its label (return from the close of t + 1 to the close of t + 2), its processors. Sessions before the test span
+are cut 55 : 15 into train and valid, so that the whole is 55 / 15 / 30 %. OUT holds `symbol`, `session`, `score` of every
+stock and session of the test span, and what is printed is the mean over sessions of the Spearman correlation of score and label.
 """
 
 from __future__ import annotations
@@ -91,9 +91,8 @@ def main() -> None:
     frame[["symbol", "session", "score"]].to_parquet(arguments.out, index=False)
     deviation = daily.std() / len(daily) ** 0.5
     print({name: (str(first.date()), str(last.date())) for name, (first, last) in spans.items()})
-    print(
-        f"{len(frame)} scores, {len(daily)} sessions, mean rank IC {daily.mean():.4f} (t of plain daily means {daily.mean() / deviation:.2f})"
-    )
+    found = f"mean rank IC {daily.mean():.4f}, plain t {daily.mean() / deviation:.2f}"
+    print(f"{len(frame)} scores, {len(daily)} sessions, {found}")
 
 
 if __name__ == "__main__":
