@@ -11,6 +11,7 @@ stock and session of the test span, and what is printed is the mean over session
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--test-start", default="2019-10-01")
     parser.add_argument("--test-end", default="2026-03-06")
     arguments = parser.parse_args()
+    out = arguments.out.absolute()
     universe = pd.read_parquet(arguments.market / "universe.parquet")
     bars = pd.read_parquet(arguments.market / "daily_bars.parquet")
     bars = bars[bars["symbol"].isin(universe.loc[universe["kind"] == "stock", "symbol"])]
@@ -63,6 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_store(bars, folder / "data")
+        os.chdir(folder)  # Qlib's recorder writes its artifacts where it stands
         manager = {
             "class": "MLflowExpManager",
             "module_path": "qlib.workflow.expm",
@@ -88,7 +91,7 @@ def main() -> None:
     daily = both.groupby(level="datetime").apply(lambda own: own["score"].corr(own["label"], method="spearman"))
     frame = score.reset_index().rename(columns={"datetime": "session", "instrument": "symbol"})
     frame["session"] = frame["session"].dt.date
-    frame[["symbol", "session", "score"]].to_parquet(arguments.out, index=False)
+    frame[["symbol", "session", "score"]].to_parquet(out, index=False)
     deviation = daily.std() / len(daily) ** 0.5
     print({name: (str(first.date()), str(last.date())) for name, (first, last) in spans.items()})
     found = f"mean rank IC {daily.mean():.4f}, plain t {daily.mean() / deviation:.2f}"

@@ -29,6 +29,8 @@ DEPTH = OWN_HISTORY + 5
 REACH = timedelta(days=1500)
 """Thirteen quarters, and the year a late or restated one may take."""
 COLUMNS = ("eps_estimate", "eps_actual")
+PRICED = ("surprise_to_price_decayed",)
+"""Features that set earnings per share against a price: missing where the two are on different split bases."""
 
 
 def earnings_features(

@@ -35,6 +35,15 @@ COLUMNS = (
     "capital_expenditure",
     "shares_outstanding",
 )
+PRICED = (
+    "earnings_yield",
+    "book_yield",
+    "free_cash_flow_yield",
+    "turnover_20",
+    "short_interest_ratio",
+    "surprise_times_short_interest",
+)
+"""Features that need shares at the newest close: missing where share counts and prices are on different split bases."""
 
 
 def filing_features(
