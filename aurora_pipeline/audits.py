@@ -58,11 +58,13 @@ class FeatureAuditReport:
 
     @property
     def faults(self) -> pl.DataFrame:
-        """Features that are broken, and decoys that pass: `feature`, `fault`."""
+        """Features that are broken, decoys that pass, and decoys that were never put to the test: `feature`, `fault`."""
         found = [self.audit.drop_nulls("fault").select("feature", "fault")]
         if self.decoys is not None:
             passing = self.decoys.filter(pl.col("verdict") != "unproven")
             found.append(passing.select("feature", pl.lit("a decoy that passes for alpha").alias("fault")))
+            untested = self.decoys.filter(pl.col("ic").is_null(), pl.col("unavailable").is_null())
+            found.append(untested.select("feature", pl.lit("a decoy without a value").alias("fault")))
         return pl.concat(found)
 
 

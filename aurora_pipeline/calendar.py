@@ -14,13 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aurora_pipeline.errors import MarketDataError
 
 Frequency = Literal["5min", "session"]
 BAR_MINUTES = 5
 TIMESTAMP = pl.Datetime("us", "UTC")
+_BAR_LENGTH = BAR_MINUTES * 60_000_000
 _FIRST_SESSION = "1998-01-02"
 
 
@@ -77,6 +80,19 @@ class SessionCalendar:
         """Closing moment of a session, UTC; early on half-days."""
         return self._schedule[2][self._index(session)]
 
+    def closing_moments(self, first: date, last: date) -> NDArray[np.int64]:
+        """Closes of the sessions from `first` to `last`, microseconds since 1970."""
+        begin, stop = self._index(first), self._index(last) + 1
+        return self._close_moments[begin:stop]
+
+    @cached_property
+    def _open_moments(self) -> NDArray[np.int64]:
+        return pl.Series(self._schedule[1], dtype=TIMESTAMP).to_physical().to_numpy()
+
+    @cached_property
+    def _close_moments(self) -> NDArray[np.int64]:
+        return pl.Series(self._schedule[2], dtype=TIMESTAMP).to_physical().to_numpy()
+
     def shift(self, session: date, count: int) -> date:
         """Return the session `count` sessions after (before, if negative) a session."""
         sessions = self._schedule[0]
@@ -111,21 +127,20 @@ class SessionCalendar:
             One row per bar in time order: `session` (Date), `bar_index` (Int32, 0-based within its session),
             `bar_start` and `bar_end` (UTC).
         """
-        rows_session: list[date] = []
-        rows_index: list[int] = []
-        rows_start: list[datetime] = []
-        rows_end: list[datetime] = []
-        for session in sessions:
-            previous = self.open(session)
-            for index, end in enumerate(self.bar_ends(session, frequency)):
-                rows_session.append(session)
-                rows_index.append(index)
-                rows_start.append(previous)
-                rows_end.append(end)
-                previous = end
+        places = np.array([self._index(session) for session in sessions], dtype=np.int64)
+        opened, closed = self._open_moments[places], self._close_moments[places]
+        length = _BAR_LENGTH if frequency == "5min" else closed - opened
+        counts = (closed - opened) // length
+        index = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        start = np.repeat(opened, counts) + index * (length if frequency == "5min" else 0)
+        end = start + (length if frequency == "5min" else np.repeat(length, counts))
         return pl.DataFrame(
-            {"session": rows_session, "bar_index": rows_index, "bar_start": rows_start, "bar_end": rows_end},
-            schema={"session": pl.Date, "bar_index": pl.Int32, "bar_start": TIMESTAMP, "bar_end": TIMESTAMP},
+            {
+                "session": pl.Series(sessions, dtype=pl.Date).gather(np.repeat(np.arange(places.size), counts)),
+                "bar_index": pl.Series(index, dtype=pl.Int32),
+                "bar_start": pl.Series(start, dtype=pl.Int64).cast(TIMESTAMP),
+                "bar_end": pl.Series(end, dtype=pl.Int64).cast(TIMESTAMP),
+            }
         )
 
 

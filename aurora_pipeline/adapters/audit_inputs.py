@@ -62,8 +62,7 @@ def decoy_columns(home: Home, features: pl.DataFrame) -> tuple[pl.DataFrame, lis
     for column in folder.manifest.decoys:
         feed, _, name = column.partition(".")
         told = pl.read_parquet(folder.path / f"{feed}.parquet", columns=["symbol", "known_at", name]).drop_nulls(name)
-        is_fund = told.get_column("symbol").is_in(list(folder.manifest.sector_etfs.values())).all()
-        reader = "fund" if is_fund else "symbol"
+        reader = "fund" if feed == "etf_flows" else "symbol"
         told = told.rename({name: f"decoy {column}"}).sort("known_at")
         rows = (
             rows.with_row_index("row")

@@ -96,8 +96,9 @@ def _history(inputs: FeatureInputs, states: pl.DataFrame, name: str) -> tuple[Fa
         columns=module.COLUMNS,
         depth=module.DEPTH,
         reach=module.REACH,
+        lags=getattr(module, "LAGS", None),
     )
-    ages = session_ages(inputs.calendar, states, history.first_known[:, 0])
+    ages = session_ages(inputs.calendar, states, history.first_known[:, 0][history.entry])
     expiry = inputs.settings.features.expiry_of(name)
     return history, ages if expiry is None else unexpired(ages, ages, expiry)
 
@@ -118,9 +119,8 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
         depth=1,
         reach=filing_ratios.REACH,
     )
-    filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0])
-    counted = filed.values["shares_outstanding"][:, 0]
-    counted = unexpired(counted, filed_age, inputs.settings.features.fundamentals_expiry_sessions)
+    filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0][filed.entry])
+    expiry = inputs.settings.features.fundamentals_expiry_sessions
     crush = unexpired(
         _crush(inputs, states, announced), announced_age, inputs.settings.features.earnings_expiry_sessions
     )
@@ -128,7 +128,9 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
     for market in market_states(inputs, states):
         own = market.positions
         fund = market.of_instruments(states.get_column("etf_flows_id")[own])
-        shares = shares_outstanding(counted[own], filed.take(own), market, manifest)
+        counted = filed.take(own)
+        shares = shares_outstanding(counted.values["shares_outstanding"][:, 0], counted, market, manifest)
+        shares = unexpired(shares, filed_age[own], expiry)
         surprises = earnings_features(announced.take(own), announced_age[own], market, manifest)
         values = (
             short_interest_features(short.take(own), ~np.isnan(short_age[own]), shares, market, manifest)
@@ -143,7 +145,7 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
 
 def _crush(inputs: FeatureInputs, states: pl.DataFrame, announced: FactHistory) -> NDArray[np.float64]:
     """Change of implied volatility over the newest announcement."""
-    news = announced.first_known[:, 0]
+    news = announced.first_known[:, 0][announced.entry]
     now = states.get_column("options_moment")
     told = pl.Series(np.where(news == NEVER, 0, news)).cast(now.dtype)
     sides = []

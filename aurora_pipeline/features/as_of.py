@@ -8,15 +8,15 @@ What a decision time can see therefore changes at a few moments: :func:`knowledg
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.calendar import SessionCalendar
-from aurora_pipeline.features.known_periods import known_periods
+from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
+from aurora_pipeline.features.known_periods import known_periods, newest_known, shared_entries
 from aurora_pipeline.features.rolling import Panel
 
 NEVER = np.iinfo(np.int64).min
@@ -29,30 +29,48 @@ Moments = NDArray[np.int64]
 class FactHistory:
     """Newest periods of a feed as each state could see them; column 0 is the newest.
 
+    Many states see the same: what they see is laid out once per entry, and states point to entries.
+
     Attributes
     ----------
-    period : ndarray of int of shape (states, depth)
+    period : ndarray of int of shape (entries, depth)
         Natural period of the fact (fiscal period end, settlement date, trading day), microseconds.
-    first_known : ndarray of int of shape (states, depth)
+    first_known : ndarray of int of shape (entries, depth)
         Moment the period was first published: a restatement does not make it younger.
-    known : ndarray of int of shape (states, depth)
+    known : ndarray of int of shape (entries, depth)
         Moment the version in force was published.
-    values : dict of str to ndarray of shape (states, depth)
+    values : dict of str to ndarray of shape (entries, depth)
         Columns of the feed, NaN where missing.
+    entry : ndarray of int of shape (states,)
+        Entry of each state.
     """
 
     period: Moments
     first_known: Moments
     known: Moments
     values: dict[str, Panel]
+    entry: NDArray[np.int64]
+
+    @property
+    def example(self) -> NDArray[np.int64]:
+        """One state of each entry; they share the instrument that is looked up and what is known of it, shape (entries,)."""
+        states = np.zeros(len(self.period), dtype=np.int64)
+        states[self.entry] = np.arange(len(self.entry))
+        return states
 
     def take(self, positions: NDArray[np.int64]) -> FactHistory:
-        """Histories of some states."""
+        """Histories of some states, without the entries none of them points to."""
+        entry = self.entry[positions]
+        used = np.zeros(len(self.period), dtype=np.bool_)
+        used[entry] = True
+        if used.all():
+            return replace(self, entry=entry)
         return FactHistory(
-            self.period[positions],
-            self.first_known[positions],
-            self.known[positions],
-            {name: values[positions] for name, values in self.values.items()},
+            self.period[used],
+            self.first_known[used],
+            self.known[used],
+            {name: values[used] for name, values in self.values.items()},
+            (np.cumsum(used) - 1)[entry],
         )
 
     def gap_days(self) -> Panel:
@@ -79,23 +97,48 @@ def knowledge_states(rows: pl.DataFrame, feeds: Mapping[str, pl.DataFrame]) -> t
     state_of_row : polars.Series
         Position of each row's state.
     """
-    timed = rows.with_row_index("row").sort("decision_time")
-    for name, feed in feeds.items():
-        by = f"{name}_id" if f"{name}_id" in rows.columns else "instrument_id"
-        moments = feed.select(pl.col("instrument_id").alias(by), pl.col("known_at").alias(f"{name}_moment")).unique()
-        timed = timed.join_asof(
-            moments.sort(f"{name}_moment"),
-            left_on="decision_time",
-            right_on=f"{name}_moment",
-            by=by,
-            check_sortedness=False,
+    names = rows.get_column("instrument_id").unique().sort()
+    now = rows.get_column("decision_time").to_physical().to_numpy()
+    day = rows.get_column("session").to_physical().to_numpy()
+    own = _codes(rows.get_column("instrument_id"), names)
+    moments = {
+        name: _newest_moments(
+            feed, rows.get_column(f"{name}_id" if f"{name}_id" in rows.columns else "instrument_id"), now
         )
-    key = ["session", "instrument_id", *(f"{name}_moment" for name in feeds)]
+        for name, feed in feeds.items()
+    }
+    # What is known only grows within a session: along its decision times a state begins where a moment changes.
+    order = np.lexsort((now, own, day))
+    begins = np.zeros(len(order), dtype=np.bool_)
+    begins[:1] = True
+    for values in (day, own, *moments.values()):
+        begins[1:] |= np.diff(values[order]) != 0
+    state = np.empty(len(order), dtype=np.int64)
+    state[order] = np.cumsum(begins) - 1
     passed_on = [f"{name}_id" for name in feeds if f"{name}_id" in rows.columns]
-    states = timed.select(*key, *passed_on).unique(key).sort(key)
-    index = states.select(*key, pl.int_range(pl.len()).alias("state"))
-    spread = timed.select("row", *key).join(index, on=key, how="left", nulls_equal=True).sort("row")
-    return states, spread.get_column("state")
+    first = order[begins]
+    told = {
+        f"{name}_moment": pl.Series(values[first]).cast(TIMESTAMP).set(pl.Series(values[first] == NEVER), None)
+        for name, values in moments.items()
+    }
+    return rows.select("session", "instrument_id", *passed_on)[first].with_columns(**told), pl.Series("state", state)
+
+
+def _newest_moments(feed: pl.DataFrame, readers: pl.Series, now: Moments) -> Moments:
+    """Newest publication of each reader's instrument at or before its moment; `NEVER` where there is none."""
+    names = feed.get_column("instrument_id").unique().sort()
+    facts = feed.select(
+        pl.col("instrument_id").cast(pl.Enum(names)).to_physical().cast(pl.Int64).alias("own"),
+        pl.col("known_at").to_physical().alias("known"),
+    ).sort("own", "known")
+    known = facts.get_column("known").to_numpy()
+    starts = np.searchsorted(facts.get_column("own").to_numpy(), np.arange(len(names) + 1)).astype(np.int64)
+    return np.asarray(newest_known(known, starts, _codes(readers, names), now, NEVER))
+
+
+def _codes(values: pl.Series, names: pl.Series) -> NDArray[np.int64]:
+    """Place of each name; -1 where it is not among them."""
+    return values.cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
 def history_at(
@@ -107,6 +150,7 @@ def history_at(
     columns: Sequence[str],
     depth: int,
     reach: timedelta,
+    lags: Sequence[int] | None = None,
 ) -> FactHistory:
     """Lay out the newest periods of a feed, with the versions known at each state's moment.
 
@@ -123,9 +167,11 @@ def history_at(
     columns : sequence of str
         Values wanted.
     depth : int
-        Periods wanted.
+        Periods looked at.
     reach : timedelta
         Versions published longer before the state's moment are left out.
+    lags : sequence of int, optional
+        Which of the periods are laid out, 0 the newest; all of them if left out.
     """
     by = f"{name}_id" if f"{name}_id" in states.columns else "instrument_id"
     facts = feed.select(
@@ -137,24 +183,26 @@ def history_at(
         *(pl.col(column).cast(pl.Float64) for column in columns),
     ).sort("instrument_id", "period", "known_at")
     names = facts.get_column("instrument_id").unique().sort()
-    codes = facts.get_column("instrument_id").cast(pl.Enum(names)).to_physical().to_numpy()
+    codes = _codes(facts.get_column("instrument_id"), names)
     told = states.get_column(f"{name}_moment").to_physical()
-    readers = (
-        states.get_column(by).cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    )
+    moments = told.fill_null(NEVER).to_numpy()
+    readers = np.where(moments == NEVER, -1, _codes(states.get_column(by), names))
+    entry, asked = shared_entries(readers, moments, len(names))
     periods, known = (facts.get_column(column).to_physical().to_numpy() for column in ("period", "known_at"))
     newest, first = known_periods(
         periods,
         known,
         np.searchsorted(codes, np.arange(len(names) + 1)).astype(np.int64),
-        np.where(told.is_null().to_numpy(), -1, readers),
-        told.fill_null(NEVER).to_numpy(),
+        readers[asked],
+        moments[asked],
         depth,
         reach // timedelta(microseconds=1),
     )
+    if lags is not None:
+        newest, first = newest[:, list(lags)], first[:, list(lags)]
 
     def times(moments: Moments, at: NDArray[np.int64]) -> Moments:
-        return np.where(at >= 0, np.append(moments, NEVER)[at], NEVER)
+        return np.append(moments, NEVER)[at]
 
     return FactHistory(
         times(periods, newest),
@@ -164,6 +212,7 @@ def history_at(
             column: np.append(facts.get_column(column).fill_null(np.nan).to_numpy(), np.nan)[newest]
             for column in columns
         },
+        entry,
     )
 
 
@@ -185,9 +234,10 @@ def session_ages(calendar: SessionCalendar, states: pl.DataFrame, moments: Momen
     sessions = states.get_column("session")
     earliest = pl.Series([int(moments[present].min())]).cast(pl.Datetime("us")).dt.date().item()
     newest = sessions.max()
-    axis = pl.Series(calendar.sessions(earliest, newest), dtype=pl.Date)  # type: ignore[arg-type]
-    closes = pl.Series([calendar.close(day) for day in axis]).to_physical().to_numpy()
-    current = np.searchsorted(axis.to_physical().to_numpy(), sessions.to_physical().to_numpy())
+    axis = calendar.sessions(earliest, newest)  # type: ignore[arg-type]
+    closes = calendar.closing_moments(axis[0], axis[-1])
+    days = np.array(axis, dtype="datetime64[D]").astype(np.int64)
+    current = np.searchsorted(days, sessions.to_physical().to_numpy())
     since = np.searchsorted(closes, moments, side="left")
     return np.where(present, current - since, np.nan).astype(np.float64)
 

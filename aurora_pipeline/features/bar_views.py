@@ -18,7 +18,7 @@ import polars as pl
 
 from aurora_pipeline.features.bar_history import BarHistory, bar_histories, daily_bar_history
 from aurora_pipeline.features.daily_history import DailyHistory, daily_histories
-from aurora_pipeline.features.feature_columns import FeatureColumns
+from aurora_pipeline.features.feature_columns import FeatureColumns, row_places
 from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.microstructure import (
@@ -74,7 +74,8 @@ def compute_bar_views(inputs: FeatureInputs, rows: pl.DataFrame, views: Sequence
     dict of str to polars.DataFrame
         `session`, `symbol`, `decision_time` in the order of `rows`, and a Float32 column per feature, null where missing.
     """
-    tables = {view: FeatureColumns(inputs, rows, [spec.name for spec in BAR_VIEWS[view].specs]) for view in views}
+    places = row_places(inputs, rows)
+    tables = {view: FeatureColumns(places, [spec.name for spec in BAR_VIEWS[view].specs]) for view in views}
     with ThreadPoolExecutor(inputs.settings.threads) as threads:
         for daily in daily_histories(inputs):
             names = daily.panel.instruments

@@ -8,6 +8,7 @@ never moves the peer mean it is measured against.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) 
     market_from = max(residual_from - settings.beta_window_sessions, 0)
 
     def lagged(dependent: Panel, regressor: Panel, start: int) -> Panel:
-        slope = rolling_beta(dependent, regressor, weights, MINIMUM_PAIRS, max(start - 1, 0))
+        slope = _slopes(dependent, regressor, weights, max(start - 1, 0), inputs.settings.threads)
         shrunk = (1.0 - settings.beta_shrinkage) * slope + settings.beta_shrinkage
         before = np.full((returns.shape[0] + 1 - slope.shape[0], slope.shape[1]), np.nan)
         before[0] = 1.0
@@ -91,6 +92,21 @@ def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) 
     residual = after_market - explained
     residual[:residual_from] = np.nan
     return Betas(beta_market, beta_sector, sector_to_market, residual, market_only)
+
+
+def _slopes(
+    dependent: Panel, regressor: Panel, weights: NDArray[np.float64], start: int, threads: int
+) -> NDArray[np.float64]:
+    """Rolling slopes, the columns shared out among threads; a column's slopes do not depend on the others."""
+    parts = np.array_split(np.arange(dependent.shape[1]), threads)
+
+    def slopes(part: NDArray[np.int64]) -> Panel:
+        left, right = (np.ascontiguousarray(series[:, part]) for series in (dependent, regressor))
+        values: Panel = rolling_beta(left, right, weights, MINIMUM_PAIRS, start)
+        return values
+
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(slopes, parts)), axis=1)
 
 
 def _distinct_series(

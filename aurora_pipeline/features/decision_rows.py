@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -13,6 +14,8 @@ from aurora_pipeline.features.decision_epochs import decision_epochs, wanted_dec
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.rolling import rolling_sum
+
+Places = NDArray[np.int64]
 
 
 def decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
@@ -32,20 +35,9 @@ def decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
 
 def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
     members, block = membership(inputs), bar_block(inputs)
-    days, names, times, lengths = [], [], [], []
-    for session in inputs.sessions:
-        if session not in members.sessions:
-            continue
-        day = members.sessions[session]
-        eligible = np.flatnonzero(members.eligible[day])
-        time, name = np.nonzero(_recent(inputs, session, [members.instruments[column] for column in eligible]))
-        times.append(block.span(session, session)[0] + time)
-        names.append(eligible[name])
-        days.append(day)
-        lengths.append(len(time))
-    row = np.repeat(np.array(days, dtype=np.int64), lengths)
-    nobody = [np.zeros(0, dtype=np.int64)]
-    column, bar = np.concatenate(names or nobody), np.concatenate(times or nobody)
+    covered = [session for session in inputs.sessions if session in members.sessions]
+    placed = _daily_rows if inputs.frequency == "session" else _intraday_rows
+    row, bar, column = placed(inputs, covered)
     sessions = pl.Series(list(members.sessions), dtype=pl.Date)
     return pl.DataFrame(
         {
@@ -56,6 +48,35 @@ def _decision_rows(inputs: FeatureInputs) -> pl.DataFrame:
             "decision_time": block.ends.gather(bar),
         }
     )
+
+
+def _intraday_rows(inputs: FeatureInputs, sessions: Sequence[date]) -> tuple[Places, Places, Places]:
+    """Universe row, bar and universe column of every symbol that counts at a decision time."""
+    members, block = membership(inputs), bar_block(inputs)
+    days, names, times, lengths = [], [], [], []
+    for session in sessions:
+        day = members.sessions[session]
+        eligible = np.flatnonzero(members.eligible[day])
+        time, name = np.nonzero(_recent(inputs, session, [members.instruments[column] for column in eligible]))
+        times.append(block.span(session, session)[0] + time)
+        names.append(eligible[name])
+        days.append(day)
+        lengths.append(len(time))
+    nobody = [np.zeros(0, dtype=np.int64)]
+    row = np.repeat(np.array(days, dtype=np.int64), lengths)
+    return row, np.concatenate(times or nobody), np.concatenate(names or nobody)
+
+
+def _daily_rows(inputs: FeatureInputs, sessions: Sequence[date]) -> tuple[Places, Places, Places]:
+    """The same where a bar is a session: a symbol counts if it has that bar."""
+    members, block = membership(inputs), bar_block(inputs)
+    until = inputs.until
+    wanted = [day for day in sessions if until is None or inputs.calendar.close(day) <= until]
+    days = np.array([members.sessions[day] for day in wanted], dtype=np.int64)
+    bars = np.array([block.span(day, day)[0] for day in wanted], dtype=np.int64)
+    traded = ~np.isnan(block.rows.seen_when_due("close", members.instruments))
+    place, column = np.nonzero(traded[bars] & members.eligible[days])
+    return days[place], bars[place], column
 
 
 def _named(names: list[str], codes: NDArray[np.int64]) -> pl.Series:

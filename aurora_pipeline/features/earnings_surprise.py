@@ -29,6 +29,8 @@ DEPTH = OWN_HISTORY + 5
 REACH = timedelta(days=1500)
 """Thirteen quarters, and the year a late or restated one may take."""
 COLUMNS = ("eps_estimate", "eps_actual")
+PRICED = ("surprise_to_price_decayed",)
+"""Features that set earnings per share against a price: missing where the two are on different split bases."""
 
 
 def earnings_features(
@@ -52,18 +54,19 @@ def earnings_features(
     dict of str to ndarray of shape (states,)
     """
     fresh = ~np.isnan(ages)
-    to_newest = _per_share_scale(history, market, manifest)
+    told = market.take(history.example)
+    to_newest = _per_share_scale(history, told, manifest)
     actual = history.values["eps_actual"] * to_newest
     surprise = actual - history.values["eps_estimate"] * to_newest
-    to_price = surprise[:, 0] / _price_before(history, market, manifest)
+    to_price = surprise[:, 0] / _price_before(history, told, manifest)
     standardised = surprise[:, 0] / trailing_deviation(surprise[:, 1 : OWN_HISTORY + 1])
     seasonal = _seasonal_surprise(actual, history.gap_days())
     fade = np.power(0.5, np.where(fresh, ages, 0.0) / DRIFT_HALF_LIFE)
     values = {
-        "surprise_to_price_decayed": to_price * fade,
-        "standardised_surprise_decayed": standardised * fade,
-        "seasonal_surprise_decayed": seasonal * fade,
-        "surprise_streak": surprise_streak(surprise[:, :OWN_HISTORY]),
+        "surprise_to_price_decayed": to_price[history.entry] * fade,
+        "standardised_surprise_decayed": standardised[history.entry] * fade,
+        "seasonal_surprise_decayed": seasonal[history.entry] * fade,
+        "surprise_streak": surprise_streak(surprise[:, :OWN_HISTORY])[history.entry],
         "announcement_return": _announcement_return(ages, market),
         "sessions_since_announcement": ages,
     }

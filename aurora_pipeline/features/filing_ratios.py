@@ -35,6 +35,15 @@ COLUMNS = (
     "capital_expenditure",
     "shares_outstanding",
 )
+PRICED = (
+    "earnings_yield",
+    "book_yield",
+    "free_cash_flow_yield",
+    "turnover_20",
+    "short_interest_ratio",
+    "surprise_times_short_interest",
+)
+"""Features that need shares at the newest close: missing where share counts and prices are on different split bases."""
 
 
 def filing_features(
@@ -64,13 +73,8 @@ def filing_features(
     year = {name: _trailing_year(history.values[name], gap_days) for name in COLUMNS}
     assets = _positive(newest["total_assets"])
     equity = _positive(newest["stockholders_equity"])
-    value = _market_value(newest["shares_outstanding"], history, market, manifest)
-    free_cash_flow = year["operating_cash_flow"] - year["capital_expenditure"]
     growth = newest["revenue"] / _positive(year_ago["revenue"]) - 1.0
-    values = {
-        "earnings_yield": year["net_income"] / value,
-        "book_yield": newest["stockholders_equity"] / value,
-        "free_cash_flow_yield": free_cash_flow / value,
+    of_filing = {
         "gross_profitability": year["gross_profit"] / assets,
         "gross_profitability_quarter": newest["gross_profit"] / assets,
         "operating_profitability": year["operating_income"] / assets,
@@ -85,7 +89,14 @@ def filing_features(
         "asset_growth": assets / _positive(year_ago["total_assets"]) - 1.0,
         "accruals": (year["net_income"] - year["operating_cash_flow"]) / assets,
         "leverage": newest["total_debt"] / assets,
-        "share_issuance": _share_issuance(history, gap_days, market, manifest),
+        "share_issuance": _share_issuance(history, gap_days, market.take(history.example), manifest),
+    }
+    value = _market_value(newest["shares_outstanding"], history, market, manifest)
+    free_cash_flow = year["operating_cash_flow"] - year["capital_expenditure"]
+    values = {name: own[history.entry] for name, own in of_filing.items()} | {
+        "earnings_yield": year["net_income"][history.entry] / value,
+        "book_yield": newest["stockholders_equity"][history.entry] / value,
+        "free_cash_flow_yield": free_cash_flow[history.entry] / value,
         "turnover_20": _mean_dollar_volume(market) / value,
     }
     missing = {"filing_missing": np.where(fresh, 0.0, 1.0)}
@@ -101,15 +112,17 @@ def shares_match_price(manifest: MarketManifest) -> bool:
 def shares_outstanding(
     reported: NDArray[np.float64], history: FactHistory, market: MarketState, manifest: MarketManifest
 ) -> NDArray[np.float64]:
-    """Shares at the newest close: as filed, times the splits gone ex since; NaN where the bases cannot be matched.
+    """Shares at each state's newest close: as filed, times the splits gone ex since; NaN where the bases cannot be matched.
 
     A filing counts shares on the basis of its own date: a split before it is already in it, retroactively (SAB Topic 4.C).
+    `reported` has one value per entry of the history.
     """
     if not shares_match_price(manifest) or "fundamentals.shares_outstanding" in manifest.not_point_in_time:
-        return np.full(reported.shape, np.nan)
+        return np.full(history.entry.shape, np.nan)
+    filed = _positive(reported)[history.entry]
     if manifest.price_adjustment == "split":
-        return _positive(reported)
-    return _positive(reported) * market.split_ratio(history.known[:, 0] // DAY, market.newest_day)
+        return filed
+    return filed * market.split_ratio((history.known[:, 0] // DAY)[history.entry], market.newest_day)
 
 
 def _market_value(

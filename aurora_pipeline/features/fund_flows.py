@@ -55,12 +55,14 @@ def fund_flow_measures(
     recent = _sum(flows, SHORT_SESSIONS, gap_days)
     longer = _sum(flows, LONG_SESSIONS, gap_days)
     scale = _root_mean_square(flows[:, :LONG_SESSIONS]) * np.sqrt(SHORT_SESSIONS)
-    values = {
+    of_flows = {
         "flow_to_assets": recent / assets,
-        "flow_to_volume": flows[:, 0] / np.where(dollars > 0.0, dollars, np.nan),
         "flow_momentum": _sum(flows, MOMENTUM_SESSIONS, gap_days) / assets,
         "flow_acceleration": (recent / SHORT_SESSIONS - longer / LONG_SESSIONS) / assets,
-        "flow_price_divergence": recent / scale - _scaled_return(market),
+    }
+    values = {name: own[history.entry] for name, own in of_flows.items()} | {
+        "flow_to_volume": flows[:, 0][history.entry] / np.where(dollars > 0.0, dollars, np.nan),
+        "flow_price_divergence": (recent / scale)[history.entry] - _scaled_return(market),
     }
     missing = {"etf_flows_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing

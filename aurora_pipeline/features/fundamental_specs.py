@@ -206,6 +206,8 @@ FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
         "4 reports",
         f"{_FILED}net_income {_FILED}revenue",
         "Soliman 2008",
+        # Within a sector, where firms turn their assets over alike, it would say the same as return_on_assets.
+        transform="rank",
     ),
     _spec(
         "gross_margin_change",

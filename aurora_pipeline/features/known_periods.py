@@ -75,3 +75,59 @@ def _extremes(known: Moments, starts: Positions) -> tuple[Moments, Moments]:
         for place in range(starts[own] + 1, starts[own + 1]):
             youngest_before[place] = max(youngest_before[place], youngest_before[place - 1])
     return oldest_after, youngest_before
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def newest_known(known: Moments, starts: Positions, instrument: Positions, moment: Moments, never: int) -> Moments:
+    """Newest publication of each reader's instrument at or before its moment.
+
+    Parameters
+    ----------
+    known : ndarray of int of shape (facts,)
+        Publications, sorted by instrument and time.
+    starts, instrument, moment
+        As in :func:`known_periods`.
+    never : int
+        What is returned where there is none.
+    """
+    out = np.full(moment.size, never, dtype=np.int64)
+    for reader in range(moment.size):
+        own = instrument[reader]
+        if own >= 0:
+            place = np.searchsorted(known[starts[own] : starts[own + 1]], moment[reader], side="right")
+            if place > 0:
+                out[reader] = known[starts[own] + place - 1]
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def shared_entries(reader: Positions, moment: Moments, readers: int) -> tuple[Positions, Positions]:
+    """Number what is asked: askers in a row that stand for the same reader at the same moment share an entry.
+
+    Parameters
+    ----------
+    reader : ndarray of int of shape (askers,)
+        Reader of each, negative for none; all of those share an entry.
+    moment : ndarray of int of shape (askers,)
+        Microseconds; askers of one reader are in time order, so that equal moments follow one another.
+    readers : int
+        Number of readers.
+
+    Returns
+    -------
+    entry : ndarray of int of shape (askers,)
+    asked : ndarray of int of shape (entries,)
+        First asker of each entry.
+    """
+    entry, asked = np.empty(reader.size, dtype=np.int64), np.empty(reader.size, dtype=np.int64)
+    newest = np.full(readers + 1, -1, dtype=np.int64)
+    count = 0
+    for asker in range(reader.size):
+        own = max(reader[asker], -1)
+        last = newest[own]
+        if last < 0 or (own >= 0 and moment[asked[last]] != moment[asker]):
+            newest[own] = count
+            asked[count] = asker
+            count += 1
+        entry[asker] = newest[own]
+    return entry, asked[:count].copy()

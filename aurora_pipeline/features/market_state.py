@@ -71,9 +71,18 @@ class MarketState:
 
     def of_instruments(self, instruments: pl.Series) -> MarketState:
         """The same states and sessions with other instruments, such as each stock's sector fund; null for none."""
-        columns = {name: index for index, name in enumerate(self.panel.instruments)}
-        column = np.array([columns.get(name, -1) for name in instruments], dtype=np.int64)
-        return replace(self, column=column)
+        places = instruments.cast(pl.Enum(self.panel.instruments), strict=False).to_physical()
+        return replace(self, column=places.cast(pl.Int64).fill_null(-1).to_numpy())
+
+    def take(self, members: NDArray[np.int64]) -> MarketState:
+        """Some of the states, in the order asked for."""
+        return replace(
+            self,
+            positions=self.positions[members],
+            row=self.row[members],
+            column=self.column[members],
+            session_row=self.session_row[members],
+        )
 
     def newest(self, values: Panel) -> NDArray[np.float64]:
         """Pick each state's value out of a panel whose last row is the panel's last row."""
@@ -130,18 +139,18 @@ def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[Mark
         own = every.filter(pl.col("session").is_in(group))
         if own.is_empty():
             continue
-        rows = {session: panel.row(inputs.newest_session(session)) for session in group}
-        ahead = {session: int(inputs.newest_session(session) != session) for session in group}
+        days = own.get_column("session").to_physical().to_numpy()
+        axis = np.array(group, dtype="datetime64[D]").astype(np.int64)
+        newest = np.array([panel.row(inputs.newest_session(session)) for session in group], dtype=np.int64)
+        row = newest[np.searchsorted(axis, days)]
         actions = as_known_at(
             inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
         )
         market = MarketState(
             positions=own.get_column("position").to_numpy().astype(np.int64),
             panel=panel,
-            row=np.array([rows[session] for session in own.get_column("session")], dtype=np.int64),
-            session_row=np.array(
-                [rows[session] + ahead[session] for session in own.get_column("session")], dtype=np.int64
-            ),
+            row=row,
+            session_row=row + int(inputs.frequency == "5min"),
             column=np.full(own.height, -1, dtype=np.int64),
             splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
                 "instrument_id", "ex_date", "ratio"

@@ -19,6 +19,8 @@ CHANGE_SESSIONS = 5
 REALISED_SESSIONS = 20
 SESSIONS_A_YEAR = 252.0
 DEPTH = CHANGE_SESSIONS + 1
+LAGS = (0, CHANGE_SESSIONS)
+"""Summaries that enter: the newest, and the one changes are measured from."""
 REACH = timedelta(days=30)
 COLUMNS = (
     "iv_30d",
@@ -43,7 +45,7 @@ def option_features(
     Parameters
     ----------
     history : FactHistory
-        Daily summaries, of depth :data:`DEPTH`, with :data:`COLUMNS`.
+        Daily summaries at :data:`LAGS`, with :data:`COLUMNS`.
     fresh : ndarray of bool of shape (states,)
         The newest summary has not expired.
     market : MarketState
@@ -60,7 +62,7 @@ def option_features(
     realised = market.newest(
         rolling_std(market.panel.total_return, REALISED_SESSIONS, REALISED_SESSIONS // 2, market.first_row)
     )
-    values = {
+    of_summary = {
         "option_skew": skew[:, 0],
         "option_skew_change": _change(skew, history),
         "put_call_volume": put_call[:, 0],
@@ -69,8 +71,9 @@ def option_features(
         "put_call_open_interest_change": _change(interest, history),
         "implied_volatility": implied[:, 0],
         "implied_volatility_change": _change(np.log(implied), history),
-        "volatility_spread": implied[:, 0] - realised * np.sqrt(SESSIONS_A_YEAR),
     }
+    values = {name: own[history.entry] for name, own in of_summary.items()}
+    values["volatility_spread"] = values["implied_volatility"] - realised * np.sqrt(SESSIONS_A_YEAR)
     missing = {"options_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
 
@@ -90,11 +93,13 @@ def announcement_crush(before: FactHistory, after: FactHistory) -> NDArray[np.fl
     ndarray of shape (states,)
         NaN where either is missing or no summary has followed the announcement yet.
     """
-    implied = [
-        np.where(side.values["iv_30d"][:, 0] > 0.0, side.values["iv_30d"][:, 0], np.nan) for side in (before, after)
-    ]
-    followed = (after.period[:, 0] > before.period[:, 0]) & (before.period[:, 0] != NEVER)
-    return np.where(followed, np.log(implied[1]) - np.log(implied[0]), np.nan)
+    implied, period = [], []
+    for side in (before, after):
+        quoted = side.values["iv_30d"][:, 0]
+        implied.append(np.log(np.where(quoted > 0.0, quoted, np.nan))[side.entry])
+        period.append(side.period[:, 0][side.entry])
+    followed = (period[1] > period[0]) & (period[0] != NEVER)
+    return np.where(followed, implied[1] - implied[0], np.nan)
 
 
 def _put_call(history: FactHistory, what: str) -> Panel:
@@ -104,5 +109,5 @@ def _put_call(history: FactHistory, what: str) -> Panel:
 
 def _change(values: Panel, history: FactHistory) -> NDArray[np.float64]:
     """Difference to five summaries before; NaN where those lie more than two weeks back."""
-    near = history.gap_days()[:, CHANGE_SESSIONS] <= 14.0
-    return np.where(near, values[:, 0] - values[:, CHANGE_SESSIONS], np.nan)
+    near = history.gap_days()[:, 1] <= 14.0
+    return np.where(near, values[:, 0] - values[:, 1], np.nan)

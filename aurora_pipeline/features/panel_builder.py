@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from aurora_pipeline.errors import ContractError
 from aurora_pipeline.features.alternative_data_engine import compute_alternative_features
 from aurora_pipeline.features.bar_views import BAR_VIEWS, compute_bar_views
+from aurora_pipeline.features.daily_history import daily_histories
 from aurora_pipeline.features.decision_rows import decision_rows
 from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.fundamental_engine import compute_fundamental_features
@@ -36,8 +38,13 @@ def compute_views(inputs: FeatureInputs, views: Sequence[str] = VIEWS) -> dict[s
         the market's manifest forbids its use.
     """
     rows = decision_rows(inputs)
-    frames = compute_bar_views(inputs, rows, [view for view in views if view in BAR_VIEWS])
-    frames |= {view: compute(inputs, rows) for view, compute in _STATE_VIEWS.items() if view in views}
+    daily_histories(inputs)  # shared by all views: laid out before they start side by side
+    with ThreadPoolExecutor(inputs.settings.threads) as threads:
+        states = {
+            view: threads.submit(compute, inputs, rows) for view, compute in _STATE_VIEWS.items() if view in views
+        }
+        frames = compute_bar_views(inputs, rows, [view for view in views if view in BAR_VIEWS])
+        frames |= {view: future.result() for view, future in states.items()}
     unavailable = unavailable_features(inputs.manifest)
     return {view: _permitted(view, frames[view], set(unavailable)) for view in views}
 
@@ -88,16 +95,17 @@ def build_panel(views: Sequence[pl.DataFrame], universe: pl.DataFrame, settings:
     peers = settings.features.minimum_peers
 
     def transformed(spec: FeatureSpec) -> pl.Series:
-        values = joined.get_column(spec.name).fill_null(np.nan).to_numpy()
+        values = joined.get_column(spec.name).to_numpy()  # missing values become NaN
         if spec.transform == "z":
             values = winsorised_z(values, starts)
         elif spec.transform != "none":
             values = centred_rank(values, starts)
         if spec.transform == "sector_rank":
             values = less_sector_mean(values, starts, sector, sectors, peers)
-        return pl.Series(spec.name, values, dtype=pl.Float32).fill_nan(None)
+        return pl.Series(spec.name, values, dtype=pl.Float32, nan_to_null=True)
 
-    return joined.select(_KEY).with_columns(transformed(spec) for spec in REGISTRY)
+    with ThreadPoolExecutor(settings.threads) as threads:
+        return joined.select(_KEY).with_columns(list(threads.map(transformed, REGISTRY)))
 
 
 def _joined(views: Sequence[pl.DataFrame]) -> pl.DataFrame:

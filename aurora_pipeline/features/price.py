@@ -51,15 +51,17 @@ def _intraday(name: str, formula: str, unit: str, lookback: str, reference: str 
 
 
 PRICE_FEATURES: tuple[FeatureSpec, ...] = (
-    _daily("return_5", "total return over 5 sessions", "fraction", "5 sessions", reference="Lehmann 1990"),
-    _daily("return_20", "total return over 20 sessions", "fraction", "20 sessions", reference="Jegadeesh 1990"),
-    _daily("return_60", "total return over 60 sessions", "fraction", "60 sessions"),
+    # Ranked over all stocks, sector moves included: what is left of them within sectors is the sector view's.
+    _daily("return_5", "total return over 5 sessions", "fraction", "5 sessions", "rank", "Lehmann 1990"),
+    _daily("return_20", "total return over 20 sessions", "fraction", "20 sessions", "rank", "Jegadeesh 1990"),
+    _daily("return_60", "total return over 60 sessions", "fraction", "60 sessions", "rank"),
     _daily(
         "momentum_12_1",
         "total return over sessions t-251 .. t-21",
         "fraction",
         "252 sessions",
-        reference="Jegadeesh and Titman 1993",
+        "rank",
+        "Jegadeesh and Titman 1993",
     ),
     _daily("volatility_20", "standard deviation of daily total returns", "fraction", "20 sessions", "rank"),
     _daily("volatility_trend", "volatility over 20 sessions / over 120", "ratio", "120 sessions"),

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.features.inputs import ResidualInputs
+from aurora_pipeline.features.membership import membership
 
 STANDING_LIMIT = 3.0
 """Standings are clipped here, in standard deviations."""
@@ -95,14 +96,15 @@ def sector_groups(inputs: ResidualInputs, states: pl.DataFrame, peer_states: pl.
     peer_states : polars.Series
         State of each row of :func:`peer_rows`.
     """
-    sectors = inputs.universe.filter(pl.col("kind") == "stock").select("session", "instrument_id", "sector")
-    placed = states.select("session", "instrument_id").join(
-        sectors.unique(["session", "instrument_id"]),
-        on=["session", "instrument_id"],
-        how="left",
-        maintain_order="left",
-    )
-    number = placed.select(
-        pl.when(pl.col("sector").is_not_null()).then(pl.struct("session", "sector").rank("dense").cast(pl.Int64) - 1)
-    ).to_series()
-    return SectorGroups(number.fill_null(-1).to_numpy(), peer_states.to_numpy().astype(np.int64))
+    members = membership(inputs)
+    days = pl.Series(list(members.sessions), dtype=pl.Date).to_physical().to_numpy()
+    names = pl.Enum(members.instruments)
+    column = states.get_column("instrument_id").cast(names, strict=False).to_physical().cast(pl.Int64).fill_null(-1)
+    session = states.get_column("session").to_physical().to_numpy()
+    row = np.searchsorted(days, session, side="right") - 1
+    known = (column >= 0).to_numpy() & (row >= 0) & (days[row] == session)
+    at = (row[known], column.to_numpy()[known])
+    sector = np.where(members.stock[at], members.sector[at], -1)
+    group = np.full(states.height, -1, dtype=np.int64)
+    group[known] = np.where(sector >= 0, at[0] * len(members.sectors) + sector, -1)
+    return SectorGroups(group, peer_states.to_numpy().astype(np.int64))

@@ -48,17 +48,17 @@ def short_interest_features(
     """
     short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
     settled = history.period // DAY
-    now = short[:, 0] * market.split_ratio(settled[:, 0], market.newest_day)
-    level = np.log(short * market.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
-    change = level[:, 0] - level[:, 1]
-    near = history.gap_days()[:, 1] <= 24.0
+    told = market.take(history.example)
+    now = short[:, 0][history.entry] * market.split_ratio(settled[:, 0][history.entry], market.newest_day)
+    level = np.log(short * told.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
+    gap_days = history.gap_days()
+    change = np.where(gap_days[:, 1] <= 24.0, level[:, 0] - level[:, 1], np.nan)
+    surprise = np.where(gap_days[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan)
     values = {
         "short_interest_ratio": now / outstanding,
         "days_to_cover": _days_to_cover(history, now, market, manifest),
-        "short_interest_change": np.where(near, change, np.nan),
-        "short_interest_surprise": np.where(
-            history.gap_days()[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan
-        ),
+        "short_interest_change": change[history.entry],
+        "short_interest_surprise": surprise[history.entry],
     }
     missing = {"short_interest_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
@@ -74,7 +74,8 @@ def _days_to_cover(
     """
     if manifest.price_adjustment != "none":
         volume = history.values["avg_daily_volume"][:, 0]
-        return history.values["shares_short"][:, 0] / np.where(volume > 0.0, volume, np.nan)
+        days = history.values["shares_short"][:, 0] / np.where(volume > 0.0, volume, np.nan)
+        return np.asarray(days[history.entry])
     dollars = market.newest(
         rolling_mean(market.panel.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, market.first_row)
     )

@@ -89,6 +89,23 @@ class VersionedArrays:
             out[name] = window
         return out
 
+    def seen_when_due(self, name: str, instruments: Sequence[str]) -> Panel:
+        """Newest version of every row as it stood at the row's own due moment.
+
+        Returns
+        -------
+        ndarray of shape (rows, instruments)
+            An array of its own, NaN where there was no row yet.
+        """
+        columns, placed = self._columns(instruments)
+        present = np.flatnonzero(columns >= 0)
+        out = np.full((len(self.due), len(columns)), np.nan)
+        out[:, present] = self.on_time[name][:, columns[present]]
+        told = np.flatnonzero((placed[self.column] >= 0) & (self.known_at <= self.due[self.row]))
+        withdrawn = self.withdrawn_at[told] <= self.due[self.row[told]]
+        out[self.row[told], placed[self.column[told]]] = np.where(withdrawn, np.nan, self.values[name][told])
+        return out
+
     def late_moments(self, first: int, stop: int) -> Moments:
         """Moments at which something about rows `first` .. `stop - 1` became known late, sorted, without repeats."""
         inside = (self.row >= first) & (self.row < stop)

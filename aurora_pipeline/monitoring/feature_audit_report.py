@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+SELDOM = 0.5
+"""Coverage below which a feature is listed: its feed began late, stopped, or covers few stocks."""
 AUDIT_COLUMNS = {
     "feature": "feature",
     "view": "view",
@@ -74,6 +76,12 @@ def audit_markdown(
         found = audit.drop_nulls(column)
         lines += ["", f"## {heading}", ""]
         lines += [f"- `{name}`: {why}" for name, why in found.select("feature", column).iter_rows()] or ["None."]
+    thin = audit.filter(pl.col("unavailable").is_null(), pl.col("coverage") < SELDOM, pl.col("fault").is_null())
+    lines += ["", f"## There in fewer than {SELDOM:.0%} of the rows", ""]
+    lines += [
+        f"- `{name}`: {share:.0%}; missing is expected where there is {why}"
+        for name, share, why in thin.select("feature", "coverage", "expected_missing").iter_rows()
+    ] or ["None."]
     if gains is not None:
         lines += [
             "",

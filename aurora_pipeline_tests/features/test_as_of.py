@@ -61,12 +61,12 @@ def test_history_is_what_a_reader_at_the_moment_would_see(
                 newest[period] = (known, value)
                 first.setdefault(period, known)
         periods = sorted(newest, reverse=True)[:3]
-        seen = history.values["value"][state]
+        seen = history.values["value"][history.entry[state]]
         assert seen[: len(periods)].tolist() == [newest[period][1] for period in periods]
         assert np.isnan(seen[len(periods) :]).all()
         micro = [int((START + timedelta(hours=first[period])).timestamp() * 1e6) for period in periods]
-        assert history.first_known[state, : len(periods)].tolist() == micro
-        assert (history.first_known[state, len(periods) :] == NEVER).all()
+        assert history.first_known[history.entry[state], : len(periods)].tolist() == micro
+        assert (history.first_known[history.entry[state], len(periods) :] == NEVER).all()
 
 
 def test_age_is_zero_in_the_first_session_that_can_use_a_fact() -> None:

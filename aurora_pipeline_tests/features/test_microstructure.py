@@ -6,7 +6,11 @@ from numpy.testing import assert_allclose
 from scipy.stats import norm
 
 from aurora_pipeline.features.cross_section import less_group_mean, time_of_day_mean
-from aurora_pipeline.features.microstructure import pressure_features, volume_features
+from aurora_pipeline.features.microstructure import (
+    daily_microstructure_features,
+    pressure_features,
+    volume_features,
+)
 from aurora_pipeline.features.price_impact import impact_features
 from aurora_pipeline.features.realised import realised_features
 from aurora_pipeline.features.spreads import abdi_ranaldo, corwin_schultz
@@ -63,10 +67,51 @@ def test_signed_volume_is_classified_in_bulk():
     returns = columns([0.01, -0.01] * 39)
     dollars = columns([3.0, 1.0] * 39)
     found = newest(pressure_features(bar_history(78, bar_return=returns, dollar_volume=dollars)))
-    deviations = [np.std(returns[: row + 1], ddof=1) for row in range(72, 78)]
-    shares = [2.0 * norm.cdf(returns[72 + k, 0] / deviations[k]) - 1.0 for k in range(6)]
-    expected = sum(dollars[72 + k, 0] * shares[k] for k in range(6)) / 12.0
-    assert found["signed_volume_6_bars"] == pytest.approx(expected)
+    # the deviation of n returns that alternate is 0.01 * root of n / (n - 1), a little less where n is odd; it needs ten of them
+    for bars in (6, 12, 39, 78):
+        rows = range(max(78 - bars, 9), 78)
+        shares = [2.0 * norm.cdf(returns[row, 0] / np.std(returns[: row + 1], ddof=1)) - 1.0 for row in rows]
+        expected = sum(dollars[row, 0] * share for row, share in zip(rows, shares, strict=True)) / dollars[rows].sum()
+        assert found[f"signed_volume_{bars}_bars"] == pytest.approx(expected)
+
+
+def test_slow_wick_pressure_of_equal_bars():
+    found = newest(pressure_features(bar_history(12, **(ONE_BAR | {"low": columns([90.0] * 12)}))))
+    # open 100, close 102, high 104: the lower shadow is 10, the upper one 2, the range 14
+    assert found["wick_pressure_slow"] == pytest.approx(8.0 / 14.0)
+
+
+def test_reversal_where_volume_is_abnormal():
+    residual = columns([0.01] * 3, [-0.01] * 3)
+    dollars = columns([np.e] * 3, [1.0] * 3)
+    found = volume_features(bar_history(3, frequency="session", residual=residual, dollar_volume=dollars))
+    # reversals -1 and 1, surprises 1 and 0: the first lies -1 and 0.5 from their means, the second 1 and -0.5
+    assert_allclose(found["reversal_times_volume"][-1], [-0.5, -0.5])
+
+
+def test_spreads_of_days():
+    close = columns([101.0, 99.0] * 15)
+    found = daily_microstructure_features(
+        daily_history(daily_panel(close, high=np.full_like(close, 101.0), low=np.full_like(close, 99.0)), 29)
+    )
+    middle = 0.5 * (np.log(101.0) + np.log(99.0))
+    up, down = np.log(101.0) - middle, np.log(99.0) - middle
+    # closes lie above and below the middle in turn: each product takes one of either, the day before's from its own middle
+    assert_allclose(found["half_spread_20"], [[np.sqrt(np.mean([up * up, down * down]))]])
+    span = (np.log(101.0) - np.log(99.0)) ** 2
+    root = 3.0 - 2.0 * np.sqrt(2.0)
+    alpha = (np.sqrt(4.0 * span) - np.sqrt(2.0 * span)) / root - np.sqrt(span / root)
+    assert_allclose(found["high_low_spread_20"], [[2.0 * (np.exp(alpha) - 1.0) / (1.0 + np.exp(alpha))]])
+
+
+def test_slow_volume_surprise_halves_in_twenty_bars():
+    dollars = np.exp(columns([1.0] + [-1.0] * 11 + [1.5] + [-0.5] * 11)) * 1000.0
+    history = bar_history(
+        12, earlier=12, level=np.log(1000.0), dollar_volume=dollars, residual=columns([0.01, -0.01] * 12)
+    )
+    weights = 0.5 ** (np.arange(24) / 20.0)
+    found = volume_features(history)["volume_surprise_slow"]
+    assert found[-1, 0] == pytest.approx(0.5 * weights[:12].sum() / weights.sum())
 
 
 def test_volume_surprise_takes_level_and_time_of_day_out():

@@ -94,3 +94,15 @@ def test_columns_that_are_not_point_in_time_cost_their_features():
     assert lost[needing.name] == f"{needing.columns[0]} is not point-in-time in market tiny"
     assert set(lost) == {spec.name for spec in REGISTRY if needing.columns[0] in spec.columns}
     assert unavailable_features(manifest()) == {}
+
+
+def test_prices_on_another_split_basis_cost_their_features():
+    rebased = ["earnings.eps_estimate", "earnings.eps_actual", "fundamentals.shares_outstanding"]
+    assert unavailable_features(manifest(price_adjustment="split", rebased_for_later_splits=rebased)) == {}
+    lost = unavailable_features(manifest(price_adjustment="split_dividend", rebased_for_later_splits=rebased))
+    assert "earnings per share are on another split basis" in lost["surprise_to_price_decayed"]
+    assert "filed share counts are on another split basis" in lost["book_yield"]
+    assert "standardised_surprise_decayed" not in lost
+    only_shares = unavailable_features(manifest(price_adjustment="split", rebased_for_later_splits=rebased[:2]))
+    assert "surprise_to_price_decayed" not in only_shares
+    assert {"short_interest_ratio", "turnover_20"} <= set(only_shares)

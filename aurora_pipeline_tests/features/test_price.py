@@ -19,10 +19,14 @@ def newest(close, **prices):
     }
 
 
-@pytest.fixture
-def steady():
+def rising():
     """Closes that grow by 1 % a session."""
     return columns(list(100.0 * 1.01 ** np.arange(ROWS)))
+
+
+@pytest.fixture
+def steady():
+    return rising()
 
 
 def test_returns_and_momentum_of_a_steady_rise(steady):

@@ -123,3 +123,21 @@ def test_skewness_and_largest_residual():
     own = residual[-60:, 0] - residual[-60:, 0].mean()
     assert found["residual_skewness_60"][0, 0] == pytest.approx((own**3).mean() / (own**2).mean() ** 1.5)
     assert found["residual_max_20"][0, 0] == pytest.approx(0.04 / residual[-20:, 0].std(ddof=1))
+
+
+def test_sums_over_more_bars():
+    found = bar_sector_features(bar_history(78, scale=0.1, residual=columns([0.01] * 78)))
+    for bars in (12, 39, 78):
+        assert found[f"residual_return_{bars}_bars"][-1, 0] == pytest.approx(0.1 * bars)
+
+
+def test_reversal_of_equal_days():
+    found = bar_sector_features(bar_history(3, frequency="session", residual=columns([0.01, 0.02, -0.03])))
+    weights = 0.5 ** (np.arange(3) / 3.0)
+    assert found["residual_reversal"][-1, 0] == pytest.approx(-(weights * [-3.0, 2.0, 1.0]).sum() / weights.sum())
+
+
+def test_sector_beta_is_that_estimated_through_the_newest_row():
+    residual = columns([0.01] * ROWS)
+    found = features_of(residual, ROWS - 2, sector=1.2)
+    assert_allclose(found["beta_sector"][:, 0], [1.2 + 0.001 * (ROWS - 1), 1.2 + 0.001 * ROWS])

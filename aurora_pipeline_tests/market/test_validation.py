@@ -137,7 +137,7 @@ def test_corporate_actions(change, reason):
             "flow_beyond_assets",
         ),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 0.3}, None),
-        ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 30.0}, "implied_volatility_out_of_range"),
+        ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 40.0}, "implied_volatility_out_of_range"),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "iv_put_25d": 0.001}, "implied_volatility_out_of_range"),
         ("options", {"known_at": KNOWN, "date": DAYS[0], "put_volume": -1.0}, "negative_put_volume"),
         ("options", {"known_at": KNOWN, "date": DAYS[0]}, "empty_row"),
@@ -145,6 +145,29 @@ def test_corporate_actions(change, reason):
 )
 def test_other_feeds(feed, row, reason):
     assert refused(feed, [{"symbol": "AAA"} | row]) == ([reason] if reason else [])
+
+
+SOUND = {
+    "earnings": {"known_at": KNOWN, "eps_actual": 1.0},
+    "fundamentals": {"known_at": KNOWN, "revenue": 1e9},
+    "short_interest": {"known_at": KNOWN, "settlement_date": DAYS[0], "shares_short": 5.0},
+    "etf_flows": {"known_at": KNOWN, "date": DAYS[0], "net_flow_usd": -5.0},
+    "options": {"known_at": KNOWN, "date": DAYS[0], "iv_30d": 0.3},
+}
+
+
+@pytest.mark.parametrize("feed", sorted(SOUND))
+def test_duplicates_of_every_feed(feed):
+    row = {"symbol": "AAA"} | SOUND[feed]
+    value = list(row)[-1]
+    assert refused(feed, [row] * 3) == ["duplicate", "duplicate"]
+    assert refused(feed, [row, row | {value: row[value] * 1.1}]) == ["conflicting_duplicate"] * 2
+    assert refused(feed, [row, row | {value: row[value] * 1.1, "known_at": KNOWN + timedelta(days=1)}]) == []
+
+
+@pytest.mark.parametrize("feed", sorted(SOUND))
+def test_symbol_of_no_universe_in_every_feed(feed):
+    assert refused(feed, [{"symbol": "ZZZ"} | SOUND[feed]]) == ["unknown_symbol"]
 
 
 def filings(values, column="revenue"):

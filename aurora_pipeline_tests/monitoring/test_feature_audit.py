@@ -128,6 +128,11 @@ def test_the_page_and_the_plot_say_what_was_found(audit: pl.DataFrame) -> None:
     assert "![Features, synthetic](x.png)" in page
     assert "- `still`: constant" in page
     assert "- `barred`: the market has no such feed" in page
+    assert "## There in fewer than 50% of the rows\n\nNone." in page
+    late = audit.with_columns(
+        pl.when(pl.col("feature") == "feature_1").then(0.09).otherwise("coverage").alias("coverage")
+    )
+    assert "- `feature_1`: 9%; missing is expected where there is" in audit_markdown(late, "Features")
     assert audit_plot(audit, "Features").startswith(b"\x89PNG")
 
 
