@@ -22,6 +22,7 @@ from aurora_pipeline.backfill_cli import backfill
 from aurora_pipeline.book_cli import register
 from aurora_pipeline.claims_cli import claims
 from aurora_pipeline.errors import AuroraError, MarketDataError
+from aurora_pipeline.models_cli import models
 from aurora_pipeline.prove_cli import prove
 from aurora_pipeline.report_cli import report
 from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, print_failed, progress_bars
@@ -42,6 +43,7 @@ register(app)
 app.add_typer(live_bench_cli.bench, name="bench")
 for command in (live_cli.live, live_cli.close, live_cli.preflight, live_cli.health, live_bench_cli.soak):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def main() -> None:

@@ -416,6 +416,89 @@ class Claims(dy.Schema):
     command = _text("what reproduces it")
 
 
+class ModelScores(dy.Schema):
+    """What each model was worth by the evidence matured before a session's open, and how its newest scores looked."""
+
+    session = _day("session from whose open on this is known", key=True)
+    model = _key("name its scores are stored under")
+    family = _text("model family")
+    configuration = _text("hash of settings and feature list, the same for every refit")
+    model_version = _text("version that scored the session before", nullable=True)
+    matured_sessions = _count("sessions with a matured IC")
+    ic = _maybe("mean matured rank IC", "correlation")
+    ic_t = _maybe("its t, equal-weighted cosine variance", "t")
+    ic_lower = _maybe("95 % interval", "correlation")
+    ic_upper = _maybe("95 % interval", "correlation")
+    recent_ic = _maybe("mean of the newest 21 matured sessions", "correlation")
+    newest_ic = _maybe("of the newest matured session", "correlation")
+    ic_rank = _maybe("place among the models by ic, 1 is best; ties share the mean place", "rank")
+    score_return = _maybe(
+        "mean over matured sessions of sum(z * label) / sum(|z|), before costs", "fraction over the horizon"
+    )
+    calibration_slope = _maybe(
+        "label regressed on what earlier sessions promised per unit of score; 1 is as promised", "dimensionless"
+    )
+    turnover = _maybe("1 - rank correlation of scores with those a session before", "fraction")
+    coverage = _number("share of feature rows scored in the session before", "fraction")
+    constant_share = _number("share of its decision times with a constant score", "fraction")
+    features_lost = _number("share of its features that went missing against the train block", "fraction")
+    sound_sessions = _count("sound sessions in a row up to the one before")
+    unsound_sessions = _count("unsound sessions in a row up to the one before")
+    fault = _text("what was wrong with the session before; null if sound", nullable=True)
+    evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
+
+
+class ModelStates(dy.Schema):
+    """State of each model during a session, decided before its open, with the evidence."""
+
+    session = _day("session the state is in force", key=True)
+    model = _key("name its scores are stored under")
+    family = _text("model family")
+    state = _text("`candidate`, `shadow`, `champion`, `probation` or `retired`")
+    serves = _flag("trades: the family's champion, on probation or not")
+    since = _day("first session of the state")
+    reason = _text("why it is in that state")
+    decided_by = _text("`founding`, `gate`, `test`, `proposal`, or the person")
+    trial = _count("number among the challengers ever admitted; 0 for a founding model")
+    matured_sessions = _count("sessions with a matured IC")
+    information_coefficient = _maybe("their mean", "correlation")
+    skill_evidence = _maybe("that the IC is above 0", "natural logarithm")
+    retirement_evidence = _maybe("that the IC is below lifecycle.worthwhile_ic", "natural logarithm")
+    retirement_threshold = _number("where it retires", "natural logarithm")
+    gain_evidence = _maybe("that the IC is above that of the family's champion", "natural logarithm")
+    promotion_threshold = _maybe("where it promotes; null for founding models", "natural logarithm")
+    evidence_through = _time("latest maturity among the evidence used; before the session's open", nullable=True)
+
+
+class Drift(dy.Schema):
+    """How far a session's raw features, scores, residuals and market lie from what they were before."""
+
+    session = _day("session that was looked at; known at its close", key=True)
+    kind = _key("`feature`, `prediction`, `residual` or `regime`")
+    subject = _key("feature, model, or measure")
+    value = _maybe("of the session, in the subject's own unit", "as the subject")
+    reference = _maybe("of the reference sessions", "as the subject")
+    psi = _maybe("population stability index over deciles of the reference", "nats")
+    ks = _maybe("Kolmogorov-Smirnov distance", "fraction")
+    missing = _number("share of rows without a value", "fraction")
+    reference_missing = _number("the same in the reference", "fraction")
+    z = _maybe("distance of value from the reference sessions' mean in their standard deviations", "z")
+    drifted = _flag("beyond its limit in the settings")
+
+
+class Challengers(dy.Schema):
+    """Challengers trained after a session's close, new ones and refits."""
+
+    session = _day("session after whose close it was trained", key=True)
+    model = _key("name its shadow scores are stored under: `family~first session`")
+    family = _text("model family")
+    first_session = _day("first session of the challenger, refits included")
+    serves_from = _day("first session this version scores")
+    model_version = _text("family, fold and content hash")
+    directory = _text("below the home's `models/`")
+    reason = _text("what asked for it")
+
+
 class _Book(dy.Schema):
     book = _key(BOOK)
     session = _day(SESSION)
@@ -610,6 +693,11 @@ TABLES: dict[str, Table] = {
         Table("labels", Labels, "matured_at"),
         Table("feature_audit", FeatureAudit, None, "none", branches=("fold",)),
         Table("predictions", Predictions, "decision_time", branches=("model",)),
+        Table("drift", Drift, None),
+        Table("challengers", Challengers, None),
+        Table("shadow_predictions", Predictions, "decision_time"),
+        Table("model_scores", ModelScores, None),
+        Table("model_states", ModelStates, None),
         Table("ensemble_weights", EnsembleWeights, None),
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),

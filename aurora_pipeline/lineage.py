@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.adapters.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES, table
@@ -29,7 +30,7 @@ from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
 from aurora_pipeline.settings import Settings
 
-Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw"]
+Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw", "decisions"]
 TRAINED = "trained_model/"
 _PACKAGE = Path(__file__).parent
 _FOUNDATIONS = ("calendar.py", "contracts.py", "market/point_in_time.py")
@@ -46,7 +47,7 @@ class Read:
     window : str
         `same` partition; `back` or `ahead` by `sessions`; all `history` up to the partition; a `feed` up to the session's
         close; the `fold`'s train block; the `model` that serves; the market's `raw` bars up to the
-        partition (verdicts on bars look back).
+        partition (verdicts on bars look back); the `decisions` of persons that hold by then.
     sessions : int
         Length of `back` and `ahead`.
     """
@@ -170,6 +171,10 @@ class Lineage:
         return self.home.folder()
 
     @cached_property
+    def _decisions(self) -> list[dict[str, Any]]:
+        return DecisionLog(self.home).lines()
+
+    @cached_property
     def _first_scored(self) -> int:
         return self._position[partition_of(self.folds[0].test_sessions[0], self.home.frequency)]
 
@@ -239,6 +244,11 @@ class Lineage:
             return self._feed(read.table).get(key, "")
         if read.window == "raw":
             return self._raw(self.partitions[: self._position[key] + 1])
+        if read.window == "decisions":
+            last = max(day for day in self.sessions if partition_of(day, self.home.frequency) == key)
+            return _hash(
+                *(json.dumps(line, sort_keys=True) for line in self._decisions if line["session"] <= f"{last}")
+            )
         if read.window == "model":
             served = [fold.key for fold in self.folds if key in self._partitions_of(fold.test_sessions)]
             return _hash(*(upstream(self._stages[read.table], fold) for fold in served))

@@ -142,11 +142,13 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
             ),
         ]
     scored = tuple(Read(f"prediction/{family}", "history") for family in families)
+    stages += _lifecycle_stages(scored)
+    shadows = Read("shadow_predictions", "history")
     stages += [
         Stage(
             "ensemble_weights",
             ("ensemble_weights",),
-            (*scored, Read("labels", "history")),
+            (*scored, shadows, Read("labels", "history"), Read("model_states", "same")),
             ("ensemble",),
             ("ensemble", "monitoring/information_coefficient.py"),
             scored=True,
@@ -154,7 +156,12 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
         Stage(
             "ensemble",
             ("ensemble",),
-            (*(Read(f"prediction/{family}", "same") for family in families), Read("ensemble_weights", "same")),
+            (
+                *(Read(f"prediction/{family}", "same") for family in families),
+                Read("shadow_predictions", "same"),
+                Read("model_states", "same"),
+                Read("ensemble_weights", "same"),
+            ),
             (),
             ("ensemble",),
             scored=True,
@@ -172,6 +179,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
             BOOK_TABLES,
             (
                 Read("signals", "history"),
+                Read("model_states", "history"),
                 Read("bars", "history"),
                 Read("universe", "history"),
                 Read("session_bars", "back", SESSION_LOOKBACK),
@@ -185,3 +193,62 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
         ),
     ]
     return stages
+
+
+def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
+    """Stages that decide which models trade, from drift to states; `scored` are the predictions of every family."""
+    labels, shadows = Read("labels", "history"), Read("shadow_predictions", "history")
+    tests = (
+        "monitoring/information_coefficient.py",
+        "monitoring/model_evidence.py",
+        "monitoring/sequential_tests.py",
+        "monitoring/lifecycle.py",
+        "adapters/zoo.py",
+    )
+    return [
+        Stage(
+            "drift",
+            ("drift",),
+            (
+                *(Read(f"{view}_features", "history") for view in VIEWS),
+                *scored,
+                labels,
+                Read("residual_returns", "history"),
+            ),
+            ("drift", "horizon"),
+            (*tests, "monitoring/drift.py"),
+            scored=True,
+        ),
+        Stage(
+            "challengers",
+            ("challengers",),
+            (Read("drift", "history"), Read("features", "history"), labels),
+            ("models", "walk_forward", "seed", "horizon", "warm_up_sessions", "drift"),
+            ("models", "monitoring/drift.py", "adapters/challenger_store.py"),
+            scored=True,
+        ),
+        Stage(
+            "shadow_predictions",
+            ("shadow_predictions",),
+            (Read("challengers", "history"), Read("features", "same")),
+            (),
+            ("models", "adapters/challenger_store.py"),
+            scored=True,
+        ),
+        Stage(
+            "model_scores",
+            ("model_scores",),
+            (*scored, shadows, labels, Read("features", "history"), Read("drift", "history")),
+            ("lifecycle", "horizon", "drift"),
+            (*tests, "monitoring/model_monitor.py", "monitoring/drift.py"),
+            scored=True,
+        ),
+        Stage(
+            "model_states",
+            ("model_states",),
+            (*scored, shadows, labels, Read("model_scores", "history"), Read("decisions", "decisions")),
+            ("lifecycle", "horizon"),
+            (*tests, "monitoring/model_monitor.py"),
+            scored=True,
+        ),
+    ]

@@ -36,7 +36,12 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
 
     @dg.asset(
         name="ensemble_weights",
-        deps=[*(dg.AssetKey(["prediction", family]) for family in families), "labels"],
+        deps=[
+            *(dg.AssetKey(["prediction", family]) for family in families),
+            "shadow_predictions",
+            "labels",
+            "model_states",
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=GROUP,
@@ -54,6 +59,8 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
         ],
     )
     def ensemble_weights(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.zoo import champion_sets, read_served
+        from aurora_pipeline.contracts import empty
         from aurora_pipeline.ensemble.ic_weighted_ensemble import (
             ensemble_weights as weigh,
         )
@@ -67,18 +74,22 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
         run = StageRun(context, home.open(), "ensemble_weights")
         last = run.sessions[-1]
         labels = run.home.lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
-        evidence = pl.concat(
-            session_information_coefficients(
-                run.home.lake.read("predictions", run.scored_from, last, model=family), labels
-            )
-            for family in families
-        )
-        correlations = None
-        if run.settings.ensemble.correlation_aware:
-            scores = run.home.lake.read("predictions", run.scored_from, last, SCORE_COLUMNS)
-            correlations = ScoreCorrelations.of(scores.filter(pl.col("model").is_in(list(families))))
         opens = _opens(run, run.sessions)
-        frame = weigh(run.sessions, opens, evidence, list(families), run.settings, correlations)
+        scored = [day for day in run.sessions if day >= run.scored_from]
+        frame = empty("ensemble_weights")
+        for sessions, members in champion_sets(run.read_back("model_states", scored, 0), scored):
+            if not members:
+                continue
+            evidence = pl.concat(
+                session_information_coefficients(read_served(run.home, {family: model}, run.scored_from, last), labels)
+                for family, model in members.items()
+            )
+            correlations = None
+            if run.settings.ensemble.correlation_aware:
+                correlations = ScoreCorrelations.of(
+                    read_served(run.home, members, run.scored_from, last, SCORE_COLUMNS)
+                )
+            frame = frame.vstack(weigh(sessions, opens, evidence, sorted(members), run.settings, correlations))
         run.write("ensemble_weights", frame, run.keys)
         violations = weight_violations(frame, run.settings)
         return dg.MaterializeResult(
@@ -97,7 +108,12 @@ def ensemble_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[
 
     @dg.asset(
         name="ensemble",
-        deps=[*(dg.AssetKey(["prediction", family]) for family in families), "ensemble_weights"],
+        deps=[
+            *(dg.AssetKey(["prediction", family]) for family in families),
+            "shadow_predictions",
+            "model_states",
+            "ensemble_weights",
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=GROUP,
@@ -106,12 +122,14 @@ def ensemble_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[
         description="IC-weighted score of all families, the equal-weight score and their disagreement beside it.",
     )
     def ensemble(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.zoo import champion_sets, read_served
         from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 
         run = StageRun(context, home.open(), "ensemble")
         for keys, sessions in run.blocks():
             scored = [day for day in sessions if day >= run.scored_from]
-            predictions = pl.concat(run.read_back("predictions", scored, 0, model=family) for family in families)
+            stretches = champion_sets(run.read_back("model_states", scored, 0), scored)
+            predictions = pl.concat(read_served(run.home, members, days[0], days[-1]) for days, members in stretches)
             weights = run.read_back("ensemble_weights", scored, 0)
             run.write("ensemble", combine(predictions, weights), keys)
         return dg.MaterializeResult(metadata=run.summary())

@@ -7,6 +7,7 @@ import os
 import dagster as dg
 
 from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home
+from aurora_pipeline.defs.challenger_sensor import challenger_sensor
 from aurora_pipeline.defs.claims import claims, signal_quality
 from aurora_pipeline.defs.day import day_schedules, end_of_day_job, failure_sensor, preflight
 from aurora_pipeline.defs.ensemble import calibrated_signals_asset, ensemble_asset, ensemble_weights_asset
@@ -14,6 +15,13 @@ from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
+from aurora_pipeline.defs.lifecycle import (
+    challengers_asset,
+    drift_asset,
+    model_scores_asset,
+    model_states_asset,
+    shadow_predictions_asset,
+)
 from aurora_pipeline.defs.live import empty_run, tick_job
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
@@ -44,6 +52,11 @@ def build_definitions(home: Home) -> dg.Definitions:
             feature_audit_asset(folds),
             *(trained_model_asset(family, folds, settings.training) for family in families),
             *(prediction_asset(family, sessions) for family in families),
+            drift_asset(families, sessions),
+            challengers_asset(sessions),
+            shadow_predictions_asset(sessions),
+            model_scores_asset(families, sessions),
+            model_states_asset(families, sessions),
             ensemble_weights_asset(families, sessions),
             ensemble_asset(families, sessions),
             calibrated_signals_asset(sessions),
@@ -62,6 +75,7 @@ def build_definitions(home: Home) -> dg.Definitions:
         sensors=[
             arrival_sensor(home, running=served in {"live", "replay"}),
             failure_sensor(home, running=served in {"live", "replay"}),
+            challenger_sensor(home),
         ],
         resources={
             "home": HomeResource(path=str(home.path)),

@@ -15,12 +15,16 @@ FEEDS_JOB = "market_feeds_job"
 DATA_JOB = "bars_to_labels"
 TRAINING_JOB = "train_fold"
 PREDICTION_JOB = "predict"
+LIFECYCLE_JOB = "model_lifecycle"
+CHALLENGER_JOB = "train_challengers"
 SIGNAL_JOB = "predictions_to_signals"
 BOOK_JOB = "trade_book_job"
 SESSION_JOB = "trading_session"
 REPORT_JOB = "report_job"
 
 DATA_ASSETS = (*SESSION_TABLES, "residual_returns", *(f"{view}_features" for view in VIEWS), "feature_panel", "labels")
+LIFECYCLE_ASSETS = ("drift", "challengers", "shadow_predictions", "model_scores", "model_states")
+STATE_ASSETS = ("model_scores", "model_states")
 SIGNAL_ASSETS = ("ensemble_weights", "ensemble", "calibrated_signals")
 
 
@@ -37,11 +41,17 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         job(DATA_JOB, DATA_ASSETS, "Bars, residual returns, features and labels of a range of sessions."),
         job(TRAINING_JOB, ["feature_audit", *models], "Feature audit and all families of one fold."),
         job(PREDICTION_JOB, predictions, "Out-of-fold scores of every family over a range of sessions."),
+        job(
+            LIFECYCLE_JOB,
+            LIFECYCLE_ASSETS,
+            "Drift, challengers, shadow scores and model states over a range of sessions.",
+        ),
+        job(CHALLENGER_JOB, ["challengers"], "Train the challengers that a session's drift asks for."),
         job(SIGNAL_JOB, SIGNAL_ASSETS, "Weights, ensemble and calibrated signals over a range of sessions."),
         job(BOOK_JOB, list(BOOK_ASSETS), "The backtest book over a range of sessions, continued from its last state."),
         job(
             SESSION_JOB,
-            [*DATA_ASSETS, *predictions, *SIGNAL_ASSETS, *BOOK_ASSETS],
+            [*DATA_ASSETS, *predictions, *STATE_ASSETS, *SIGNAL_ASSETS, *BOOK_ASSETS],
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
         job(

@@ -154,6 +154,7 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, unti
         failed = _train(launcher, wanted, settings, [stage for stage in stages.values() if stage.by_fold])
         predictions = [stage for name, stage in stages.items() if name.startswith("prediction/")]
         _ranges(launcher, wanted, jobs.PREDICTION_JOB, predictions)
+        _ranges(launcher, wanted, jobs.LIFECYCLE_JOB, [stages[name] for name in jobs.LIFECYCLE_ASSETS])
         _ranges(launcher, wanted, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
         if not trade:
             return UpToDate(launcher.launched, failed)

@@ -42,7 +42,15 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         specs=[
             dg.AssetSpec(
                 name,
-                deps=["calibrated_signals", "bars", "session_bars", "universe", "residual_returns", FEEDS_ASSET],
+                deps=[
+                    "calibrated_signals",
+                    "model_states",
+                    "bars",
+                    "session_bars",
+                    "universe",
+                    "residual_returns",
+                    FEEDS_ASSET,
+                ],
                 group_name=GROUP,
                 owners=OWNERS,
                 kinds={"polars", "numba"},
@@ -69,6 +77,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
     )
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
         from aurora_pipeline.adapters.book_store import BookStore
+        from aurora_pipeline.adapters.zoo import tradable_universe
         from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
         from aurora_pipeline.execution.trade_book import prepare_session_inputs, run_session
@@ -88,6 +97,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
             stamps = run.fingerprints(keys)
             scored = [day for day in sessions if day >= first]
             frames = {name: run.read_back(name, scored, 0) for name in ("bars", "signals", "universe")}
+            frames["universe"] = tradable_universe(frames["universe"], run.read_back("model_states", scored, 0))
             returns = session_returns(run.read_back("residual_returns", scored, RISK_LOOKBACK))
             session_bars = run.read_back("session_bars", scored, SESSION_LOOKBACK)
             earliest = max(run.before(scored[0], WINDOW_SESSIONS) or scored[0], run.scored_from)

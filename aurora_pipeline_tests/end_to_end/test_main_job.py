@@ -13,7 +13,9 @@ from aurora_pipeline.contracts import TABLES, validated
 from aurora_pipeline.models.model_factory import FAMILIES
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
 
-FILLED = set(TABLES) - {"orders", "fills", "positions", "attribution", "events", "quarantine"}
+FILLED = set(TABLES) - {
+    "orders", "fills", "positions", "attribution", "events", "quarantine", "challengers", "shadow_predictions",
+}  # fmt: skip
 
 
 def test_a_run_fills_every_table_within_its_contract(tiny_home):

@@ -1,0 +1,147 @@
+"""Writes what the lifecycle decided into MLflow: aliases `champion` and `challenger`, and tags with state and evidence.
+
+MLflow is told, not asked: nothing that trades waits for it. A registry that cannot be reached is reported and told the next
+time; states, the champion set and the book do not depend on it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.model_registry import CHAMPION, ModelRegistry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHALLENGER = "challenger"
+PUBLISHED = "published_states.json"
+
+
+def record_challenger(registry: ModelRegistry, home: Home, trained: pl.DataFrame) -> str | None:
+    """Register trained challengers under their family, without giving them the champion's alias.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+        MLflow.
+    home : Home
+        Where the versions lie.
+    trained : polars.DataFrame
+        Rows of table `challengers`.
+
+    Returns
+    -------
+    str or None
+        Why it could not be done.
+    """
+    if trained.is_empty():
+        return None
+    try:
+        for row in trained.iter_rows(named=True):
+            _register(registry.client, home, row)
+    except (
+        Exception
+    ) as error:  # whatever MLflow, its database or its disk raise: the files and the table are what counts
+        return f"unreachable: {type(error).__name__}: {error}"
+    return None
+
+
+def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) -> str | None:
+    """Bring aliases and tags of every model's newest version in line with the newest session's states.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+        MLflow.
+    home : Home
+        Keeps what was published last, so that an unchanged state costs nothing.
+    states : polars.DataFrame
+        Table `model_states`, all sessions.
+
+    Returns
+    -------
+    str or None
+        Why it could not be done.
+    """
+    newest = states.filter(pl.col("session") == pl.col("session").max()).sort("model")
+    wanted = {
+        row["model"]: [row["state"], row["since"].isoformat(), row["reason"], _newest_fold(home, row["model"])]
+        for row in newest.iter_rows(named=True)
+    }
+    record = home.path / PUBLISHED
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) == wanted:
+        return None
+    try:
+        client = registry.client
+        for row in newest.iter_rows(named=True):
+            _publish(client, row)
+    except Exception as error:  # as above
+        return f"unreachable: {type(error).__name__}: {error}"
+    atomic_text(record, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
+    return None
+
+
+def _newest_fold(home: Home, model: str) -> str | None:
+    """Newest version's folder: a refit is registered anew and has to be told its state."""
+    return max((path.parent.name for path in (home.models / model).glob("*/manifest.json")), default=None)
+
+
+def _publish(client: MlflowClient, row: dict[str, Any]) -> None:
+    name = f"aurora-{row['family']}"
+    version = _newest_version(client, name, row["model"])
+    if version is None:
+        return
+    for key in ("state", "since", "reason", "decided_by", "trial", "matured_sessions", "information_coefficient",
+                "skill_evidence", "retirement_evidence", "retirement_threshold", "gain_evidence", "promotion_threshold",
+                "evidence_through"):  # fmt: skip
+        client.set_model_version_tag(name, version, key, str(row[key]))
+    if row["serves"]:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    elif row["state"] in {"candidate", "shadow"}:
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    else:
+        _withdraw(client, name, version)
+
+
+def _withdraw(client: MlflowClient, name: str, version: str) -> None:
+    """Take both aliases from a version that has them."""
+    for alias in client.get_model_version(name, version).aliases:
+        if alias in {CHAMPION, CHALLENGER}:
+            client.delete_registered_model_alias(name, alias)
+
+
+def _newest_version(client: MlflowClient, name: str, model: str) -> str | None:
+    """Newest registered version of a model; those the training registers carry no `model` tag and are the family's own."""
+    family = name.removeprefix("aurora-")
+    own = [
+        version
+        for version in client.search_model_versions(f"name='{name}'")
+        if version.tags.get("model", family) == model
+    ]
+    return str(max(own, key=lambda version: int(version.version)).version) if own else None
+
+
+def _register(client: MlflowClient, home: Home, row: dict[str, Any]) -> None:
+    name = f"aurora-{row['family']}"
+    known = [version.tags.get("model_version") for version in client.search_model_versions(f"name='{name}'")]
+    if row["model_version"] in known:
+        return
+    experiment = client.get_experiment_by_name(f"aurora/{row['family']}")
+    if experiment is None:
+        return
+    tags = {"model": row["model"], "model_version": row["model_version"], "reason": row["reason"]}
+    run = client.create_run(experiment.experiment_id, run_name=f"{row['model']} {row['serves_from']}", tags=tags)
+    client.log_artifacts(run.info.run_id, str(home.models / row["directory"]), "model")
+    created = client.create_model_version(
+        name,
+        source=f"{run.info.artifact_uri}/model",
+        run_id=run.info.run_id,
+        tags=tags | {"serves_from": str(row["serves_from"])},
+    )
+    client.set_registered_model_alias(name, CHALLENGER, created.version)
+    client.set_terminated(run.info.run_id)

@@ -1,0 +1,207 @@
+"""`aurora models`: who trades and why; promote, retire, roll back.
+
+What a person decides holds from the open of the next session that has not begun; the running session is never touched.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from aurora_pipeline.terminal import Day, HomeOption, opened_home, out
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.home import Home
+    from aurora_pipeline.monitoring.lifecycle import Decision
+
+models = typer.Typer(help="Who trades and why; promote, retire, roll back.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Model, as `aurora models list` names it.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
+From = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], help="First session it holds; the next one if left out."),
+]
+
+
+@models.command(name="list")
+def list_(home: HomeOption = None, session: Day = None) -> None:
+    """States of a session, the newest stored one if left out, with the evidence and the files that serve."""
+    from aurora_pipeline.adapters.champion_set import read_champion_set
+
+    opened = opened_home(home)
+    states = _states(opened, session.date() if session else None)
+    table = Table("model", "state", "since", "sessions", "IC", "IC > 0", "IC too low", "gain", "decided by", "why")
+    for row in states.sort("family", "model").iter_rows(named=True):
+        evidence = [
+            _number(row["skill_evidence"]),
+            _against(row["retirement_evidence"], row["retirement_threshold"]),
+            _against(row["gain_evidence"], row["promotion_threshold"]),
+        ]
+        table.add_row(
+            row["model"],
+            row["state"],
+            str(row["since"]),
+            str(row["matured_sessions"]),
+            "" if row["information_coefficient"] is None else f"{row['information_coefficient']:.4f}",
+            *evidence,
+            row["decided_by"],
+            row["reason"],
+        )
+    out.print(f"session {states.get_column('session')[0]}; evidence / threshold in natural logarithms", highlight=False)
+    out.print(table)
+    champions, problems = read_champion_set(opened)
+    for champion in champions:
+        out.print(f"{champion.family}: {champion.version} from models/{champion.directory}", highlight=False)
+    if not champions:
+        out.print("no model trades: the book takes no new positions", style="bold red")
+    for problem in problems:
+        out.print(problem, style="bold red", highlight=False)
+
+
+@models.command()
+def history(
+    home: HomeOption = None,
+    at: Annotated[datetime | None, typer.Option(help="Bar end in UTC; all changes if left out.")] = None,
+) -> None:
+    """Every change of state, or which version of each family served one bar."""
+    opened = opened_home(home)
+    if at is not None:
+        served = _served_at(opened, at.replace(tzinfo=UTC))
+        table = Table("family", "model", "version")
+        for row in served.iter_rows():
+            table.add_row(*row)
+        out.print(table)
+        return
+    states = opened.lake.read("model_states").sort("session", "model")
+    changes = states.filter(pl.col("since") == pl.col("session"))
+    table = Table("session", "model", "state", "decided by", "why")
+    for row in changes.select("session", "model", "state", "decided_by", "reason").iter_rows():
+        table.add_row(*(str(cell) for cell in row))
+    out.print(table)
+
+
+@models.command()
+def promote(model: Name, reason: Why, home: HomeOption = None, from_: From = None) -> None:
+    """Make a model the champion of its family from the next session on."""
+    _decide(opened_home(home), "promote", model, reason, from_)
+
+
+@models.command()
+def retire(model: Name, reason: Why, home: HomeOption = None, from_: From = None) -> None:
+    """Take a model out from the next session on."""
+    _decide(opened_home(home), "retire", model, reason, from_)
+
+
+@models.command()
+def rollback(
+    family: Annotated[str, typer.Argument(help="Family whose former champion comes back.")],
+    reason: Why,
+    home: HomeOption = None,
+    from_: From = None,
+) -> None:
+    """Bring a family's former champion back from the next session on."""
+    _decide(opened_home(home), "rollback", family, reason, from_)
+
+
+def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
+    from aurora_pipeline.adapters.decision_log import DecisionLog, user_name
+    from aurora_pipeline.errors import ModelError
+    from aurora_pipeline.monitoring.lifecycle import Decision
+
+    session = next_session(opened, datetime.now(tz=UTC), from_.date() if from_ else None)
+    states = _states(opened, None)
+    known = states.get_column("family" if kind == "rollback" else "model").unique().sort().to_list()
+    if model not in known:
+        raise ModelError(f"no {'family' if kind == 'rollback' else 'model'} {model!r}; there are {', '.join(known)}")
+    if kind == "rollback":
+        _check_rollback(opened, model, session)
+        model = states.filter(pl.col("family") == model).sort("trial").get_column("model")[0]
+    decision: Decision = Decision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
+    DecisionLog(opened).append(decision)
+    out.print(f"{kind} {model}: holds from the open of {session} on; states follow with the next run", highlight=False)
+
+
+def next_session(opened: Home, now: datetime, wanted: date | None) -> date:
+    """First session a decision made now can hold from, or the one asked for if that is not too early.
+
+    Raises
+    ------
+    BookError
+        The session asked for has begun, and a live market's history is not rewritten.
+    """
+    from aurora_pipeline.errors import BookError
+
+    record, calendar = opened.market(), opened.calendar
+    first = record.first_session if not record.live else _opening_after(opened, now)
+    if wanted is None:
+        stored = opened.lake.read("model_states", columns=["session"]).get_column("session").unique().sort()
+        return first if record.live or stored.is_empty() else calendar.shift(stored.to_list()[-1], 1)
+    if not calendar.is_session(wanted):
+        raise BookError(f"{wanted} is not a session of {calendar.code}")
+    if wanted < first:
+        raise BookError(f"session {wanted} has begun or is over; the first one a decision can hold from is {first}")
+    return wanted
+
+
+def _opening_after(opened: Home, now: datetime) -> date:
+    day = now.date()
+    while not opened.calendar.is_session(day) or opened.calendar.open(day) <= now:
+        day = date.fromordinal(day.toordinal() + 1)
+    return day
+
+
+def _check_rollback(opened: Home, family: str, session: date) -> None:
+    from aurora_pipeline.adapters.decision_log import DecisionLog
+    from aurora_pipeline.errors import ModelError
+
+    states = opened.lake.read("model_states").filter(pl.col("family") == family, pl.col("session") < session)
+    ever = states.filter("serves").get_column("model").unique()
+    current = states.filter(pl.col("session") == states.get_column("session").max(), pl.col("serves")).get_column(
+        "model"
+    )
+    # A promotion that was decided but has not been run yet counts as well.
+    promised = {
+        said.model for said in DecisionLog(opened).decisions() if said.kind == "promote" and said.session < session
+    }
+    if not ({*ever, *(promised & set(states.get_column("model")))} - set(current)):
+        raise ModelError(f"family {family} never had another champion before {session}: nothing to roll back to")
+
+
+def _states(opened: Home, session: date | None) -> pl.DataFrame:
+    from aurora_pipeline.errors import LakeError
+
+    states = opened.lake.read("model_states", session, session)
+    if states.is_empty():
+        raise LakeError(
+            f"home {opened.path} has no model states{f' of {session}' if session else ''}; `aurora run` makes them"
+        )
+    return states.filter(pl.col("session") == pl.col("session").max())
+
+
+def _served_at(opened: Home, moment: datetime) -> pl.DataFrame:
+    """Family, model and version whose scores of a bar entered the ensemble, from the rows themselves."""
+    from aurora_pipeline.adapters.zoo import champion_sets, read_served
+    from aurora_pipeline.errors import LakeError
+
+    day = moment.date()
+    ((_, members),) = champion_sets(opened.lake.read("model_states", day, day), [day])
+    rows = read_served(opened, members, day, day).filter(pl.col("decision_time") == moment)
+    if rows.is_empty():
+        raise LakeError(f"no model served {moment:%Y-%m-%d %H:%M} UTC: give the end of a bar of a scored session")
+    served = rows.select("model", "model_version").unique().sort("model")
+    names = pl.Series([members[family] for family in served.get_column("model")], dtype=pl.String)
+    return served.select(
+        pl.col("model").alias("family"), names.alias("model"), pl.col("model_version").alias("version")
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _against(value: float | None, threshold: float | None) -> str:
+    return "" if value is None or threshold is None else f"{value:.2f} / {threshold:.2f}"

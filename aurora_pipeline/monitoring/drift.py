@@ -1,0 +1,342 @@
+"""Whether today's inputs, scores, errors and market are still those the models were trained on.
+
+- *Feature drift*, on raw values at the last decision time of a session: the panel's ranks have the same distribution every time,
+  so their population stability index (PSI) is zero by construction. PSI over deciles of the reference (above 0.25 is
+  customarily a shift: Siddiqi, "Credit Risk Scorecards", 2006) beyond what sampling alone gives (Yurdakul and Naranjo,
+  "Statistical Properties of the Population Stability Index", Journal of Risk Model Validation 14(4), 2020; names are the
+  sample, their sessions repeat themselves), Kolmogorov-Smirnov distance, and missingness.
+- *Prediction drift*: PSI of a model's scores, standardised within their decision time so that a refit's scale is no drift.
+- *Residual drift*: a model's newest matured ICs against those before; z with the variance of overlapping labels.
+- *Regime*: volatility of the market and dispersion of residual returns, in logarithms, against the reference sessions.
+
+Drift asks for a challenger (:func:`challengers_wanted`). It never trades: only evidence on ICs changes who does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.monitoring.sequential_tests import Float64
+from aurora_pipeline.settings import DriftSettings
+
+_KEY = ("session", "symbol", "decision_time")
+_CHI_SQUARE = 27.88
+"""0.999 quantile of chi-square with 9 degrees of freedom: without a shift the index of ten bins is (1/n + 1/N) times that."""
+_REFERENCE_VALUES = 3000
+"""Values of a reference distribution that are enough; more are thinned evenly."""
+_FLOOR = 1e-4
+"""Smallest share of a bin, so that an empty one gives a large and not an infinite index."""
+
+
+@dataclass(frozen=True)
+class ChallengerWanted:
+    """A challenger that drift asks for.
+
+    Attributes
+    ----------
+    session : date
+        Session after whose close it was asked for.
+    family : str
+        Family to train.
+    reason : str
+        What drifted.
+    """
+
+    session: date
+    family: str
+    reason: str
+
+
+def population_stability(current: Float64, reference: Float64, bins: int = 10) -> float:
+    """Population stability index of two samples over quantile bins of the reference, in nats; NaN where one is empty.
+
+    Parameters
+    ----------
+    current, reference : ndarray of shape (n,)
+        Values; NaN is left out.
+    bins : int
+        Quantile bins; ties in the reference merge some.
+    """
+    current, reference = current[~np.isnan(current)], reference[~np.isnan(reference)]
+    if not current.size or not reference.size:
+        return math.nan
+    edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
+    expected = np.bincount(np.searchsorted(edges, reference, side="left"), minlength=len(edges) + 1) / reference.size
+    actual = np.bincount(np.searchsorted(edges, current, side="left"), minlength=len(edges) + 1) / current.size
+    expected, actual = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def kolmogorov_smirnov(current: Float64, reference: Float64) -> float:
+    """Largest distance between the empirical distribution functions of two samples; NaN where one is empty."""
+    current, reference = np.sort(current[~np.isnan(current)]), np.sort(reference[~np.isnan(reference)])
+    if not current.size or not reference.size:
+        return math.nan
+    at = np.concatenate([current, reference])
+    ours = np.searchsorted(current, at, side="right") / current.size
+    theirs = np.searchsorted(reference, at, side="right") / reference.size
+    return float(np.abs(ours - theirs).max())
+
+
+def feature_drift(features: pl.DataFrame, sessions: Sequence[date], settings: DriftSettings) -> pl.DataFrame:
+    """Drift of raw feature values; rows of table `drift` of kind `feature`.
+
+    Parameters
+    ----------
+    features : polars.DataFrame
+        `session`, `symbol`, `decision_time` and raw features, of `sessions` and those before them; one decision time a
+        session is enough.
+    sessions : sequence of date
+        Sessions wanted.
+    settings : DriftSettings
+        Windows and limits.
+    """
+    names = [name for name in features.columns if name not in _KEY]
+    values = features.sort("session")
+    days = values.get_column("session").to_numpy()
+    axis = np.unique(days)
+    columns = {name: values.get_column(name).cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names}
+    rows = []
+    for session in sessions:
+        now = np.searchsorted(axis, np.datetime64(session))
+        if now == len(axis) or axis[now] != np.datetime64(session):
+            continue
+        today, recent, before = _windows(days, axis, int(now), settings)
+        enough = len(np.unique(days[before])) >= settings.window_sessions
+        for name, column in columns.items():
+            missing, past = float(np.isnan(column[today]).mean()), column[before]
+            past = past[:: 1 + past.size // _REFERENCE_VALUES]
+            gone = float(np.isnan(past).mean()) if past.size else 0.0
+            psi = population_stability(column[recent], past) if enough else math.nan
+            names_today = max(1, int((~np.isnan(column[today])).sum()))
+            limit = settings.psi + _CHI_SQUARE / names_today
+            rows.append(
+                _row(
+                    session,
+                    "feature",
+                    name,
+                    value=_mean(column[recent]),
+                    reference=_mean(past),
+                    psi=psi,
+                    ks=kolmogorov_smirnov(column[recent], past) if enough else math.nan,
+                    missing=missing,
+                    reference_missing=gone,
+                    drifted=psi > limit or (past.size > 0 and missing - gone > settings.missing),
+                )
+            )
+    return _frame(rows)
+
+
+def prediction_drift(predictions: pl.DataFrame, sessions: Sequence[date], settings: DriftSettings) -> pl.DataFrame:
+    """Drift of each model's standardised scores; rows of table `drift` of kind `prediction`."""
+    score = pl.col("score").cast(pl.Float64)
+    over = ["model", "decision_time"]
+    z = (score - score.mean().over(over)) / score.std(ddof=0).over(over)
+    rows = predictions.with_columns(z.alias("z")).select(*_KEY, "model", pl.col("z").fill_nan(None))
+    frames = []
+    for (model,), own in rows.partition_by("model", as_dict=True, include_key=False).items():
+        frames.append(
+            feature_drift(own.rename({"z": str(model)}), sessions, settings).with_columns(
+                pl.lit("prediction").alias("kind")
+            )
+        )
+    return pl.concat([_frame([]), *frames])
+
+
+def residual_drift(series: dict[str, dict[date, Float64]], lanes: int, settings: DriftSettings) -> pl.DataFrame:
+    """Drift of each model's ICs; rows of table `drift` of kind `residual`.
+
+    Parameters
+    ----------
+    series : dict of str to dict of date to ndarray
+        For each model and session the ICs that had matured at its close, in time order.
+    lanes : int
+        Sessions after which labels no longer overlap: the mean of n ICs has at most `lanes` times the variance of n
+        independent ones.
+    settings : DriftSettings
+        Windows and limits.
+    """
+    rows = []
+    for model, by_session in series.items():
+        for session, ics in by_session.items():
+            recent, before = ics[-settings.residual_sessions :], ics[: -settings.residual_sessions]
+            if len(before) < settings.residual_sessions:
+                continue
+            spread = float(before.std(ddof=1)) * math.sqrt(lanes * (1 / len(recent) + 1 / len(before)))
+            z = float(recent.mean() - before.mean()) / spread if spread > 0.0 else math.nan
+            rows.append(
+                _row(
+                    session,
+                    "residual",
+                    model,
+                    value=float(recent.mean()),
+                    reference=float(before.mean()),
+                    z=z,
+                    drifted=z < -settings.z,
+                )
+            )
+    return _frame(rows)
+
+
+def regime_drift(measures: pl.DataFrame, sessions: Sequence[date], settings: DriftSettings) -> pl.DataFrame:
+    """Change of the market's state; rows of table `drift` of kind `regime`.
+
+    Parameters
+    ----------
+    measures : polars.DataFrame
+        Result of :func:`regime_measures` of `sessions` and those before them.
+    sessions : sequence of date
+        Sessions wanted.
+    settings : DriftSettings
+        Windows and limits.
+    """
+    ordered = measures.sort("session")
+    place = {day: index for index, day in enumerate(ordered.get_column("session"))}
+    rows = []
+    for name in ("market_volatility", "residual_dispersion"):
+        logs = np.log(np.maximum(ordered.get_column(name).to_numpy(), 1e-12))
+        for session in sessions:
+            now = place.get(session)
+            if now is None:
+                continue
+            recent = logs[max(0, now + 1 - settings.window_sessions) : now + 1]
+            before = logs[
+                max(0, now + 1 - settings.window_sessions - settings.reference_sessions) : now + 1 - len(recent)
+            ]
+            if len(before) < 2 * settings.window_sessions:
+                continue
+            spread = float(before.std(ddof=1))
+            z = float(recent.mean() - before.mean()) / spread if spread > 0.0 else math.nan
+            value, reference = float(np.exp(recent.mean())), float(np.exp(before.mean()))
+            rows.append(
+                _row(session, "regime", name, value=value, reference=reference, z=z, drifted=abs(z) > settings.z)
+            )
+    return _frame(rows)
+
+
+def regime_measures(residual_returns: pl.DataFrame) -> pl.DataFrame:
+    """Market volatility and residual dispersion of each session, per bar, from table `residual_returns`."""
+    sound = residual_returns.filter(pl.col("quarantined_at").is_null())
+    bars = sound.group_by("session", "bar_end").agg(
+        pl.col("market_return").mean(), pl.col("residual_return").std().alias("dispersion")
+    )
+    return (
+        bars.group_by("session")
+        .agg(
+            (pl.col("market_return") ** 2).mean().sqrt().alias("market_volatility"),
+            pl.col("dispersion").mean().alias("residual_dispersion"),
+        )
+        .sort("session")
+    )
+
+
+def challengers_wanted(
+    drift: pl.DataFrame, axis: Sequence[date], families: Sequence[str], settings: DriftSettings
+) -> list[ChallengerWanted]:
+    """Challengers that drift asks for, in time order.
+
+    A family gets one at most every `drift.wait_sessions`, and `drift.most_challengers` a year. A model's own drift (scores, ICs)
+    asks for its family; drift of the market or of many features, which says nothing about a family, for the first one.
+
+    Parameters
+    ----------
+    drift : polars.DataFrame
+        Table `drift`.
+    axis : sequence of date
+        All sessions in time order.
+    families : sequence of str
+        Families that are trained, in the order of the settings.
+    settings : DriftSettings
+        Limits.
+    """
+    place = {day: index for index, day in enumerate(axis)}
+    past: dict[str, list[int]] = {family: [] for family in families}
+    wanted = []
+    parts = {
+        key[0]: rows
+        for key, rows in drift.sort("session", "kind", "subject").partition_by("session", as_dict=True).items()
+    }
+    for session in sorted(day for day in parts if day in place):
+        now, reasons = place[session], _reasons(parts[session], families, settings)
+        for family in families:
+            ages = [now - then for then in past[family]]
+            rested = not ages or min(ages) >= settings.wait_sessions
+            if family in reasons and rested and sum(age < 252 for age in ages) < settings.most_challengers:
+                past[family].append(now)
+                wanted.append(ChallengerWanted(session, family, reasons[family]))
+    return wanted
+
+
+def _reasons(rows: pl.DataFrame, families: Sequence[str], settings: DriftSettings) -> dict[str, str]:
+    """Family to what drifted, for one session."""
+    found: dict[str, str] = {}
+    own = rows.filter(pl.col("kind").is_in(["residual", "prediction"]) & pl.col("drifted"))
+    for row in own.iter_rows(named=True):
+        family = row["subject"].partition("~")[0]
+        measure = f"z {row['z']:.1f}" if row["kind"] == "residual" else f"PSI {row['psi']:.2f}"
+        found.setdefault(family, f"{row['kind']} drift of {row['subject']}: {measure}")
+    features = rows.filter(pl.col("kind") == "feature")
+    share = float(features.get_column("drifted").mean() or 0.0)  # type: ignore[arg-type]
+    general = [f"{100 * share:.0f} % of the features drifted"] if share > settings.feature_share else []
+    regime = rows.filter((pl.col("kind") == "regime") & pl.col("drifted"))
+    general += [f"regime: {row['subject']} z {row['z']:.1f}" for row in regime.iter_rows(named=True)]
+    if general:
+        found.setdefault(families[0], general[0])
+    return found
+
+
+def lost_features(drift: pl.DataFrame, features_of: dict[str, Sequence[str]], limit: float) -> pl.DataFrame:
+    """Share of each model's features that went missing: `session`, `model`, `features_lost`.
+
+    Parameters
+    ----------
+    drift : polars.DataFrame
+        Table `drift`.
+    features_of : dict of str to sequence of str
+        Model to its feature list.
+    limit : float
+        Rise of the missing share that counts as lost.
+    """
+    gone = drift.filter(pl.col("kind") == "feature").select(
+        "session", "subject", (pl.col("missing") - pl.col("reference_missing") > limit).alias("lost")
+    )
+    lists = pl.DataFrame(
+        [(model, name) for model, names in features_of.items() for name in names],
+        schema={"model": pl.String, "subject": pl.String},
+        orient="row",
+    )
+    return gone.join(lists, on="subject").group_by("session", "model").agg(pl.col("lost").mean().alias("features_lost"))
+
+
+def _windows(days: Any, axis: Any, now: int, settings: DriftSettings) -> tuple[slice, slice, slice]:
+    """Rows of the session, of the recent sessions and of the reference before them."""
+    recent = max(0, now + 1 - settings.window_sessions)
+    before = max(0, recent - settings.reference_sessions)
+    end = int(np.searchsorted(days, axis[now], side="right"))
+    starts = [int(np.searchsorted(days, axis[k], side="left")) for k in (now, recent, before)]
+    return slice(starts[0], end), slice(starts[1], end), slice(starts[2], starts[1])
+
+
+def _mean(values: Float64) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _row(session: date, kind: str, subject: str, *, drifted: bool, **numbers: float) -> dict[str, Any]:
+    blank: dict[str, Any] = dict.fromkeys(("value", "reference", "psi", "ks", "z"), math.nan)
+    blank |= {"missing": 0.0, "reference_missing": 0.0}
+    return {"session": session, "kind": kind, "subject": subject, "drifted": bool(drifted), **blank, **numbers}
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    schema = empty("drift").schema
+    frame = pl.DataFrame(rows, schema=schema)
+    return frame.with_columns(pl.col(name).fill_nan(None) for name in ("value", "reference", "psi", "ks", "z"))

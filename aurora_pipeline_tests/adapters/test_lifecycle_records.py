@@ -1,0 +1,195 @@
+import json
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from aurora_pipeline.adapters.challenger_store import challenger_name, challenger_settings, manifest_hash, versions_due
+from aurora_pipeline.adapters.champion_set import FILE, read_champion_set, write_champion_set
+from aurora_pipeline.adapters.decision_log import DecisionLog
+from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.model_lifecycle import PUBLISHED, publish_states
+from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.models_cli import next_session
+from aurora_pipeline.monitoring.drift import ChallengerWanted
+from aurora_pipeline.monitoring.lifecycle import Decision
+from aurora_pipeline.settings import Settings
+
+FIRST, SECOND = date(2024, 11, 4), date(2024, 11, 5)
+
+
+def model_files(home, family, fold, content="v1"):
+    directory = home.models / family / fold
+    directory.mkdir(parents=True, exist_ok=True)
+    manifest = {"model_version": f"{family}-{fold}-{content}", "features": ["f"], "files": {}}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    champions = home.champions()
+    champions.setdefault(family, {})[fold] = f"{family}/{fold}"
+    home.champions_file.write_text(json.dumps(champions))
+
+
+def states(session, serving, families=("ridge", "lightgbm")):
+    rows = [
+        {
+            "session": session, "model": family, "family": family, "serves": family in serving, "since": session,
+            "state": "champion" if family in serving else "retired", "reason": "x", "decided_by": "test", "trial": 0,
+            "matured_sessions": 3, "retirement_threshold": 3.0,
+        }
+        for family in families
+    ]  # fmt: skip
+    schema = empty("model_states").schema
+    return pl.DataFrame(rows, schema={name: schema[name] for name in rows[0]}).select(
+        *(pl.col(name) if name in rows[0] else pl.lit(None, dtype).alias(name) for name, dtype in schema.items())
+    )
+
+
+def test_decisions_are_read_back_in_order_and_a_changed_line_is_found(tmp_path):
+    log = DecisionLog(Home(tmp_path))
+    assert log.decisions() == []
+    said = [Decision(FIRST, "promote", "ridge~a", "kim", "good"), Decision(SECOND, "rollback", "ridge", "kim", "bad")]
+    for decision in said:
+        log.append(decision)
+    assert log.decisions() == said
+    text = log.path.read_text()
+    log.path.write_text(text.replace("good", "fine"))
+    with pytest.raises(LakeError, match="line 1: the seal does not match"):
+        log.decisions()
+    log.path.write_text("\n".join(text.splitlines()[1:]))
+    with pytest.raises(LakeError, match="seal"):
+        log.decisions()
+    log.path.write_text("not json\n")
+    with pytest.raises(LakeError, match="not a sealed decision"):
+        log.lines()
+
+
+def test_the_champion_set_names_files_with_their_hashes(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-11")
+    model_files(home, "lightgbm", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    champions, problems = read_champion_set(home)
+    assert [(champion.family, champion.version, champion.features) for champion in champions] == [
+        ("ridge", "ridge-2024-11-v1", ("f",))
+    ]
+    assert problems == []
+    stored = json.loads((tmp_path / FILE).read_text())
+    assert stored["families"]["ridge"][0]["sha256"] == manifest_hash(home.models / "ridge/2024-11")
+
+
+def test_a_manifest_whose_hash_does_not_match_falls_back_to_the_last_good_one_or_drops_out(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-10")
+    write_champion_set(home, states(date(2024, 10, 31), {"ridge"}), date(2024, 10, 31))
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    assert read_champion_set(home)[0][0].version == "ridge-2024-11-v1"
+    (home.models / "ridge/2024-11/manifest.json").write_text("{}")
+    champions, problems = read_champion_set(home)
+    assert champions[0].version == "ridge-2024-10-v1"
+    assert "fell back to ridge-2024-10-v1" in problems[0]
+    (home.models / "ridge/2024-10/manifest.json").unlink()
+    champions, problems = read_champion_set(home)
+    assert champions == []
+    assert "does not trade" in problems[0]
+
+
+def test_a_retired_last_model_leaves_an_empty_champion_set(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}, ["ridge"]), FIRST)
+    write_champion_set(home, states(SECOND, set(), ["ridge"]), SECOND)
+    assert read_champion_set(home) == ([], [])
+    assert champion_sets(states(SECOND, set()), [SECOND]) == [([SECOND], {})]
+
+
+def test_a_home_without_a_champion_set_has_no_champions(tmp_path):
+    assert read_champion_set(Home(tmp_path)) == ([], [])
+
+
+def test_a_registry_that_cannot_be_reached_is_reported_and_told_the_next_time(tmp_path):
+    class Away:
+        @property
+        def client(self):
+            raise ConnectionError("no route")
+
+    home = Home(tmp_path)
+    assert publish_states(Away(), home, states(FIRST, {"ridge"})) == "unreachable: ConnectionError: no route"
+    assert not (tmp_path / PUBLISHED).exists()
+
+
+def test_aliases_and_tags_follow_the_states_and_an_unchanged_state_costs_nothing(tmp_path):
+    class Client:
+        def __init__(self):
+            self.aliases, self.tags = {}, {}
+
+        def search_model_versions(self, query):
+            from types import SimpleNamespace
+
+            own = SimpleNamespace(version="1", tags={"model_version": "v"})
+            return [own] if "ridge" in query else []
+
+        def set_model_version_tag(self, name, version, key, value):
+            self.tags[name, version, key] = value
+
+        def set_registered_model_alias(self, name, alias, version):
+            self.aliases[name, alias] = version
+
+    class Registry:
+        client = Client()
+
+    home = Home(tmp_path)
+    assert publish_states(Registry(), home, states(FIRST, {"ridge"})) is None
+    assert Registry.client.aliases == {("aurora-ridge", "champion"): "1"}
+    assert Registry.client.tags["aurora-ridge", "1", "state"] == "champion"
+    Registry.client.aliases.clear()
+    assert publish_states(Registry(), home, states(FIRST, {"ridge"})) is None
+    assert Registry.client.aliases == {}
+
+
+def test_a_decision_in_the_middle_of_a_session_holds_from_the_next_one(tmp_path):
+    home = Home(tmp_path)
+    home.record_market(MarketRecord(name="live", live=True, last_session=SECOND))
+    home = Home(tmp_path)
+    before, during = datetime(2024, 11, 4, 14, 0, tzinfo=UTC), datetime(2024, 11, 4, 15, 0, tzinfo=UTC)
+    assert next_session(home, before, None) == FIRST
+    assert next_session(home, during, None) == SECOND
+    assert next_session(home, datetime(2024, 11, 8, 22, 0, tzinfo=UTC), None) == date(2024, 11, 11)
+    with pytest.raises(BookError, match="session 2024-11-04 has begun"):
+        next_session(home, during, FIRST)
+    with pytest.raises(BookError, match="not a session"):
+        next_session(home, during, date(2024, 11, 9))
+
+
+def test_versions_are_due_after_drift_and_when_a_fold_begins():
+    wanted = [ChallengerWanted(FIRST, "ridge", "drift"), ChallengerWanted(SECOND, "ridge", "drift")]
+    alive = pl.DataFrame(
+        {"model": ["lightgbm~2024-10-01"] * 2, "family": ["lightgbm"] * 2, "first_session": [date(2024, 10, 1)] * 2}
+    )
+    due = versions_due(FIRST, SECOND, wanted, alive, fold_begins=False)
+    assert due == [("ridge~2024-11-05", "ridge", SECOND, "drift")]
+    due = versions_due(FIRST, SECOND, wanted, alive, fold_begins=True)
+    assert due[1] == ("lightgbm~2024-10-01", "lightgbm", date(2024, 10, 1), "refit with the fold")
+    assert challenger_name("ridge", FIRST) == "ridge~2024-11-04"
+
+
+def test_a_challenger_differs_in_its_half_life_only():
+    own = challenger_settings(Settings())
+    assert own.models.recency_half_life_sessions == Settings().drift.challenger_half_life_sessions
+    again = own.model_copy(update={"models": Settings().models})
+    assert again == Settings()
+
+
+def test_the_book_closes_everything_while_no_model_trades(tmp_path):
+    universe = pl.DataFrame(
+        {
+            "session": [FIRST, SECOND, SECOND],
+            "symbol": ["A", "A", "B"],
+            "eligible": [True, True, False],
+            "reason": [None, None, "new"],
+        }
+    )
+    found = tradable_universe(universe, pl.concat([states(FIRST, {"ridge"}), states(SECOND, set())]))
+    assert found.get_column("eligible").to_list() == [True, False, False]
+    assert found.get_column("reason").to_list() == [None, "no model trades", "new"]
