@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.monitoring.lifecycle import Model, serving
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics, stack
 from aurora_pipeline.monitoring.model_monitor import MonitoredModel
@@ -56,6 +57,21 @@ def champion_sets(states: pl.DataFrame, sessions: Sequence[date]) -> list[tuple[
     champions = serving(states)
     stretches = groupby(sessions, key=lambda day: champions.get(day, {}))
     return [(list(days), members) for members, days in stretches]
+
+
+def trading_families(home: Home, families: Sequence[str], session: date) -> list[str]:
+    """Families whose own model trades by the newest stored states up to a session; all of them before there are any.
+
+    A family whose champion is a challenger is left out: the tick has files for the family's own model only, and scores of
+    another one would be a guess.
+    """
+    held = [day for day in home.lake.partitions("model_states") if day <= partition_of(session, home.frequency)]
+    if not held:
+        return list(families)
+    states = home.lake.read("model_states").filter(pl.col("session") <= session)
+    members = serving(states.filter(pl.col("session") == pl.col("session").max()))
+    in_force = next(iter(members.values()), {})
+    return [family for family in families if in_force.get(family) == family]
 
 
 def read_served(

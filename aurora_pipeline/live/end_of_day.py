@@ -92,6 +92,7 @@ def _backfill(home: Home, session: date) -> dict[str, pl.DataFrame]:
         launcher.job(jobs.FEEDS_JOB)
         launcher.job(jobs.DATA_JOB, first=first, last=today)
         launcher.job(jobs.PREDICTION_JOB, first=today, last=today)
+        launcher.job(jobs.LIFECYCLE_JOB, first=today, last=today)
         launcher.job(jobs.SIGNAL_JOB, first=today, last=today)
     written = {name: home.lake.read(name, session, session) for name in DECIDED_ON}
     written |= {"ensemble_weights": home.lake.read("ensemble_weights", session, session)}

@@ -19,6 +19,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.zoo import trading_families
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.ensemble.ic_weighted_ensemble import ensemble_weights, session_information_coefficients
@@ -145,8 +146,10 @@ def build_opening(home: Home, session: date, settings: Settings | None = None) -
     _require_history(home, earlier)
     folds = make_folds(sessions, home.frequency, settings)
     scored_from = folds[0].test_sessions[0]
-    families = list(settings.models.families)
-    weights, calibration, volatility = _evidence(home, session, earlier, scored_from, settings)
+    families = trading_families(home, settings.models.families, session)
+    if not families:
+        raise ModelError(f"no model trades {session}: every family is retired or waits; see `aurora models list`")
+    weights, calibration, volatility = _evidence(home, session, earlier, scored_from, settings, families)
     return SessionOpening(
         session=session,
         settings=settings,
@@ -216,13 +219,17 @@ def _require_history(home: Home, earlier: Sequence[date]) -> None:
 
 
 def _evidence(
-    home: Home, session: date, earlier: Sequence[date], scored_from: date, settings: Settings
+    home: Home,
+    session: date,
+    earlier: Sequence[date],
+    scored_from: date,
+    settings: Settings,
+    families: Sequence[str],
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Weights, calibration state and volatility of a session, from what had matured before its open."""
     lake, calendar, last = home.lake, home.calendar, earlier[-1]
     opens = {day: calendar.open(day) for day in [*earlier, session] if day >= scored_from}
     labels = lake.read("labels", scored_from, last, _LABELS)
-    families = list(settings.models.families)
     evidence = pl.concat(
         session_information_coefficients(lake.read("predictions", scored_from, last, model=family), labels)
         for family in families
@@ -232,7 +239,7 @@ def _evidence(
         alike = ScoreCorrelations.of(
             lake.read("predictions", scored_from, last).filter(pl.col("model").is_in(families))
         )
-    weights = ensemble_weights([session], opens, evidence, families, settings, alike)
+    weights = ensemble_weights([session], opens, evidence, list(families), settings, alike)
     scores = lake.read("ensemble", scored_from, last, _SCORES).select(_SCORES)
     stored = lake.read("residual_returns", None, last, _RESIDUALS).select(_RESIDUALS)
     residuals = pl.concat([stored, _named_today(home, session)])
