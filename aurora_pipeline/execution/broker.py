@@ -132,7 +132,8 @@ def send_orders(
     events: list[BookEvent] = []
     for order in orders:
         state = switch.state(order.execute_by)
-        if state.mode == "halt" and not broker.knows(order.order_id):
+        stopped = state.mode == "halt" or (state.mode == "flatten" and order.reason != "flatten")
+        if stopped and not broker.knows(order.order_id):
             refused.append((order, "kill_switch"))
             events.append(BookEvent("kill_switch", "", state.reason))
             continue

@@ -1,7 +1,8 @@
 """The switch a person throws: trade, halt, or flatten. It is asked before every order.
 
-It is asked about a moment, the end of the bar an order could fill in: what was thrown before that end stops the order or takes
-it back, and a session that is done again bar by bar finds the same answers whenever it is done.
+It is asked about a moment. A decision asks about its own, an order about the end of the bar it could fill in: what was thrown
+before that end stops the order or takes it back. A session that is done again bar by bar finds the same answers whenever it is
+done, and no target that was decided changes.
 
 The state lives in a file of the home (:mod:`aurora_pipeline.adapters.kill_switch`); a backtest's switch is always on.
 """

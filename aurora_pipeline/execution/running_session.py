@@ -130,7 +130,7 @@ class RunningSession:
             refused=self.refused,
             latched=self.latched,
             halted=bool(self.halted),
-            switch=self.switch.state(inputs.next_bar_end[bar]),
+            switch=self.switch.state(time),
         )
         decision = decide(ledger, inputs, bar, situation, self.settings)
         self.latched = self.latched or any(event.event in LATCHING for event in decision.events)

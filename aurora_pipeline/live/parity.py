@@ -13,6 +13,7 @@ from datetime import date, datetime
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.contracts import table
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.decision_log import DecisionLog, decision_log
@@ -67,7 +68,8 @@ def session_again(home: Home, session: date) -> Tables:
     predictions, _ = score(market.features, models, home.lake.read("predictions").clear(), failed)
     ensemble, signals = signal_tables(opening, predictions)
     skipped = [settled.bar_end for settled in log if settled.status == "skipped"]
-    result, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar)
+    switch = FileSwitch(home.kill_switch_file)
+    result, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar, switch)
     times = _decided(log)
     made = {"features": market.features, "predictions": predictions, "ensemble": ensemble, "signals": signals}
     made = {name: _at(frame, times) for name, frame in made.items()}

@@ -32,6 +32,7 @@ from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, stored_feeds
 from aurora_pipeline.market.universe import listed_on
 from aurora_pipeline.models.walk_forward import make_folds
+from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
@@ -42,7 +43,7 @@ _LABELS = ("session", "symbol", "decision_time", "label", "matured_at")
 _RESIDUALS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _FRAMES = (
-    "bars", "session_bars", "residual_returns", "universe", "returns", "weights", "calibration", "volatility",
+    "bars", "session_bars", "residual_returns", "universe", "returns", "weights", "calibration", "volatility", "scores",
 )  # fmt: skip
 
 
@@ -65,6 +66,8 @@ class SessionOpening:
         Session returns of the risk model's look-back.
     weights, calibration, volatility : polars.DataFrame
         Of this session: table `ensemble_weights`, the calibrator's state, forecast volatility by symbol.
+    scores : polars.DataFrame
+        Scores at the last decision of the sessions before: how long an edge lasts is measured from them.
     """
 
     session: date
@@ -79,6 +82,7 @@ class SessionOpening:
     weights: pl.DataFrame
     calibration: pl.DataFrame
     volatility: pl.DataFrame
+    scores: pl.DataFrame
 
     def save(self, folder: Path) -> None:
         """Write the opening, whole or not at all."""
@@ -159,7 +163,14 @@ def build_opening(home: Home, session: date, settings: Settings | None = None) -
         weights=weights,
         calibration=calibration,
         volatility=volatility,
+        scores=_closing_scores(home, earlier, scored_from),
     )
+
+
+def _closing_scores(home: Home, earlier: Sequence[date], scored_from: date) -> pl.DataFrame:
+    """Closing scores of the sessions the holding period is measured over."""
+    first = max(earlier[-WINDOW_SESSIONS:][0], scored_from)
+    return closing_scores(home.lake.read("signals", first, earlier[-1], _SCORES))
 
 
 def look_back(home: Home, earlier: Sequence[date]) -> dict[str, pl.DataFrame]:

@@ -18,6 +18,7 @@ from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 from aurora_pipeline.ensemble.signal_calibrator import apply_calibration
+from aurora_pipeline.execution.kill_switch import KillSwitch
 from aurora_pipeline.execution.session_inputs import SessionInputs, prepare_session_inputs
 from aurora_pipeline.execution.trade_book import SessionResult, run_session
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
@@ -192,6 +193,7 @@ def trade(
     skipped: Sequence[datetime],
     manifest: MarketManifest,
     calendar: SessionCalendar,
+    switch: KillSwitch,
 ) -> tuple[SessionResult, SessionInputs]:
     """Run the live book from its opening state to the newest bar.
 
@@ -218,11 +220,12 @@ def trade(
         session_bars=opening.session_bars,
         daily_bars=feeds["daily_bars"],
         corporate_actions=feeds["corporate_actions"],
+        scores=opening.scores,
         through=until,
     )
     idle = np.array([end in set(skipped) for end in inputs.decision_times], dtype=bool)
     inputs = replace(inputs, fresh=inputs.fresh & ~idle[:, None])
-    result = run_session(opening.state, opening.session, inputs, opening.settings, BOOK)
+    result = run_session(opening.state, opening.session, inputs, opening.settings, BOOK, switch=switch)
     if idle.any():
         times = pl.Series(list(skipped), dtype=empty("targets").schema["decision_time"])
         kept = result.targets.filter(~pl.col("decision_time").is_in(times.implode()))

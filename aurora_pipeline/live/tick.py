@@ -28,6 +28,7 @@ import polars as pl
 from aurora_pipeline.adapters.clock import Clock, clock_of
 from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
 from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES
@@ -155,7 +156,8 @@ class TickRunner:
         tables = market_tables(self.opening, raw, self.feeds, until, self.manifest, self.home.calendar)
         predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
         _, signals = signal_tables(self.opening, predictions)
-        trade(self.opening, tables, signals, self.feeds, until, self._skipped(), self.manifest, self.home.calendar)
+        calendar, switch = self.home.calendar, FileSwitch(self.home.kill_switch_file)
+        trade(self.opening, tables, signals, self.feeds, until, self._skipped(), self.manifest, calendar, switch)
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
         """Decide a bar as soon as it is there; record that it was skipped if it does not come in time."""
@@ -345,7 +347,10 @@ class TickRunner:
         predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
         ensemble, signals = signal_tables(self.opening, predictions)
         marks.append(time.perf_counter())
-        result, inputs = trade(self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar)
+        switch = FileSwitch(self.home.kill_switch_file)
+        result, inputs = trade(
+            self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar, switch
+        )
         marks.append(time.perf_counter())
         spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
         return SessionTables(market, predictions, failed | self.broken, ensemble, signals, result, inputs, spans)

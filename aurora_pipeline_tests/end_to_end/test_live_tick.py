@@ -382,3 +382,21 @@ def test_the_job_of_the_tick_reports_todays_partition_of_the_graphs_assets(loop)
         again = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
         assert not [event for event in again.all_events if event.is_step_materialization]
     assert loop.status() == ["decided"]
+
+
+def test_a_kill_sends_nothing_more_and_changes_nothing_that_was_decided(loop):
+    for bar in range(3):
+        loop.tick(bar)
+    before = loop.home.lake.read("targets", book="live")
+    thrown = loop.ends[2] + timedelta(seconds=1)
+    rows = [{"mode": "halt", "reason": "fire drill", "since": thrown.isoformat()}]
+    loop.home.kill_switch_file.write_text(json.dumps(rows))
+    for bar in range(3, 6):
+        loop.tick(bar)
+    assert loop.status() == ["decided"] * 6
+    orders = loop.home.lake.read("orders", book="live").filter(pl.col("decision_time") >= loop.ends[2])
+    assert set(orders.get_column("reason")) <= {"kill_switch"}
+    assert loop.home.lake.read("fills", book="live").filter(pl.col("fill_time") > loop.ends[2]).is_empty()
+    after = loop.home.lake.read("targets", book="live")
+    assert before.join(after, on=before.columns, how="anti", nulls_equal=True).is_empty()
+    assert parity(loop.home, loop.session).is_empty()

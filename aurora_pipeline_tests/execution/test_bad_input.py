@@ -218,6 +218,12 @@ def test_a_session_that_is_done_again_after_a_throw_repeats_what_was_before_it()
     thrown = bar_end(0, 2) + (bar_end(0, 1) - bar_end(0, 0)) / 2  # between the third decision and its fill
     again = run(inputs, switch=Thrown("halt", thrown))
     until = bar_end(0, 2)
+    flattened = run(inputs, switch=Thrown("flatten", thrown))
+    third = pl.col("decision_time") <= until
+    assert flattened.targets.filter(third).equals(undisturbed.targets.filter(third))
+    assert flattened.state.shares == {} or "flatten" in set(flattened.orders.get_column("reason")) | {
+        order.reason for order in flattened.state.pending
+    }
     for name in ("targets", "fills", "portfolio"):
         time = "fill_time" if name == "fills" else "decision_time"
         before, after = (getattr(result, name).filter(pl.col(time) <= until) for result in (undisturbed, again))

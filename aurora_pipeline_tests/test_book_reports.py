@@ -1,0 +1,54 @@
+import pytest
+from typer.testing import CliRunner
+
+from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.book_reports import book_status, replayed_portfolio
+from aurora_pipeline.cli import app
+from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.stages import book_name
+from aurora_pipeline_tests.execution.test_trade_book import random_sessions
+from aurora_pipeline_tests.execution.tiny_market import settings
+
+RULES = settings("book.risk_aversion=5")
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Home with three sessions of a book and nothing else."""
+    made = Home(tmp_path)
+    made.save_settings(RULES)
+    store, state = BookStore(made.lake, book_name(made.settings())), None
+    for inputs in random_sessions(3):
+        result = run_session(state, inputs.session, inputs, RULES, store.book)
+        state = result.state
+        store.commit(inputs.session.isoformat(), [result], "print")
+    return made
+
+
+def test_the_status_of_a_book_is_read_off_its_tables(home):
+    found = book_status(home)
+    portfolio = home.lake.read("portfolio")
+    costs = dict(found["costs"].select("term", "usd").rows())
+    assert costs["all costs"] == pytest.approx(portfolio.get_column("cost").sum())
+    assert costs["break-even"] == pytest.approx(portfolio.get_column("gross_pnl").sum())
+    assert found["turnover against budgets"].get_column("budget").to_list() == ["day", "week", "month"]
+    assert found["switch"].row(0)[0] == "on"
+    assert dict(found["gates of the next capital step"].select("gate", "holds").rows())["sessions"] is False
+    shown = CliRunner().invoke(app, ["book", "status", "--home", str(home.path)])
+    assert shown.exit_code == 0, shown.output
+    assert all(title in shown.output for title in found)
+
+
+def test_a_home_without_the_book_says_so(tmp_path):
+    with pytest.raises(BookError, match="holds nothing of book"):
+        book_status(Home(tmp_path))
+
+
+def test_a_replay_from_prepared_sessions_is_the_stored_book(home):
+    portfolio = replayed_portfolio(random_sessions(3), RULES)
+    stored = home.lake.read("portfolio")
+    assert portfolio.drop("book").equals(stored.drop("book"))
+    stressed = replayed_portfolio(random_sessions(3), settings("book.risk_aversion=5", "costs.stress=3"))
+    assert stressed.get_column("nav")[-1] < portfolio.get_column("nav")[-1]
