@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, SERVED_VARIABLE, Home
-from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
@@ -147,7 +146,9 @@ class Service:
 
     def processes(self) -> list[Supervised]:
         """Write the instance and workspace files, and return what is to be run."""
-        write_instance_config(self.home.path)
+        from aurora_pipeline.defs.databases import make_databases
+
+        make_databases(self.home)
         code_port = _free_port()
         workspace = self.folder / "workspace.yaml"
         lines = ["load_from:", "  - grpc_server:", f"      host: {LOOPBACK}", f"      port: {code_port}"]

@@ -91,3 +91,9 @@ def test_every_server_listens_on_loopback_only(tmp_path):
     for name in ("code server", "webserver"):
         assert commands[name][commands[name].index("-h") + 1] == "127.0.0.1"
     assert "host: 127.0.0.1" in (tmp_path / "live" / "workspace.yaml").read_text()
+
+
+def test_the_databases_are_there_before_several_processes_could_race_for_them(tmp_path):
+    Service(Home(tmp_path), 3111, "live").processes()
+    made = {path.name for path in (tmp_path / "dagster").rglob("*.db")}
+    assert made == {"runs.db", "index.db", "schedules.db"}
