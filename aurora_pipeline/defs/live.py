@@ -7,12 +7,16 @@ assets make the session again.
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from aurora_pipeline.defs.market_data import SESSION_TABLES
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.stages import VIEWS
+
+if TYPE_CHECKING:
+    from aurora_pipeline.live.decision_log import Settled
 
 TICK_JOB = "tick"
 TICK_TAG = "aurora/tick"
@@ -22,6 +26,7 @@ TICK_TAGS = {
     "dagster/priority": "10",
 }
 OP = "decide"
+SHOWN_TARGETS = 25
 
 
 class TickConfig(dg.Config):
@@ -60,6 +65,16 @@ def asset_tables(families: Sequence[str]) -> dict[str, str]:
     return tables | {name: name for name in ("orders", "fills", "portfolio")}
 
 
+def _wanted(settled: "Settled") -> str:
+    """Return the largest targets of a decision as a table."""
+    rows = sorted(settled.content["targets"], key=lambda row: -abs(row["target_weight"]))
+    lines = [
+        f"| {row['symbol']} | {1e4 * row['target_weight']:.1f} | {1e4 * row['current_weight']:.1f} | {row['reason']} |"
+        for row in rows[:SHOWN_TARGETS]
+    ]
+    return "\n".join(["| symbol | target, bps of NAV | held, bps | why |", "|---|---|---|---|", *lines])
+
+
 @dg.op(description="Does nothing.")
 def nothing() -> None:
     """Do nothing."""
@@ -96,18 +111,13 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         tell(opened, outcome.alerts)
         settled = outcome.settled
         context.log.info(f"{bar_end:%H:%M} UTC {settled.status} {settled.reason}".strip())
-        metadata = {
-            "bar_end": dg.MetadataValue.timestamp(outcome.bar_end),
-            "status": settled.status,
-            "reason": settled.reason,
-            **{f"{name}_ms": value for name, value in outcome.timings_ms.items()},
-            **outcome.numbers,
-        }
-        context.add_output_metadata(metadata)
+        numbers: dict[str, Any] = outcome.numbers | {f"{name}_ms": value for name, value in outcome.timings_ms.items()}
+        when = dg.MetadataValue.timestamp(outcome.bar_end)
+        context.add_output_metadata({"bar_end": when, "status": settled.status, "reason": settled.reason, **numbers})
         if not outcome.rows:
             return
         for asset, table in asset_tables(families).items():
-            book = outcome.numbers | outcome.timings_ms if asset == "target_positions" else {}
+            book = {**numbers, "targets": dg.MetadataValue.md(_wanted(settled))} if asset == "target_positions" else {}
             event = dg.AssetMaterialization(
                 dg.AssetKey(asset.split("/")),
                 partition=session.isoformat(),

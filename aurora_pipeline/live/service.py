@@ -15,14 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, SERVED_VARIABLE, Home
-from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
@@ -97,13 +96,16 @@ class Service:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ServiceError(f"home {self.home.path} is served already; one service per home") from error
+            self._end_orphans()
             self.supervised = self.processes()
+            previous = signal.signal(signal.SIGTERM, _leave)
             try:
                 for process in self.supervised:
                     self._start(process)
                 yield self
             finally:
                 self._end()
+                signal.signal(signal.SIGTERM, previous)
                 (self.folder / "service.json").unlink(missing_ok=True)
 
     def look(self) -> None:
@@ -147,7 +149,9 @@ class Service:
 
     def processes(self) -> list[Supervised]:
         """Write the instance and workspace files, and return what is to be run."""
-        write_instance_config(self.home.path)
+        from aurora_pipeline.defs.databases import make_databases
+
+        make_databases(self.home)
         code_port = _free_port()
         workspace = self.folder / "workspace.yaml"
         lines = ["load_from:", "  - grpc_server:", f"      host: {LOOPBACK}", f"      port: {code_port}"]
@@ -202,6 +206,17 @@ class Service:
         }
         atomic_text(self.folder / "service.json", json.dumps(content, indent=1) + "\n")
 
+    def _end_orphans(self) -> None:
+        """End what a supervisor that was killed has left behind: two daemons of one home would both start ticks."""
+        path = self.folder / "service.json"
+        if not path.exists():
+            return
+        ours = f"DAGSTER_HOME={self.home.path}\0".encode()
+        for process in json.loads(path.read_text(encoding="utf-8"))["processes"].values():
+            with suppress(OSError):
+                if ours in Path(f"/proc/{process}/environ").read_bytes():
+                    os.kill(process, signal.SIGKILL)
+
     def _end(self) -> None:
         for process in reversed(self.supervised):
             if process.popen is not None and process.popen.poll() is None:
@@ -213,6 +228,11 @@ class Service:
                 except subprocess.TimeoutExpired:
                     process.popen.kill()
                     process.popen.wait()
+
+
+def _leave(number: int, frame: object) -> None:
+    """Leave through the normal way out, so that nothing is left behind."""
+    raise SystemExit(128 + number)
 
 
 def _log(path: Path) -> IO[bytes]:

@@ -82,11 +82,11 @@ class Harm:
             self.market.inbox.drop("bars", self._repeated(before, fault))
         if fault == "kill_run":
             # The run of the bar before may still be reporting; the one to be killed is this bar's.
-            self.service.wait(lambda: not _runs_of(self.home.path), 60.0)
+            self.service.wait(lambda: not self._runs(), 60.0)
         pump([self.feed], self.market.inbox, end)
         if fault == "kill_run":
-            self.service.wait(lambda: bool(_runs_of(self.home.path)), 30.0)
-            for process in _runs_of(self.home.path):
+            self.service.wait(lambda: bool(self._runs()), 30.0)
+            for process in self._runs():
                 _kill(process)
         if fault in {"kill_daemon", "kill_code_server"}:
             _kill(self.service.process_id(fault.removeprefix("kill_").replace("_", " ")))
@@ -108,6 +108,9 @@ class Harm:
             self._model.with_suffix(".away").rename(self._model)
         if fault == "disk_full":
             self._reserve(self.home.settings().live.disk_reserve_mb)
+
+    def _runs(self) -> list[int]:
+        return _runs_of(self.service.process_id("code server"))
 
     def _reserve(self, megabytes: int) -> None:
         """Ask for so much free space that the disk counts as full; the session's settings lie in its opening."""
@@ -214,15 +217,15 @@ def _report(
     }
 
 
-def _runs_of(home: Path) -> list[int]:
-    """Process ids of the runs of a home."""
+def _runs_of(code_server: int | None) -> list[int]:
+    """Process ids of the runs a code server has started."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            with suppress(OSError):
+            with suppress(OSError, IndexError):
                 command = (entry / "cmdline").read_bytes()
-                environment = (entry / "environ").read_bytes()
-                if b"execute_run" in command and f"DAGSTER_HOME={home}\0".encode() in environment:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == code_server and b"spawn_main" in command:
                     found.append(int(entry.name))
     return found
 

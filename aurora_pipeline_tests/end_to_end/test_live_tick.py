@@ -378,7 +378,8 @@ def test_the_job_of_the_tick_reports_todays_partition_of_the_graphs_assets(loop)
             keys = instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
             assert keys == {loop.session.isoformat()}
         event = instance.get_latest_materialization_event(dg.AssetKey("target_positions"))
-        assert event.asset_materialization.metadata["computation"].value > 0
+        assert event.asset_materialization.metadata["computation_ms"].value > 0
+        assert loop.runner.opening.universe["symbol"][0] in event.asset_materialization.metadata["targets"].value
         again = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
         assert not [event for event in again.all_events if event.is_step_materialization]
     assert loop.status() == ["decided"]

@@ -91,3 +91,38 @@ def test_every_server_listens_on_loopback_only(tmp_path):
     for name in ("code server", "webserver"):
         assert commands[name][commands[name].index("-h") + 1] == "127.0.0.1"
     assert "host: 127.0.0.1" in (tmp_path / "live" / "workspace.yaml").read_text()
+
+
+def test_what_a_killed_supervisor_left_behind_is_ended_first(service):
+    with service.running():
+        service.look()
+        left = (service.home.path / "live" / "service.json").read_text()
+        orphan = service.supervised[0].popen
+        service.supervised = service.supervised[1:]
+    assert orphan.poll() is None
+    (service.home.path / "live" / "service.json").write_text(left)
+    with service.running():
+        service.look()
+        assert orphan.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_a_terminated_supervisor_ends_its_processes(service):
+    processes = []
+
+    def serve():
+        with service.running():
+            service.look()
+            processes.extend([service.process_id("daemon"), service.process_id("webserver")])
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    with pytest.raises(SystemExit):
+        serve()
+    assert len(processes) == 2
+    assert all(gone(process) for process in processes)
+
+
+def test_the_databases_are_there_before_several_processes_could_race_for_them(tmp_path):
+    Service(Home(tmp_path), 3111, "live").processes()
+    made = {path.name for path in (tmp_path / "dagster").rglob("*.db")}
+    assert made == {"runs.db", "index.db", "schedules.db"}
