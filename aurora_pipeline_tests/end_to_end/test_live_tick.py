@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ import pytest
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live.decision_log import AlreadySettled
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.parity import differences, live_tables, parity
@@ -45,9 +48,31 @@ class Loop:
         self.session = self.source.sessions(self.source.settings())[SESSION_INDEX]
         self.home = make_replay(self.source, self.session, target)
         self.home.save_settings(self.home.settings([*EAGER, *settings]))
+        self._hold_too_much()
         self.replayer = Replayer(self.source.folder(), self.session)
         self.ends = self.replayer.decision_times
         self.restart()
+
+    def _hold_too_much(self) -> None:
+        """Let the live book come into the session with names above their cap, so that it trades whatever the signals say."""
+        home = Home(self.home.path)
+        before = home.calendar.shift(self.session, -1)
+        closes = home.lake.read("session_bars", before, before).sort("instrument_id")
+        stocks = home.lake.read("universe", before, before).filter("eligible")["instrument_id"]
+        held = closes.filter(pl.col("instrument_id").is_in(stocks.implode())).head(3)
+        nav = home.settings().book.nav
+        prices = dict(held.select("instrument_id", "close").iter_rows())
+        shares = {name: float(0.02 * nav // price) for name, price in prices.items()}
+        cash = nav - sum(shares[name] * price for name, price in prices.items())
+        flat = BookState.flat("live", nav)
+        state = replace(flat, session=before, cash=cash, shares=shares, prices=prices, sessions=30)
+        account = dict.fromkeys(home.lake.read("portfolio").columns, 0.0) | {
+            "book": "live", "session": before, "decision_time": home.calendar.close(before), "nav": nav, "cash": cash,
+        }  # fmt: skip
+        rows = pl.DataFrame([account], schema=home.lake.read("portfolio").schema)
+        home.lake.write("portfolio", rows, before.isoformat(), fingerprint="held", book="live")
+        content = json.dumps({"fingerprint": "held", "state": state.to_json()})
+        atomic_text(home.path / "books" / "live" / f"{before}.json", content)
 
     def restart(self) -> None:
         self.runner = TickRunner(Home(self.home.path), self.session)
@@ -268,7 +293,7 @@ def test_a_failing_model_is_left_out_told_of_and_stays_out_of_that_decision(loop
 
 def test_a_model_file_that_was_changed_is_left_out(loop):
     place = loop.home.models / loop.runner.opening.models["lightgbm"]
-    (file,) = [file for file in place.iterdir() if file.name != "manifest.json"]
+    file = place / next(iter(json.loads((place / "manifest.json").read_text())["files"]))
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content + b" ")
@@ -279,7 +304,7 @@ def test_a_model_file_that_was_changed_is_left_out(loop):
 
 
 def test_without_enough_models_the_tick_holds(tiny_home, tmp_path, monkeypatch):
-    loop = Loop(tiny_home, tmp_path / "replay", "live.minimum_families=3")
+    loop = Loop(tiny_home, tmp_path / "replay", "live.minimum_families=9")
     monkeypatch.setattr(type(loop.runner.models["ridge"].model), "predict", lambda self, X: 1 / 0)
     outcome = loop.tick(0)
     assert outcome.settled.status == "skipped"
@@ -326,12 +351,10 @@ def test_what_was_decided_is_never_rewritten(loop):
     """Stored inputs that change under a running session stop it instead."""
     for bar in range(2):
         loop.tick(bar)
-    path = loop.home.lake.path("predictions", loop.session.isoformat(), model="ridge")
     before = {name: loop.home.lake.read(name, book="live") for name in ("targets", "portfolio")}
-    rows = pl.read_parquet(path, hive_partitioning=False)
-    loop.home.lake.write(
-        "predictions", rows.with_columns(-pl.col("score")), loop.session.isoformat(), fingerprint="x", model="ridge"
-    )
+    path = loop.runner.market.folder / "bars" / f"live-{loop.session}.parquet"
+    rows = pl.read_parquet(path)
+    rows.with_columns(pl.col("close") * 0.9999, pl.col("low") * 0.99).write_parquet(path)
     with pytest.raises(BookError, match="would come out differently"):
         loop.tick(2)
     assert loop.status() == ["decided"] * 2
