@@ -580,6 +580,7 @@ class Portfolio(_Book):
 class Exposures(_Book):
     """What a book is exposed to at the end of a session."""
 
+    session = _day(SESSION, key=True)
     decision_time = _time("end of the session's last bar")
     factor = _key("`market`, a sector, a style, or `specific` for what is left")
     exposure = _number("sum of weight * loading; gross exposure for `specific`", "fraction of NAV")
