@@ -87,7 +87,8 @@ def _catch_up(home: Home, session: date) -> str:
     held = home.lake.partitions("portfolio", book=BOOK)
     days = [day for day in home.sessions(home.settings()) if day < session and held and day.isoformat() >= held[-1]]
     for day in days:
-        if day.isoformat() not in held or decision_log(home.path / "live", day).newest() != home.calendar.close(day):
+        newest = decision_log(home.path / "live", day).newest()
+        if day.isoformat() not in held or newest not in {None, home.calendar.close(day)}:
             TickRunner(home, day).close()
     missed = [day for day in days if day.isoformat() not in held]
     return f"settled {', '.join(map(str, missed))} as skipped" if missed else "none"

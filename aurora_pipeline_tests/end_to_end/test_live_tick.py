@@ -71,6 +71,17 @@ class Loop:
         }  # fmt: skip
         rows = pl.DataFrame([account], schema=home.lake.read("portfolio").schema)
         home.lake.write("portfolio", rows, before.isoformat(), fingerprint="held", book="live")
+        positions = held.select(
+            pl.lit("live").alias("book"),
+            "session",
+            "symbol",
+            "instrument_id",
+            pl.lit(home.calendar.close(before), dtype=rows.schema["decision_time"]).alias("decision_time"),
+            pl.col("instrument_id").replace_strict(shares, return_dtype=pl.Float64).alias("shares"),
+            pl.col("close").alias("price"),
+            pl.lit(0.02).alias("weight"),
+        )
+        home.lake.write("positions", positions, before.isoformat(), fingerprint="held", book="live")
         content = json.dumps({"fingerprint": "held", "state": state.to_json()})
         atomic_text(home.path / "books" / "live" / f"{before}.json", content)
 
