@@ -85,8 +85,8 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
         None,
         ["session", "bar_end", "market_return"],
     )
-    bars = moves.group_by("session", "bar_end").agg(pl.col("market_return").median())
-    market = bars.group_by("session").agg(pl.col("market_return").sum().alias("return"))
+    bars = moves.group_by("session", "bar_end", maintain_order=True).agg(pl.col("market_return").median())
+    market = bars.group_by("session", maintain_order=True).agg(pl.col("market_return").sum().alias("return"))
     last = exposures.filter(pl.col("session") == pl.col("session").max())
     switch = FileSwitch(home.kill_switch_file).state(datetime.now(tz=UTC))
     evidence = step_evidence(portfolio, events, settings.book)

@@ -33,7 +33,9 @@ def unmatured_rows(evidence: pl.DataFrame, labels: pl.DataFrame, opens: Mapping[
         The offending rows with `opens`, `sessions_matured` and `rows_matured` beside them.
     """
     every = labels.get_column("matured_at").sort()
-    first = labels.group_by("session").agg(pl.col("matured_at").min()).get_column("matured_at").sort()
+    first = (
+        labels.group_by("session", maintain_order=True).agg(pl.col("matured_at").min()).get_column("matured_at").sort()
+    )
     moments = pl.DataFrame(
         {"session": list(opens), "opens": list(opens.values())}, schema_overrides={"opens": TIMESTAMP}
     )

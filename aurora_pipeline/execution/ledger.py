@@ -146,8 +146,10 @@ def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
         `session`, `decision_time`, `identity`, `difference` (USD); empty when all is well.
     """
     portfolio = result.portfolio.sort("decision_time")
-    value = result.positions.group_by("decision_time").agg((pl.col("shares") * pl.col("price")).sum().alias("value"))
-    charged = result.fills.group_by(pl.col("fill_time").alias("decision_time")).agg(
+    value = result.positions.group_by("decision_time", maintain_order=True).agg(
+        (pl.col("shares") * pl.col("price")).sum().alias("value")
+    )
+    charged = result.fills.group_by(pl.col("fill_time").alias("decision_time"), maintain_order=True).agg(
         (pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")).sum().alias("charged")
     )
     before = pl.col("nav").shift(1, fill_value=result.opening_nav)
@@ -166,7 +168,9 @@ def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
         )
     )
     found = differences.unpivot(index=["session", "decision_time"], variable_name="identity", value_name="difference")
-    session = portfolio.group_by("session").agg(pl.col("decision_time").last(), pl.col("gross_pnl", "cost").sum())
+    session = portfolio.group_by("session", maintain_order=True).agg(
+        pl.col("decision_time").last(), pl.col("gross_pnl", "cost").sum()
+    )
     attributed = result.attribution.select(pl.col("gross_pnl", "cost").sum()).row(0)
     whole = session.select(
         "session",

@@ -76,7 +76,7 @@ def _forecasts(portfolio: pl.DataFrame) -> tuple[pl.DataFrame, Floats]:
 def turnover_used(portfolio: pl.DataFrame, settings: BookSettings) -> pl.DataFrame:
     """Largest budgeted turnover of a session, 5 and 21 sessions beside their budgets, fractions of NAV."""
     spent = (
-        portfolio.group_by("session")
+        portfolio.group_by("session", maintain_order=True)
         .agg((pl.col("turnover") - pl.col("exempt_turnover")).sum().alias("spent"))
         .sort("session")
         .get_column("spent")
@@ -113,7 +113,7 @@ def costs_by_term(portfolio: pl.DataFrame, fills: pl.DataFrame) -> pl.DataFrame:
 def forgone_by_limit(alpha_forgone: pl.DataFrame) -> pl.DataFrame:
     """Mean value each limit withheld at a decision, bps of NAV over the holding period, and how often it withheld any."""
     return (
-        alpha_forgone.group_by("limit")
+        alpha_forgone.group_by("limit", maintain_order=True)
         .agg(
             (BPS * pl.col("forgone").mean()).alias("mean_bps"),
             (pl.col("forgone") > 1e-8).mean().alias("share_of_sessions"),
@@ -133,7 +133,7 @@ def by_confidence(attribution: pl.DataFrame) -> pl.DataFrame:
     sessions = max(1, held.get_column("session").n_unique())
     return (
         held.with_columns(third.cast(pl.Int64).alias("third"))
-        .group_by("third")
+        .group_by("third", maintain_order=True)
         .agg(
             (pl.col("variance_share").sum() / sessions).alias("share_of_risk"),
             pl.col("alpha", "gross_pnl", "cost").sum(),
@@ -154,7 +154,7 @@ def by_confidence(attribution: pl.DataFrame) -> pl.DataFrame:
 def events_counted(events: pl.DataFrame) -> pl.DataFrame:
     """Events by kind: sessions, times, action."""
     return (
-        events.group_by("event", "action")
+        events.group_by("event", "action", maintain_order=True)
         .agg(pl.col("session").n_unique().alias("sessions"), pl.col("times").sum())
         .sort("times", descending=True)
         .select("event", "sessions", "times", "action")

@@ -107,7 +107,11 @@ def coverage_of(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
     ]
     parts = {"overall": rows.select(inside).row(0, named=True)}
     enough = pl.len() >= MINIMUM_PART_ROWS
-    by_tercile = rows.group_by(thirds.alias("tercile")).agg(*inside, enough.alias("enough")).filter("enough")
+    by_tercile = (
+        rows.group_by(thirds.alias("tercile"), maintain_order=True)
+        .agg(*inside, enough.alias("enough"))
+        .filter("enough")
+    )
     by_tercile = by_tercile.drop("enough").sort("tercile")
     for row in by_tercile.iter_rows(named=True):
         parts[TERCILES[row.pop("tercile")]] = row
@@ -143,7 +147,7 @@ def calibration_error_interval(rows: pl.DataFrame, seed: int) -> tuple[float, fl
     inside = [pl.col("label").is_between(f"lower_{level}", f"upper_{level}").alias(level) for level in _nominal()]
     counted = (
         rows.select("session", thirds, *inside)
-        .group_by("session", "tercile")
+        .group_by("session", "tercile", maintain_order=True)
         .agg(pl.len().alias("rows"), pl.col(list(_nominal())).sum())
     )
     grid = counted.select(pl.col("session").unique().sort()).join(pl.DataFrame({"tercile": [0, 1, 2]}), how="cross")

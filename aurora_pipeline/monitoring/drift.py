@@ -225,11 +225,11 @@ def regime_drift(measures: pl.DataFrame, sessions: Sequence[date], settings: Dri
 def regime_measures(residual_returns: pl.DataFrame) -> pl.DataFrame:
     """Market volatility and residual dispersion of each session, per bar, from table `residual_returns`."""
     sound = residual_returns.filter(pl.col("quarantined_at").is_null())
-    bars = sound.group_by("session", "bar_end").agg(
+    bars = sound.group_by("session", "bar_end", maintain_order=True).agg(
         pl.col("market_return").mean(), pl.col("residual_return").std().alias("dispersion")
     )
     return (
-        bars.group_by("session")
+        bars.group_by("session", maintain_order=True)
         .agg(
             (pl.col("market_return") ** 2).mean().sqrt().alias("market_volatility"),
             pl.col("dispersion").mean().alias("residual_dispersion"),
@@ -313,7 +313,11 @@ def lost_features(drift: pl.DataFrame, features_of: dict[str, Sequence[str]], li
         schema={"model": pl.String, "subject": pl.String},
         orient="row",
     )
-    return gone.join(lists, on="subject").group_by("session", "model").agg(pl.col("lost").mean().alias("features_lost"))
+    return (
+        gone.join(lists, on="subject")
+        .group_by("session", "model", maintain_order=True)
+        .agg(pl.col("lost").mean().alias("features_lost"))
+    )
 
 
 def _windows(days: Any, axis: Any, now: int, settings: DriftSettings) -> tuple[slice, slice, slice]:

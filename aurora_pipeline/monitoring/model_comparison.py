@@ -118,8 +118,12 @@ def market_volatility(market_returns: pl.DataFrame, sessions: int) -> pl.DataFra
     polars.DataFrame
         `session`, `volatility` (per session, fraction; null until half the window has passed).
     """
-    bars = market_returns.group_by("session", "bar_end").agg(pl.col("market_return").median())
-    squares = bars.group_by("session").agg((pl.col("market_return") ** 2).sum().alias("square")).sort("session")
+    bars = market_returns.group_by("session", "bar_end", maintain_order=True).agg(pl.col("market_return").median())
+    squares = (
+        bars.group_by("session", maintain_order=True)
+        .agg((pl.col("market_return") ** 2).sum().alias("square"))
+        .sort("session")
+    )
     before = pl.col("square").shift(1).rolling_mean(sessions, min_samples=-(-sessions // 2))
     return squares.select("session", before.sqrt().alias("volatility"))
 

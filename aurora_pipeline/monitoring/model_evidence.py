@@ -109,7 +109,9 @@ class Evidence:
     def __init__(self, session_ics: pl.DataFrame, lanes: int, settings: LifecycleSettings) -> None:
         # A session matures when the last model's labels have: the same sessions count for every model.
         spans = (
-            session_ics.group_by("session").agg(pl.col("decided_at").min(), pl.col("matured_at").max()).sort("session")
+            session_ics.group_by("session", maintain_order=True)
+            .agg(pl.col("decided_at").min(), pl.col("matured_at").max())
+            .sort("session")
         )
         self._decided = _microseconds(spans, "decided_at")
         self._matured: Int64 = np.maximum.accumulate(_microseconds(spans, "matured_at"))

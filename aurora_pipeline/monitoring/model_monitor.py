@@ -64,13 +64,17 @@ def session_looks(predictions: pl.DataFrame, features: pl.DataFrame, lost: pl.Da
         `session`, `model`, `model_version` (of the last decision time), `coverage`, `constant_share`, `turnover`,
         `features_lost`.
     """
-    expected = features.group_by("session").agg(pl.len().alias("_rows"))
+    expected = features.group_by("session", maintain_order=True).agg(pl.len().alias("_rows"))
     keys = ["session", "model"]
     finite = predictions.filter(pl.col("score").is_finite())
-    times = finite.group_by(*keys, "decision_time").agg((pl.col("score").max() == pl.col("score").min()).alias("_flat"))
-    constant = times.group_by(keys).agg(pl.col("_flat").mean().alias("constant_share"))
+    times = finite.group_by(*keys, "decision_time", maintain_order=True).agg(
+        (pl.col("score").max() == pl.col("score").min()).alias("_flat")
+    )
+    constant = times.group_by(keys, maintain_order=True).agg(pl.col("_flat").mean().alias("constant_share"))
     sorted_rows = finite.sort("decision_time")
-    looks = sorted_rows.group_by(keys).agg(pl.len().alias("_scored"), pl.col("model_version").last())
+    looks = sorted_rows.group_by(keys, maintain_order=True).agg(
+        pl.len().alias("_scored"), pl.col("model_version").last()
+    )
     return (
         looks.join(expected, on="session", how="left")
         .with_columns((pl.col("_scored") / pl.col("_rows")).fill_null(0.0).clip(0.0, 1.0).alias("coverage"))
@@ -122,7 +126,7 @@ def session_earnings(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.Data
     time = ["model", "session", "decision_time"]
     z = (pl.col("score") - pl.col("score").mean().over(time)) / pl.col("score").std(ddof=0).over(time)
     rows = rows.with_columns(z.alias("z")).filter(pl.col("z").is_finite())
-    each = rows.group_by(time).agg(
+    each = rows.group_by(time, maintain_order=True).agg(
         ((pl.col("z") * pl.col("label")).sum() / pl.col("z").abs().sum()).alias("earned"),
         (pl.col("z") * pl.col("label")).sum().alias("_zl"),
         (pl.col("z") ** 2).sum().alias("_zz"),

@@ -26,7 +26,7 @@ def version_information_coefficients(predictions: pl.DataFrame, labels: pl.DataF
     correlations = decision_time_correlations(predictions, labels, by=["model_version"])
     sessions = session_means(correlations, by=["model_version"])
     return (
-        sessions.group_by("model_version")
+        sessions.group_by("model_version", maintain_order=True)
         .agg(pl.col("ic").mean(), pl.len().cast(pl.Int64).alias("sessions"))
         .sort("model_version")
     )

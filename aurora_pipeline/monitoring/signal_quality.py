@@ -64,7 +64,7 @@ def signal_quality(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         return empty("signal_quality")
     correlations = decision_time_correlations(signals, labels)
     ics = session_means(correlations)
-    names = correlations.drop_nulls("ic").group_by("session").agg(pl.col("names").mean())
+    names = correlations.drop_nulls("ic").group_by("session", maintain_order=True).agg(pl.col("names").mean())
     ages = signal_ages(signals)
     matured = matured_signals(signals, labels)
     rows = []
@@ -209,7 +209,7 @@ def reliability(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     both = pl.concat([rows, rows.with_columns(pl.lit(WHOLE).alias("period"))])
     place = (pl.col("expected_return").rank("average").over("period") - 1) * RELIABILITY_BINS
     binned = both.with_columns((place // pl.len().over("period")).cast(pl.Int64).alias("bin"))
-    by_session = binned.group_by("period", "bin", "session").agg(
+    by_session = binned.group_by("period", "bin", "session", maintain_order=True).agg(
         pl.len().alias("rows"), pl.col("label").sum(), pl.col("expected_return").sum()
     )
     keys = ["period", "bin"]
@@ -219,7 +219,7 @@ def reliability(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     correction = clusters / (clusters - 1)
     error = ((pl.col("residual") ** 2).sum() * correction).sqrt() / total
     return (
-        residual.group_by(keys)
+        residual.group_by(keys, maintain_order=True)
         .agg(
             total.cast(pl.Int64).alias("rows"),
             (1e4 * pl.col("expected_return").sum() / total).alias("expected_bps"),

@@ -66,7 +66,7 @@ def signal_markdown(title: str, quality: pl.DataFrame, reliability: pl.DataFrame
     whole = reliability.filter(pl.col("period") == "all").drop("period")
     sectors = (
         suite.group_ic.filter(pl.col("outcome") == "label")
-        .group_by("group")
+        .group_by("group", maintain_order=True)
         .agg(pl.col("ic").mean().alias("mean IC"), pl.col("ic").count().alias("decision times"))
         .sort("group", nulls_last=True)
         .rename({"group": "sector"})

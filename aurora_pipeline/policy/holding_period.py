@@ -61,7 +61,7 @@ UNKNOWN = Persistence(None, 0.0)
 
 def closing_scores(signals: pl.DataFrame) -> pl.DataFrame:
     """Score of every name at the last decision time of each session: `session`, `symbol`, `score`."""
-    last = signals.group_by("session").agg(pl.col("decision_time").max())
+    last = signals.group_by("session", maintain_order=True).agg(pl.col("decision_time").max())
     return signals.join(last, on=["session", "decision_time"]).select("session", "symbol", "score")
 
 

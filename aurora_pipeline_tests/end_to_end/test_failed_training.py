@@ -25,8 +25,13 @@ def home(tiny_home, tmp_path, monkeypatch):
     return Home(tmp_path / "home")
 
 
+SCORED = ("predictions", "model_scores", "model_states", "ensemble_weights", "ensemble", "signals")
+
+
 def _damage(home, family):
-    """Spoil a stored model, so that it counts as missing."""
+    """Spoil a stored model, so that it counts as missing, and forget what was made with it."""
+    for name in SCORED:
+        shutil.rmtree(home.lake.root / name, ignore_errors=True)
     directory = home.models / family / FOLD
     file = directory / next(iter(json.loads((directory / "manifest.json").read_text())["files"]))
     file.write_bytes(file.read_bytes() + b" ")
