@@ -16,16 +16,25 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from aurora_pipeline import live_bench_cli, live_cli
-from aurora_pipeline.audit_cli import audit
-from aurora_pipeline.backfill_cli import backfill
-from aurora_pipeline.book_cli import register
-from aurora_pipeline.claims_cli import claims
+from aurora_pipeline.commands import live_bench_commands, live_commands
+from aurora_pipeline.commands.audit_commands import audit
+from aurora_pipeline.commands.backfill_commands import backfill
+from aurora_pipeline.commands.book_commands import register
+from aurora_pipeline.commands.claims_commands import claims
+from aurora_pipeline.commands.models_commands import models
+from aurora_pipeline.commands.prove_commands import prove
+from aurora_pipeline.commands.report_commands import report
+from aurora_pipeline.commands.terminal import (
+    Day,
+    HomeOption,
+    SetOption,
+    err,
+    opened_home,
+    out,
+    print_failed,
+    progress_bars,
+)
 from aurora_pipeline.errors import AuroraError, MarketDataError
-from aurora_pipeline.models_cli import models
-from aurora_pipeline.prove_cli import prove
-from aurora_pipeline.report_cli import report
-from aurora_pipeline.terminal import Day, HomeOption, SetOption, err, opened_home, out, print_failed, progress_bars
 
 app = typer.Typer(
     name="aurora",
@@ -40,8 +49,14 @@ app.command()(backfill)
 app.command()(prove)
 app.command()(claims)
 register(app)
-app.add_typer(live_bench_cli.bench, name="bench")
-for command in (live_cli.live, live_cli.close, live_cli.preflight, live_cli.health, live_bench_cli.soak):
+app.add_typer(live_bench_commands.bench, name="bench")
+for command in (
+    live_commands.live,
+    live_commands.close,
+    live_commands.preflight,
+    live_commands.health,
+    live_bench_commands.soak,
+):
     app.command()(command)
 app.add_typer(models, name="models")
 
@@ -67,7 +82,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the home first.")] = False,
 ) -> None:
     """Materialise everything that is missing or stale, through Dagster, and print the scorecard."""
-    from aurora_pipeline.main_job import run_main_job
+    from aurora_pipeline.workflows.main_job import run_main_job
 
     opened = opened_home(home)
     overrides = list(set_ or [])

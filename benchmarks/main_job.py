@@ -26,8 +26,8 @@ from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.jobs import TRAINING_JOB
 from aurora_pipeline.defs.launch import instance_of
-from aurora_pipeline.main_job import run_main_job
 from aurora_pipeline.stages import VIEWS
+from aurora_pipeline.workflows.main_job import run_main_job
 
 REPEATS = 7
 

@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from aurora_pipeline.proofs import MarketTask, prove_market
 from aurora_pipeline.stages import VIEWS
+from aurora_pipeline.workflows.proofs import MarketTask, prove_market
 
 
 def planted_rows(seeds: range, root: Path) -> Iterator[str]:

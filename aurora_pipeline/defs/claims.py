@@ -18,8 +18,8 @@ OWNERS = ["team:research"]
 )
 def signal_quality(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Measure every period on matured rows only."""
-    from aurora_pipeline.claim_report import store_signal_quality
     from aurora_pipeline.monitoring.signal_quality import quality_headline
+    from aurora_pipeline.reports.claim_report import store_signal_quality
 
     quality, page = store_signal_quality(home.open())
     return dg.MaterializeResult(metadata={**quality_headline(quality), "page": dg.MetadataValue.md(page)})
@@ -35,9 +35,9 @@ def signal_quality(context: dg.AssetExecutionContext, home: HomeResource) -> dg.
 )
 def claims(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Build table `claims` and its pages from stored tables only."""
-    from aurora_pipeline.claim_report import store_claims
     from aurora_pipeline.monitoring.claims import claims_headline
     from aurora_pipeline.monitoring.claims_page import claims_markdown
+    from aurora_pipeline.reports.claim_report import store_claims
 
     ledger, pages = store_claims(home.open())
     return dg.MaterializeResult(

@@ -19,12 +19,12 @@ import dagster as dg
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import partition_of
-from aurora_pipeline.claim_report import is_reported
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
 from aurora_pipeline.errors import AuroraError, TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
+from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name, plan_stages
 

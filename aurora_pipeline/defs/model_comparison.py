@@ -28,9 +28,9 @@ def model_comparison_asset(families: Sequence[str]) -> dg.AssetsDefinition:
         "decay, turnover, by sector, month and volatility, cost, deflated Sharpe ratio, probability of backtest overfitting.",
     )
     def model_comparison(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.comparisons import run_model_comparison
         from aurora_pipeline.defs.stored_costs import stored_costs
         from aurora_pipeline.monitoring.model_comparison_report import comparison_headline, comparison_markdown
+        from aurora_pipeline.reports.comparisons import run_model_comparison
 
         costs = stored_costs(context.instance, families)
         found = run_model_comparison(home.open(), costs)

@@ -6,9 +6,9 @@ import pytest
 from aurora_pipeline.adapters.audit_inputs import absent_features, decoy_columns
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import FEED_TABLES
-from aurora_pipeline.main_job import prepare_home
 from aurora_pipeline.market.ingest import ingest_bars, ingest_feeds
 from aurora_pipeline.market.simulation import simulate_market
+from aurora_pipeline.workflows.main_job import prepare_home
 
 
 @pytest.fixture(scope="module")

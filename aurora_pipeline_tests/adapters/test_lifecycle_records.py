@@ -10,9 +10,9 @@ from aurora_pipeline.adapters.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.model_lifecycle import PUBLISHED, publish_states
 from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe, trading_families
+from aurora_pipeline.commands.models_commands import next_session
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
-from aurora_pipeline.models_cli import next_session
 from aurora_pipeline.monitoring.drift import ChallengerWanted
 from aurora_pipeline.monitoring.lifecycle import Decision
 from aurora_pipeline.settings import Settings

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from aurora_pipeline import open_home
-from aurora_pipeline.claim_report import is_reported
 from aurora_pipeline.contracts import TABLES, validated
 from aurora_pipeline.models.model_factory import FAMILIES
+from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
 
 FILLED = set(TABLES) - {

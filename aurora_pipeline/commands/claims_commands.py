@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from aurora_pipeline.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
 
 COLOURS = {"met": "green", "not met": "red", "not testable": "yellow"}
 
 
 def claims(home: HomeOption = None) -> None:
     """Build the claim ledger from what is stored and print it; nothing is run."""
-    from aurora_pipeline.claim_report import store_claims
     from aurora_pipeline.monitoring.claims_page import claim_cells, claims_title
+    from aurora_pipeline.reports.claim_report import store_claims
 
     ledger, pages = store_claims(opened_home(home))
     out.print(claims_title(ledger), style="bold", highlight=False)

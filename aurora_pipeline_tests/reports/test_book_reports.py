@@ -3,10 +3,10 @@ from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.book_reports import book_status, replayed_portfolio
 from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.reports.book_reports import book_status, replayed_portfolio
 from aurora_pipeline.stages import book_name
 from aurora_pipeline_tests.execution.test_trade_book import random_sessions
 from aurora_pipeline_tests.execution.tiny_market import settings

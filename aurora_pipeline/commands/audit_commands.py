@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.terminal import Day, HomeOption, opened_home, out, progress_bars
+from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out, progress_bars
 
 audit = typer.Typer(help="Look for features that are broken, redundant or see the future.", no_args_is_help=True)
 SHOWN_LEAKS = 20
@@ -22,8 +22,8 @@ def features(
     rows: Annotated[int, typer.Option(help="Features shown; the page has all of them.")] = 25,
 ) -> None:
     """Coverage, IC, decay, redundancy and verdict of every feature; exit code 1 if one is broken."""
-    from aurora_pipeline.audits import run_feature_audit
     from aurora_pipeline.monitoring.feature_audit_report import AUDIT_COLUMNS, audit_headline, strongest
+    from aurora_pipeline.reports.audits import run_feature_audit
 
     found = run_feature_audit(opened_home(home), fold)
     for name, value in audit_headline(found.audit).items():
@@ -52,7 +52,7 @@ def leaks(
     processes: Annotated[int, typer.Option(help="Sessions looked at side by side.")] = 2,
 ) -> None:
     """Run every leak check on features and labels of every session; exit code 1 if a value changes."""
-    from aurora_pipeline.audits import run_leak_audit
+    from aurora_pipeline.reports.audits import run_leak_audit
 
     with progress_bars():
         found = run_leak_audit(opened_home(home), from_.date() if from_ else None, to.date() if to else None, processes)

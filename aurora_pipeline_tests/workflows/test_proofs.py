@@ -11,7 +11,7 @@ from aurora_pipeline.cli import app
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.models import training_pipeline
 from aurora_pipeline.monitoring.scorer_null import ScorerDesign
-from aurora_pipeline.proofs import prove_scorer
+from aurora_pipeline.workflows.proofs import prove_scorer
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, settings
 
 SIZE = ("--sessions", "40", "--symbols", "16", "--alpha", "none", "--processes", "1", "--seeds", "3-3")
@@ -34,7 +34,7 @@ def test_a_leak_in_the_scores_makes_the_proof_fail_and_the_clean_code_holds(tmp_
     assert len(null["markets"]) == 1
 
     original, homes = training_pipeline.predict, []
-    from aurora_pipeline import proofs
+    from aurora_pipeline.workflows import proofs
 
     prepare = proofs.prepare_home
 

@@ -12,11 +12,11 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.main_job import prepare_home
 from aurora_pipeline.monitoring.ablation import PHASES, PhaseResult, phase_settings, progression
 from aurora_pipeline.monitoring.information_coefficient import decision_time_correlations, session_means
 from aurora_pipeline.settings import known_keys, value_of
 from aurora_pipeline.stages import book_name
+from aurora_pipeline.workflows.main_job import prepare_home
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.errors import LakeError, SettingsError
-from aurora_pipeline.main_job import Outcome, prepare_home, run_main_job
+from aurora_pipeline.workflows.main_job import Outcome, prepare_home, run_main_job
 
 
 def run_walk_forward(
@@ -23,7 +23,7 @@ def run_walk_forward(
     Parameters
     ----------
     home, market, overrides
-        As for :func:`~aurora_pipeline.main_job.run_main_job`.
+        As for :func:`~aurora_pipeline.workflows.main_job.run_main_job`.
     first, last : date, optional
         Range of sessions; from the first walk-forward fold and to the market's last session by default.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from aurora_pipeline.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
 
 report = typer.Typer(help="Write up what is stored.", no_args_is_help=True)
 
@@ -18,11 +18,11 @@ def reports() -> None:
 @report.command()
 def models(home: HomeOption = None) -> None:
     """Compare families, ensemble and baselines: IC, decay, turnover, sectors, regimes, cost, overfitting."""
-    from aurora_pipeline.comparisons import run_model_comparison
     from aurora_pipeline.defs.launch import instance_of
     from aurora_pipeline.defs.stored_costs import stored_costs
     from aurora_pipeline.monitoring.feature_audit_report import cell
     from aurora_pipeline.monitoring.model_comparison_report import HEADLINE, comparison_remarks, comparison_summary
+    from aurora_pipeline.reports.comparisons import run_model_comparison
 
     opened = opened_home(home)
     costs = {}

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from aurora_pipeline.commands.terminal import Day, HomeOption, SetOption, opened_home, out, print_failed, progress_bars
 from aurora_pipeline.errors import SettingsError
-from aurora_pipeline.terminal import Day, HomeOption, SetOption, opened_home, out, print_failed, progress_bars
 
 FirstDay = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")]
 
@@ -32,7 +32,7 @@ def backfill(
     What a session rests on before --from is made too where it is missing; nothing after --to is. Cut off anywhere, the same
     command goes on. Families that could not be trained are named at the end; exit code 2 only if not one model could be.
     """
-    from aurora_pipeline.backfill import run_range, run_walk_forward
+    from aurora_pipeline.workflows.backfill import run_range, run_walk_forward
 
     first, last = from_.date() if from_ else None, to.date() if to else None
     if job is not None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, cast
 import typer
 from rich.table import Table
 
+from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars
 from aurora_pipeline.errors import SettingsError
-from aurora_pipeline.terminal import HomeOption, SetOption, opened_home, out, progress_bars
 
 
 def prove(
@@ -60,7 +60,7 @@ def _pipeline(
 ) -> bool:
     from aurora_pipeline.adapters.claims_inputs import PIPELINE_PROOF
     from aurora_pipeline.monitoring.proof_verdicts import Alpha
-    from aurora_pipeline.proofs import PLANTED, MarketTask, prove, save_proof
+    from aurora_pipeline.workflows.proofs import PLANTED, MarketTask, prove, save_proof
 
     strengths = [name.strip() for name in alpha.split(",")]
     unknown = [name for name in strengths if name not in PLANTED]
@@ -118,7 +118,7 @@ def _pipeline(
 
 def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
     from aurora_pipeline.adapters.claims_inputs import SCORER_PROOF
-    from aurora_pipeline.proofs import prove_scorer, save_proof
+    from aurora_pipeline.workflows.proofs import prove_scorer, save_proof
 
     with progress_bars():
         rows, holds = prove_scorer(seeds, processes)

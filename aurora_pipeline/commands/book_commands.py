@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.terminal import HomeOption, SetOption, opened_home, out, progress_bars
+from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars
 
 if TYPE_CHECKING:
     from aurora_pipeline.execution.kill_switch import Mode
@@ -48,7 +48,7 @@ def ablate(
     set_: SetOption = None,
 ) -> None:
     """Run the plan's phases one after another and print what each adds, with intervals; best in a home of its own."""
-    from aurora_pipeline.ablation import run_ablation
+    from aurora_pipeline.workflows.ablation import run_ablation
 
     with progress_bars():
         found = run_ablation(opened_home(home), market, set_ or [])
@@ -68,7 +68,7 @@ def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
 @book.command()
 def status(home: HomeOption = None, set_: SetOption = None) -> None:
     """Switch, risk, turnover, costs, alpha forgone to each limit, events, and the capital step a live book has earned."""
-    from aurora_pipeline.book_reports import book_status
+    from aurora_pipeline.reports.book_reports import book_status
 
     for title, frame in book_status(opened_home(home), set_ or []).items():
         _print(title, frame)
@@ -81,7 +81,7 @@ def capacity(
     nav: Annotated[list[float] | None, typer.Option(help="Capital in USD, repeatable; 1 M to 1 B if left out.")] = None,
 ) -> None:
     """Run the book again at several amounts of capital and at 1, 2 and 3 times its costs; table and plot."""
-    from aurora_pipeline.book_reports import capacity_report
+    from aurora_pipeline.reports.book_reports import capacity_report
 
     with progress_bars():
         found = capacity_report(opened_home(home), set_ or [], nav or [])

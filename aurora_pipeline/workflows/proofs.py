@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.main_job import prepare_home
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.calibration_quality import coverage, mincer_zarnowitz
@@ -31,6 +30,7 @@ from aurora_pipeline.monitoring.scorer_null import (
     null_estimate,
     rejection_rate,
 )
+from aurora_pipeline.workflows.main_job import prepare_home
 
 PLANTED: dict[str, dict[str, Any]] = {
     "none": {"alpha": 0.0},

@@ -12,7 +12,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.terminal import Day, HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home

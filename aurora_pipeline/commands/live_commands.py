@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from aurora_pipeline.commands.terminal import Day, HomeOption, err, opened_home, out
 from aurora_pipeline.errors import LakeError, SettingsError
-from aurora_pipeline.terminal import Day, HomeOption, err, opened_home, out
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home

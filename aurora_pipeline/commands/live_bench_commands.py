@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
 from aurora_pipeline.errors import AuroraError
-from aurora_pipeline.terminal import HomeOption, opened_home, out
 
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 SessionOption = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Session to replay.")]
