@@ -45,19 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
-app.command()(backfill)
-app.command()(prove)
-app.command()(claims)
-register(app)
 app.add_typer(live_bench_commands.bench, name="bench")
-for command in (
-    live_commands.live,
-    live_commands.close,
-    live_commands.preflight,
-    live_commands.health,
-    live_bench_commands.soak,
-):
-    app.command()(command)
 app.add_typer(models, name="models")
 
 
@@ -286,6 +274,20 @@ def _print_scorecard(card: dict[str, Any]) -> None:
         table.add_row(*row)
     out.print(table)
 
+
+# Commands with files of their own come after those above, in the order of the help.
+for command in (
+    backfill,
+    prove,
+    claims,
+    live_commands.live,
+    live_commands.preflight,
+    live_commands.close,
+    live_commands.health,
+    live_bench_commands.soak,
+):
+    app.command()(command)
+register(app)
 
 if __name__ == "__main__":
     main()
