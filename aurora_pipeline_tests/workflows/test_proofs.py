@@ -14,7 +14,7 @@ from aurora_pipeline.monitoring.scorer_null import ScorerDesign
 from aurora_pipeline.workflows.proofs import prove_scorer
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, settings
 
-SIZE = ("--sessions", "40", "--symbols", "16", "--alpha", "none", "--processes", "1", "--seeds", "3-3")
+SIZE = ("--sessions", "40", "--symbols", "16", "--alpha", "none", "--processes", "1", "--seeds", "5-5")
 FEW = settings(*SHORT, "models.families=[ridge, lightgbm]")
 
 
