@@ -1,7 +1,7 @@
 """Seconds per step of cvxportfolio 1.5.1 on the same kind of decision, in an environment of its own.
 
-    python3 -m venv /tmp/cvxportfolio && /tmp/cvxportfolio/bin/pip install cvxportfolio==1.5.1
-    /tmp/cvxportfolio/bin/python benchmarks/policy_cvxportfolio.py
+    python3 -m venv ../cvxportfolio-env && ../cvxportfolio-env/bin/pip install cvxportfolio==1.5.1
+    ../cvxportfolio-env/bin/python benchmarks/policy_cvxportfolio.py
 
 Single-period optimisation of 130 names with given forecasts, a factor model covariance, transaction cost with impact, a leverage
 and a turnover limit. Market data is random; only the time of the policy step counts.
