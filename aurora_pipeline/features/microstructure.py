@@ -100,7 +100,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     _spec("volume_surprise_slow", "the same, half-life 20 bars at 5min, 8 at session", "log", _EWM),
     _spec(
         "reversal_times_volume",
-        "residual_reversal * volume_surprise_fast, both less their sector's mean",
+        "residual_reversal * volume_surprise_fast, both and their product less their sector's mean",
         "sigmas",
         _EWM,
         "Campbell, Grossman and Wang 1993",
@@ -262,9 +262,9 @@ def volume_features(history: BarHistory) -> dict[str, Panel]:
 
     fast = surprise(half_life_weights(FAST_HALF_LIFE, WINDOW_BARS), 3)
     groups = int(history.sector.max(initial=-1)) + 1
+    product = less_group_mean(reversal(history), history.sector, groups) * less_group_mean(fast, history.sector, groups)
     return {
         "volume_surprise_fast": fast,
         "volume_surprise_slow": surprise(slow, 10),
-        "reversal_times_volume": less_group_mean(reversal(history), history.sector, groups)
-        * less_group_mean(fast, history.sector, groups),
+        "reversal_times_volume": less_group_mean(product, history.sector, groups),
     }
