@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
 from aurora_pipeline.features.known_periods import known_periods, newest_known, shared_entries
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 NEVER = np.iinfo(np.int64).min
 """Moment or period of an absent entry."""

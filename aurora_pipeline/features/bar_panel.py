@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.adjustment import adjustment_factors, carried
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.features.versioned_arrays import VersionedArrays, lay_out
 
 BAR_LOOKBACK = 6

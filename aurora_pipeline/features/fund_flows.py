@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
-from aurora_pipeline.features.rolling import Panel, rolling_compound, rolling_mean, rolling_std
+from aurora_pipeline.features.rolling import rolling_compound, rolling_mean
+from aurora_pipeline.features.rolling_moments import rolling_std
+from aurora_pipeline.features.windows import Panel
 
 SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS = 5, 20, 60
 VOLUME_SESSIONS = 20

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import NEVER, FactHistory
 from aurora_pipeline.features.market_state import MarketState
-from aurora_pipeline.features.rolling import Panel, rolling_std
+from aurora_pipeline.features.rolling_moments import rolling_std
+from aurora_pipeline.features.windows import Panel
 
 CHANGE_SESSIONS = 5
 REALISED_SESSIONS = 20

@@ -19,7 +19,7 @@ import polars as pl
 from aurora_pipeline.features.adjustment import adjustment_factors, last_close_before
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import Codes, membership
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out, microseconds
 
 HISTORY_SESSIONS = 760
