@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import NEVER, Moments
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.market.point_in_time import as_known_at
 
 DAY = 86_400_000_000

@@ -37,13 +37,15 @@ def rolling_sum(values: Panel, window: int, min_count: int, first_row: int) -> P
     ndarray of shape (rows - first_row, columns)
         NaN where fewer than `min_count` values are present.
     """
-    return _sums(values, window, min_count, first_row, False)
+    result: Panel = _sums(values, window, min_count, first_row, False)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def rolling_mean(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Mean of the present values of each window; parameters as in :func:`rolling_sum`."""
-    return _sums(values, window, max(min_count, 1), first_row, True)
+    result: Panel = _sums(values, window, max(min_count, 1), first_row, True)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -18,13 +18,15 @@ ROUNDING = 1e-12
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def rolling_std(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Sample standard deviation (n - 1) of each window; parameters as in :func:`~aurora_pipeline.features.rolling.rolling_sum`."""
-    return _moments(values, window, max(min_count, 2), first_row, 2)
+    result: Panel = _moments(values, window, max(min_count, 2), first_row, 2)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def rolling_skewness(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Third standardised moment of each window, m3 / m2 ** 1.5; NaN for a constant; parameters as in :func:`rolling_std`."""
-    return _moments(values, window, max(min_count, 3), first_row, 3)
+    result: Panel = _moments(values, window, max(min_count, 3), first_row, 3)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -81,13 +83,15 @@ def rolling_beta(
     ndarray of shape (rows - first_row, columns)
         NaN with too few pairs or a regressor that does not move.
     """
-    return _slopes(dependent, regressor, decay, window, min_count, first_row, False)
+    result: Panel = _slopes(dependent, regressor, decay, window, min_count, first_row, False)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def rolling_correlation(left: Panel, right: Panel, window: int, min_count: int, first_row: int) -> Panel:
     """Correlation of two panels over each window, pairs with a missing side left out; parameters as in :func:`rolling_std`."""
-    return _slopes(left, right, 1.0, window, min_count, first_row, True)
+    result: Panel = _slopes(left, right, 1.0, window, min_count, first_row, True)
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -1,9 +1,9 @@
 """Windows by doubling: what every kernel over past rows is built from.
 
-The sum over 20 rows is the sum over 4 rows plus the sum over the 16 rows before those, and the sum over 16 rows is that over 8 rows
-and the 8 before. So a window of `n` rows takes about `2 log2 n` additions a row instead of `n`, and, unlike a running sum,
-its bits depend on the rows of the window only, not on where the panel starts or ends. Numbers of present values come from counts
-since the top of the panel, which are whole numbers and therefore exact.
+The sum over 20 rows is the sum over 4 rows plus the sum over the 16 rows before those, and the sum over 16 rows is that over 8
+rows and the 8 before. So a window of `n` rows takes about `2 log2 n` additions a row instead of `n`, and, unlike a running
+sum, its bits depend on the rows of the window only, not on where the panel starts or ends. Numbers of present values come
+from counts since the top of the panel, which are whole numbers and therefore exact.
 
 Work goes through scratch tables of :data:`COLUMNS` columns, which stay in the processor's cache from one step to the next.
 """
