@@ -17,7 +17,7 @@ ROUNDING = 1e-12
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def rolling_std(values: Panel, window: int, min_count: int, first_row: int) -> Panel:
-    """Sample standard deviation (n - 1) of each window; parameters as in :func:`~aurora_pipeline.features.rolling.rolling_sum`."""
+    """Sample standard deviation (n - 1) of each window; parameters as in :mod:`~aurora_pipeline.features.rolling`."""
     result: Panel = _moments(values, window, max(min_count, 2), first_row, 2)
     return result
 
