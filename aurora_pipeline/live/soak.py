@@ -63,7 +63,7 @@ class Harm:
         self.clock = ReplayClock(home.path / "live" / "replay-clock.json")
         self.client = WebserverClient(service.port)
         self.counts: Counter[str] = Counter()
-        place = opening_of(home, session).models
+        place = opening_of(home, session).champions.directories
         family = sorted(place)[0]
         self._model = home.models / place[family]
 

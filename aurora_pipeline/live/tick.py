@@ -6,10 +6,11 @@ Under one lock of the home, in this order:
 2. the bar is looked at: settled before, still incomplete, too old, too thin: then nothing is decided, and a reason is kept;
 3. the session is computed up to it (:mod:`.session_tables`), and every decision taken before must come out unchanged;
 4. the decision is settled in the log (:mod:`.decision_log`): from here on it is durable;
-5. the lake's partitions of today are replaced.
+5. its orders are sent (:mod:`.paper_broker`);
+6. the lake's partitions of today are replaced.
 
 A process that dies before 4 has decided nothing: the lock is gone with it and the next tick takes the bar. One that dies after it
-is completed by the next tick.
+is completed by the next tick: orders are sent as long as the bar they could fill in runs, and never afterwards.
 """
 
 from __future__ import annotations
@@ -30,19 +31,24 @@ from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
+from aurora_pipeline.adapters.zoo import read_served
 from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.execution.book_state import read_order
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.lineage import feeds_fingerprint
 from aurora_pipeline.live.alert import Alert
-from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest
+from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, session_folder
 from aurora_pipeline.live.opening_amendment import amend_opening
+from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
 from aurora_pipeline.live.session_opening import BOOK, opening_of
 from aurora_pipeline.live.session_store import store_session
 from aurora_pipeline.live.session_tables import (
     BOOK_TABLES,
+    MarketTables,
     SessionTables,
     market_tables,
     score,
@@ -117,6 +123,7 @@ class TickRunner:
         self.clock = clock or clock_of(live)
         self.session = session or running_session(home.calendar, self.clock.now())
         self.log: DecisionLog = decision_log(live, self.session)
+        self.folder = session_folder(live, self.session)
         self.market = LiveMarket(home)
         self.opening = opening_of(home, self.session)
         self.settings = self.opening.settings
@@ -129,7 +136,7 @@ class TickRunner:
     def _load_models(self) -> tuple[dict[str, TrainedModel], dict[str, str]]:
         """Load what serves; a family whose files are missing or changed is left out, with the reason."""
         loaded, broken = {}, {}
-        for family, directory in self.opening.models.items():
+        for family, directory in self.opening.champions.directories.items():
             try:
                 loaded[family] = load_trained(self.home.models / directory, self.settings.threads)
             except Exception as error:  # whatever a model library raises must not stop the other families
@@ -156,8 +163,7 @@ class TickRunner:
         tables = market_tables(self.opening, raw, self.feeds, until, self.manifest, self.home.calendar)
         predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
         _, signals = signal_tables(self.opening, predictions)
-        calendar, switch = self.home.calendar, FileSwitch(self.home.kill_switch_file)
-        trade(self.opening, tables, signals, self.feeds, until, self._skipped(), self.manifest, calendar, switch)
+        self._trade(tables, signals, until)
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
         """Decide a bar as soon as it is there; record that it was skipped if it does not come in time."""
@@ -178,6 +184,7 @@ class TickRunner:
                 return None
             settled = self.log.get(wanted)
             if settled is not None:
+                self._send_what_was_not(settled)
                 return TickOutcome(self.session, wanted, settled, own=False, alerts=_of_arrivals(arrivals))
             coverage = self._coverage(wanted)
             if not self._complete(wanted, coverage):
@@ -245,7 +252,12 @@ class TickRunner:
         return [settled.bar_end for settled in self.log if settled.status == "skipped"]
 
     def _stored_predictions(self) -> pl.DataFrame:
-        return self.home.lake.read("predictions", self.session, self.session)
+        return read_served(self.home, self.opening.champions.members, self.session, self.session)
+
+    def _send_what_was_not(self, settled: Settled) -> None:
+        """Send the orders of a decision whose process died before it had, while their bar still runs."""
+        orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
+        send(self.folder, [order for order in orders if order.execute_by > self.clock.now()])
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
         settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
@@ -277,7 +289,8 @@ class TickRunner:
         if reason is not None:
             return self._skip(bar_end, reason)
         made = self._compute(bar_end)
-        if len(self.opening.models) - len(made.failed) < self.settings.live.minimum_families:
+        trading = self.opening.champions.members
+        if trading and len(trading) - len(made.failed) < self.settings.live.minimum_families:
             return self._skip(
                 bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
             )
@@ -300,8 +313,9 @@ class TickRunner:
             settled_at=datetime.now(tz=UTC).isoformat(),
         )
         durable = time.perf_counter()
+        send(self.folder, result.state.pending)
         self.market.inbox.forget_closed(bar_end)
-        rows = store_session(self.home, self.opening, made)
+        rows = self._store(made, bar_end)
         account = result.portfolio.row(-1, named=True)
         return TickOutcome(
             self.session,
@@ -320,6 +334,8 @@ class TickRunner:
                 "net": account["net"],
                 "orders": float(len(result.state.pending)),
                 "coverage": coverage,
+                "capital": self.opening.capital,
+                "families": float(len(trading) - len(failed)),
             },
             alerts=[Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
                     for name, text in failed.items()],
@@ -333,8 +349,21 @@ class TickRunner:
                     self._skip(end, "missed: the session ended")
             made = self._compute(self.bar_ends[-1])
             self._require_unchanged(made.result)
-            store_session(self.home, self.opening, made)
+            self._store(made, self.bar_ends[-1])
         return list(self.log)
+
+    def _store(self, made: SessionTables, bar_end: datetime) -> dict[str, int]:
+        save_account(self.home.path / "live", self.session, bar_end, made.positions)
+        return store_session(self.home, self.opening, made)
+
+    def _trade(
+        self, market: MarketTables, signals: pl.DataFrame, until: datetime
+    ) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
+        switch = FileSwitch(self.home.kill_switch_file)
+        return trade(
+            self.opening, market, signals, self.feeds, until, self._skipped(), self.manifest, self.home.calendar, switch,
+            sent_orders(self.folder),
+        )  # fmt: skip
 
     def _compute(self, until: datetime) -> SessionTables:
         """Compute the session up to a bar; families that fail are named, nothing is written."""
@@ -347,13 +376,11 @@ class TickRunner:
         predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
         ensemble, signals = signal_tables(self.opening, predictions)
         marks.append(time.perf_counter())
-        switch = FileSwitch(self.home.kill_switch_file)
-        result, inputs = trade(
-            self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar, switch
-        )
+        result, inputs, positions = self._trade(market, signals, until)
         marks.append(time.perf_counter())
         spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
-        return SessionTables(market, predictions, failed | self.broken, ensemble, signals, result, inputs, spans)
+        failures = failed | self.broken
+        return SessionTables(market, predictions, failures, ensemble, signals, result, inputs, positions, spans)
 
     def _failed(self) -> dict[str, set[datetime]]:
         """Decision times that were decided without a family."""
