@@ -24,8 +24,14 @@ from aurora_pipeline.adapters.zoo import (
 from aurora_pipeline.ensemble.ic_weighted_ensemble import ensemble_weights, session_information_coefficients
 from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 from aurora_pipeline.monitoring.drift import lost_features
-from aurora_pipeline.monitoring.lifecycle import model_states
-from aurora_pipeline.monitoring.model_monitor import model_health, model_scores, session_earnings, session_looks
+from aurora_pipeline.monitoring.lifecycle import Health, model_states
+from aurora_pipeline.monitoring.model_monitor import (
+    model_health,
+    model_scores,
+    run_after,
+    session_earnings,
+    session_looks,
+)
 from aurora_pipeline.settings import Settings
 
 _KEY = ("session", "symbol", "decision_time")
@@ -67,8 +73,38 @@ def scores_of_zoo(home: Home, settings: Settings, axis: Sequence[date], sessions
     )
 
 
+def health_at_open(home: Home, settings: Settings, axis: Sequence[date]) -> dict[tuple[date, str], Health]:
+    """Return the gates' inputs for every session of an axis, the last of which need not have begun.
+
+    What is stored of the sessions before goes one session further; it equals what :func:`scores_of_zoo` gives, without measuring
+    the whole history again.
+    """
+    if len(axis) == 1:
+        return {}
+    lake, session, before = home.lake, axis[-1], axis[-2]
+    stored = lake.read("model_scores", axis[0], before)
+    newest = stored.filter(pl.col("session") == before)
+    if newest.is_empty():
+        return model_health(scores_of_zoo(home, settings, axis, axis))
+    zoo = read_zoo(home, settings, axis[0], session)
+    needed: dict[str, Sequence[str]] = {member.model.name: member.features for member in zoo}
+    lost = lost_features(lake.read("drift", axis[0], before), needed, settings.drift.missing)
+    rows = lake.read("features", before, before, _KEY)
+    looks = pl.concat(session_looks(part, rows, lost) for part in score_parts(home, settings, before, before))
+    seen = {row["model"]: row for row in looks.iter_rows(named=True)}
+    counted = newest.select("model", "sound_sessions", "unsound_sessions").iter_rows()
+    runs = {model: (sound, unsound) for model, sound, unsound in counted}
+    found = model_health(stored)
+    for member in zoo:
+        model = member.model
+        if model.first_session <= before:
+            run, fault = run_after(runs.get(model.name, (0, 0)), seen.get(model.name, {}), settings.lifecycle)
+            found[session, model.name] = Health(*run, fault)
+    return found
+
+
 def states_of_zoo(
-    home: Home, settings: Settings, axis: Sequence[date], scores: pl.DataFrame
+    home: Home, settings: Settings, axis: Sequence[date], health: Mapping[tuple[date, str], Health]
 ) -> tuple[pl.DataFrame, list[str]]:
     """Compute table `model_states` of every session of the axis.
 
@@ -80,8 +116,8 @@ def states_of_zoo(
         Tests and gates.
     axis : sequence of date
         All sessions from the first scored one to the last wanted, in time order: states follow from the states before.
-    scores : polars.DataFrame
-        Table `model_scores` of those sessions.
+    health : mapping of (date, str) to Health
+        Of those sessions, from table `model_scores` or :func:`health_at_open`.
 
     Returns
     -------
@@ -96,7 +132,7 @@ def states_of_zoo(
         {day: home.calendar.open(day) for day in axis},
         [member.model for member in read_zoo(home, settings, first, last)],
         read_evidence(home, settings, labels, first, last),
-        model_health(scores),
+        health,
         DecisionLog(home).decisions(),
         settings.lifecycle,
     )

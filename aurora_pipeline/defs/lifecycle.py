@@ -229,12 +229,15 @@ def model_states_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
         from aurora_pipeline.adapters.champions_in_force import states_of_zoo
         from aurora_pipeline.adapters.model_lifecycle import publish_states
         from aurora_pipeline.monitoring.lifecycle import state_violations
+        from aurora_pipeline.monitoring.model_monitor import model_health
 
         run = StageRun(context, home.open(), "model_states")
         last = run.sessions[-1]
         axis = [day for day in run.lineage.sessions if run.scored_from <= day <= last]
         opens = {day: run.home.calendar.open(day) for day in axis}
-        frame, ignored = states_of_zoo(run.home, run.settings, axis, run.read_back("model_scores", axis, 0))
+        frame, ignored = states_of_zoo(
+            run.home, run.settings, axis, model_health(run.read_back("model_scores", axis, 0))
+        )
         wanted = frame.filter(pl.col("session").is_in(run.sessions))
         run.write("model_states", wanted, run.keys)
         problem = None

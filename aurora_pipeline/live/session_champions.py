@@ -14,11 +14,10 @@ from datetime import date
 import polars as pl
 
 from aurora_pipeline.adapters.champion_set import read_champion_set, write_champion_set
-from aurora_pipeline.adapters.champions_in_force import scores_of_zoo, states_of_zoo
+from aurora_pipeline.adapters.champions_in_force import health_at_open, states_of_zoo
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.live.alert import Alert
-from aurora_pipeline.monitoring.lifecycle import serving
 from aurora_pipeline.settings import Settings
 
 FINGERPRINT = "live"
@@ -62,13 +61,8 @@ def states_before(home: Home, settings: Settings, axis: Sequence[date]) -> pl.Da
     axis : sequence of date
         Sessions from the first scored one to the wanted one.
     """
-    session = axis[-1]
-    stored = (
-        home.lake.read("model_scores", axis[0], axis[-2]) if len(axis) > 1 else home.lake.read("model_scores").clear()
-    )
-    scores = pl.concat([stored, scores_of_zoo(home, settings, axis, [session])])
-    states, _ = states_of_zoo(home, settings, axis, scores)
-    return states.filter(pl.col("session") == session)
+    states, _ = states_of_zoo(home, settings, axis, health_at_open(home, settings, axis))
+    return states.filter(pl.col("session") == axis[-1])
 
 
 def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> SessionChampions:
@@ -87,8 +81,3 @@ def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> Se
         {champion.family: champion.directory for champion in champions},
         tuple(problems),
     )
-
-
-def decided_members(home: Home, session: date) -> dict[str, str]:
-    """Family to the model that trades a session by its stored states, whatever its files look like."""
-    return serving(home.lake.read("model_states", session, session)).get(session, {})

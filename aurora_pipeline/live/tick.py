@@ -42,6 +42,7 @@ from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.lineage import feeds_fingerprint
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, session_folder
+from aurora_pipeline.live.model_loading import load_champions
 from aurora_pipeline.live.opening_amendment import amend_opening
 from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
 from aurora_pipeline.live.session_opening import BOOK, opening_of
@@ -55,12 +56,14 @@ from aurora_pipeline.live.session_tables import (
     signal_tables,
     trade,
 )
+from aurora_pipeline.live.waiting import waiting_for
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import FeedTables, ingest_feeds, stored_feeds
 from aurora_pipeline.market.manifest import read_manifest
-from aurora_pipeline.models.training_pipeline import TrainedModel, load_trained
 
 LOCK = "live"
+_LOOK_ANYWAY = 0.5
+"""Seconds after which a waiting tick looks at its bar although nothing new lies in the inbox."""
 _MEGABYTE = 1_000_000
 
 
@@ -115,6 +118,12 @@ class TickRunner:
         The running one by default.
     clock : Clock, optional
         The home's by default.
+
+    Attributes
+    ----------
+    moments : dict of str to float
+        When what happened, seconds since 1970: `opened` (models loaded) and `begun` (the bar taken up); whoever runs the tick
+        adds `process` and `step`. Kept with each decision.
     """
 
     def __init__(self, home: Home, session: date | None = None, clock: Clock | None = None) -> None:
@@ -129,19 +138,12 @@ class TickRunner:
         self.settings = self.opening.settings
         self.manifest = read_manifest(self.market.folder)
         self.bar_ends = home.calendar.bar_ends(self.session)
-        self.models, self.broken = self._load_models()
+        places = self.opening.champions.directories
+        self.models, self.broken = load_champions(home.models, places, self.settings.threads)
+        self.moments: dict[str, float] = {"opened": time.time()}
         self._feeds: FeedTables | None = None
+        self._stamps = self._stored()
         self._first_seen: dict[datetime, float] = {}
-
-    def _load_models(self) -> tuple[dict[str, TrainedModel], dict[str, str]]:
-        """Load what serves; a family whose files are missing or changed is left out, with the reason."""
-        loaded, broken = {}, {}
-        for family, directory in self.opening.champions.directories.items():
-            try:
-                loaded[family] = load_trained(self.home.models / directory, self.settings.threads)
-            except Exception as error:  # whatever a model library raises must not stop the other families
-                broken[family] = f"{type(error).__name__}: {error}"
-        return loaded, broken
 
     @property
     def feeds(self) -> FeedTables:
@@ -166,15 +168,21 @@ class TickRunner:
         self._trade(tables, signals, until)
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
-        """Decide a bar as soon as it is there; record that it was skipped if it does not come in time."""
-        deadline = time.monotonic() + (self.settings.live.wait_seconds if seconds is None else seconds)
-        while True:
-            outcome = self.attempt(bar_end)
-            if outcome is not None:
-                return outcome
-            if time.monotonic() >= deadline:
-                return self.skip(bar_end, "the bar did not come in time")
-            time.sleep(poll)
+        """Decide a bar as soon as it is there; record that it was skipped if it does not come in time after its end."""
+        ahead = max(0.0, (bar_end - self.clock.now()).total_seconds())
+        deadline = time.monotonic() + ahead + (self.settings.live.wait_seconds if seconds is None else seconds)
+        seen, looked = (0, ""), -_LOOK_ANYWAY
+        with waiting_for(self.home.path / "live", bar_end):
+            while True:
+                newest = self.market.inbox.newest()
+                if newest != seen or time.monotonic() - looked >= _LOOK_ANYWAY:
+                    seen, looked = newest, time.monotonic()
+                    outcome = self.attempt(bar_end)
+                    if outcome is not None:
+                        return outcome
+                if time.monotonic() >= deadline:
+                    return self.skip(bar_end, "the bar did not come in time")
+                time.sleep(poll)
 
     def attempt(self, bar_end: datetime | None = None) -> TickOutcome | None:
         """Take the inbox in and decide one bar, the newest that is there by default; None while it is not complete."""
@@ -208,6 +216,7 @@ class TickRunner:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
+            self._follow()
             changed = self.market.changed()
             if FEEDS_MARK in changed:
                 self._store_feeds()
@@ -215,7 +224,23 @@ class TickRunner:
             if days:
                 self.opening = amend_opening(self.home, self.opening, days, self.feeds)
             self.market.followed(changed)
+            self._stamps = self._stored()
             yield arrivals
+
+    def _follow(self) -> None:
+        """Read again what another tick has changed while this one waited: feeds, and the opening."""
+        feeds, opening = self._stored()
+        if feeds != self._stamps[0]:
+            self._feeds = None
+        if opening != self._stamps[1]:
+            self.opening = opening_of(self.home, self.session)
+            self.settings = self.opening.settings
+
+    def _stored(self) -> tuple[int, int]:
+        """When the stored feeds and the opening were last written, ns."""
+        feeds = [self.home.lake.path(name) for name in FEED_TABLES]
+        newest = max((path.stat().st_mtime_ns for path in feeds if path.exists()), default=0)
+        return newest, (self.folder / "opening" / "opening.json").stat().st_mtime_ns
 
     def _store_feeds(self) -> None:
         folder = self.home.folder()
@@ -282,6 +307,7 @@ class TickRunner:
 
     def _decide(self, bar_end: datetime, coverage: float) -> TickOutcome:
         started = time.perf_counter()
+        self.moments["begun"] = time.time()
         for end in self.bar_ends:
             if end < bar_end and self.log.get(end) is None:
                 self._skip(end, "missed: no tick had decided it before a later bar came")
@@ -310,6 +336,7 @@ class TickRunner:
             targets=targets.drop("book", "session", "decision_time").to_dicts(),
             orders=[_plain(asdict(order)) for order in result.state.pending],
             timings_ms=spans,
+            moments=self.moments,
             settled_at=datetime.now(tz=UTC).isoformat(),
         )
         durable = time.perf_counter()

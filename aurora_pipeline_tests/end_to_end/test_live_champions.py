@@ -84,6 +84,8 @@ def test_a_promoted_challenger_trades_in_its_familys_place(challenged):
 
 def test_live_and_backfill_take_the_same_champion_set_and_agree_to_the_last_bit(challenged):
     loop = challenged
+    for bar in range(3, len(loop.ends)):
+        loop.feed(bar)
     report = end_of_day(Home(loop.home.path), loop.session)
     assert (report["differences"], report["backfill_differences"], report["backfill_blocked"]) == (0, 0, ""), report
     states = loop.home.lake.read("model_states", loop.session, loop.session)
