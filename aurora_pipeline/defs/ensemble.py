@@ -13,7 +13,6 @@ from aurora_pipeline.defs.stage_run import StageRun
 GROUP = "ensemble"
 OWNERS = ["team:research"]
 LABEL_COLUMNS = ("session", "symbol", "decision_time", "label", "matured_at")
-SCORE_COLUMNS = ("session", "symbol", "decision_time", "model", "score")
 RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
 UNMATURED = "rows that rest on evidence their session could not have had"
 
@@ -59,17 +58,11 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
         ],
     )
     def ensemble_weights(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.zoo import champion_sets, read_served
+        from aurora_pipeline.adapters.champions_in_force import weights_of_champions
+        from aurora_pipeline.adapters.zoo import champion_sets
         from aurora_pipeline.contracts import empty
-        from aurora_pipeline.ensemble.ic_weighted_ensemble import (
-            ensemble_weights as weigh,
-        )
-        from aurora_pipeline.ensemble.ic_weighted_ensemble import (
-            session_information_coefficients,
-            weight_violations,
-        )
+        from aurora_pipeline.ensemble.ic_weighted_ensemble import weight_violations
         from aurora_pipeline.ensemble.maturity import unmatured_rows
-        from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 
         run = StageRun(context, home.open(), "ensemble_weights")
         last = run.sessions[-1]
@@ -78,18 +71,9 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
         scored = [day for day in run.sessions if day >= run.scored_from]
         frame = empty("ensemble_weights")
         for sessions, members in champion_sets(run.read_back("model_states", scored, 0), scored):
-            if not members:
-                continue
-            evidence = pl.concat(
-                session_information_coefficients(read_served(run.home, {family: model}, run.scored_from, last), labels)
-                for family, model in members.items()
-            )
-            correlations = None
-            if run.settings.ensemble.correlation_aware:
-                correlations = ScoreCorrelations.of(
-                    read_served(run.home, members, run.scored_from, last, SCORE_COLUMNS)
-                )
-            frame = frame.vstack(weigh(sessions, opens, evidence, sorted(members), run.settings, correlations))
+            if members:
+                own, span = {day: opens[day] for day in sessions}, (run.scored_from, last)
+                frame = frame.vstack(weights_of_champions(run.home, run.settings, members, own, labels, span))
         run.write("ensemble_weights", frame, run.keys)
         violations = weight_violations(frame, run.settings)
         return dg.MaterializeResult(

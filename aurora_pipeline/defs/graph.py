@@ -31,7 +31,7 @@ from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
-from aurora_pipeline.defs.sensors import arrival_sensor
+from aurora_pipeline.defs.sensors import STANDBY_SECONDS, arrival_sensor
 from aurora_pipeline.defs.trade_book import trade_book_asset
 
 
@@ -73,8 +73,8 @@ def build_definitions(home: Home) -> dg.Definitions:
             *day_schedules(home, running=served == "live"),
         ],
         sensors=[
-            arrival_sensor(home, running=served in {"live", "replay"}),
-            failure_sensor(home, running=served in {"live", "replay"}),
+            arrival_sensor(home, running=bool(served), standby_seconds=0.0 if served == "replay" else STANDBY_SECONDS),
+            failure_sensor(home, running=bool(served)),
             challenger_sensor(home),
         ],
         resources={

@@ -180,34 +180,12 @@ def model_scores_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
         "model, as of each session's open.",
     )
     def model_scores(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, read_evidence, read_zoo, score_parts
-        from aurora_pipeline.monitoring.drift import lost_features
-        from aurora_pipeline.monitoring.model_monitor import model_scores as score_models
-        from aurora_pipeline.monitoring.model_monitor import session_earnings, session_looks
+        from aurora_pipeline.adapters.champions_in_force import scores_of_zoo
 
         run = StageRun(context, home.open(), "model_scores")
-        lake, last = run.home.lake, run.sessions[-1]
-        zoo = read_zoo(run.home, run.settings, run.scored_from, last)
-        labels = lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
-        drift = lake.read("drift", run.scored_from, last)
-        lost = lost_features(drift, {member.model.name: member.features for member in zoo}, run.settings.drift.missing)
-        rows = lake.read("features", run.scored_from, last, _KEY)
-        looks, earnings = [], []
-        for part in score_parts(run.home, run.settings, run.scored_from, last):
-            looks.append(session_looks(part, rows, lost))
-            earnings.append(session_earnings(part, labels))
-        axis = [day for day in run.lineage.sessions if run.scored_from <= day <= last]
-        sessions = [day for day in run.sessions if day in set(axis)]
-        frame = score_models(
-            sessions,
-            axis,
-            {day: run.home.calendar.open(day) for day in sessions},
-            zoo,
-            read_evidence(run.home, run.settings, labels, run.scored_from, last),
-            pl.concat(looks),
-            pl.concat(earnings),
-            run.settings.lifecycle,
-        )
+        axis = [day for day in run.lineage.sessions if run.scored_from <= day <= run.sessions[-1]]
+        sessions = [day for day in run.sessions if day >= run.scored_from]
+        frame = scores_of_zoo(run.home, run.settings, axis, sessions)
         run.write("model_scores", frame, run.keys)
         newest = frame.filter(pl.col("session") == sessions[-1]).drop_nulls("ic")
         numbers = {f"ic_{row['model']}": row["ic"] for row in newest.iter_rows(named=True)}
@@ -242,26 +220,17 @@ def model_states_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
         from aurora_pipeline.adapters.champion_set import write_champion_set
-        from aurora_pipeline.adapters.decision_log import DecisionLog
+        from aurora_pipeline.adapters.champions_in_force import states_of_zoo
         from aurora_pipeline.adapters.model_lifecycle import publish_states
-        from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, read_evidence, read_zoo
-        from aurora_pipeline.monitoring.lifecycle import model_states as decide_states
         from aurora_pipeline.monitoring.lifecycle import state_violations
         from aurora_pipeline.monitoring.model_monitor import model_health
 
         run = StageRun(context, home.open(), "model_states")
-        lake, last = run.home.lake, run.sessions[-1]
+        last = run.sessions[-1]
         axis = [day for day in run.lineage.sessions if run.scored_from <= day <= last]
         opens = {day: run.home.calendar.open(day) for day in axis}
-        labels = lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
-        frame, ignored = decide_states(
-            axis,
-            opens,
-            [member.model for member in read_zoo(run.home, run.settings, run.scored_from, last)],
-            read_evidence(run.home, run.settings, labels, run.scored_from, last),
-            model_health(run.read_back("model_scores", axis, 0)),
-            DecisionLog(run.home).decisions(),
-            run.settings.lifecycle,
+        frame, ignored = states_of_zoo(
+            run.home, run.settings, axis, model_health(run.read_back("model_scores", axis, 0))
         )
         wanted = frame.filter(pl.col("session").is_in(run.sessions))
         run.write("model_states", wanted, run.keys)

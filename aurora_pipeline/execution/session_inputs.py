@@ -32,6 +32,8 @@ RETURN_SESSIONS = HISTORY_SESSIONS
 VOLUME_SESSIONS = 20
 """Sessions of session bars before the session that the average traded value looks back over."""
 FULL_SESSION_BARS = {"5min": 78, "session": 1}
+NO_MODEL = "no model trades"
+"""Reason in `universe` of a session in which no model serves: nothing is eligible, the book goes flat."""
 
 
 class Manifest(Protocol):
@@ -90,6 +92,8 @@ class SessionInputs:
         Horizons an edge lasts, see :mod:`aurora_pipeline.policy.holding_period`.
     fees : SaleFees
         Regulatory fees in force.
+    served : bool
+        Whether any model trades the session; without one the book goes flat.
     """
 
     session: date
@@ -116,6 +120,7 @@ class SessionInputs:
     horizon_sessions: float
     holding_horizons: float = 1.0
     fees: SaleFees = NO_SALE_FEES
+    served: bool = True
 
 
 def prepare_session_inputs(
@@ -217,6 +222,7 @@ def prepare_session_inputs(
         horizon_sessions=horizon_sessions,
         holding_horizons=persistence.horizons(horizon_sessions),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
+        served=not universe.filter(pl.col("session") == session).get_column("reason").eq(NO_MODEL).any(),
     )
 
 

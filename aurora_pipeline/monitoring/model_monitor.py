@@ -189,9 +189,7 @@ def model_scores(
             look, fault = {}, None
             if before is not None and before >= member.model.first_session:
                 look = seen.get((before, name), {})
-                fault = _fault(look, settings)
-                sound, unsound = runs[name]
-                runs[name] = (0, unsound + 1) if fault else (sound + 1, 0)
+                runs[name], fault = run_after(runs[name], look, settings)
             if session in wanted:
                 rows.append(
                     {
@@ -225,6 +223,30 @@ def model_health(scores: pl.DataFrame) -> dict[tuple[date, str], Health]:
         for session, model, sound, unsound, fault in scores.select(columns).iter_rows()
         if sound or unsound
     }
+
+
+def run_after(
+    run: tuple[int, int], look: Mapping[str, Any], settings: LifecycleSettings
+) -> tuple[tuple[int, int], str | None]:
+    """Runs of sound and unsound sessions after one more.
+
+    Parameters
+    ----------
+    run : tuple of int
+        Sound and unsound sessions in a row before it; one of them is 0.
+    look : mapping of str to object
+        Row of :func:`session_looks`; empty where the model gave no scores.
+    settings : LifecycleSettings
+        What counts as sound.
+
+    Returns
+    -------
+    run : tuple of int
+    fault : str or None
+        What was wrong with the session.
+    """
+    fault = _fault(look, settings)
+    return (0, run[1] + 1) if fault else (run[0] + 1, 0), fault
 
 
 def _fault(look: Mapping[str, Any], settings: LifecycleSettings) -> str | None:
