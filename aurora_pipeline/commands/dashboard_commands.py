@@ -1,4 +1,4 @@
-"""`aurora dashboard` and its written form, `aurora report dashboard`."""
+"""`aurora dashboard`, its written form `aurora report dashboard`, and the reports of a day and a week."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out
 
 PORT = 8321
 BookOption = Annotated[str | None, typer.Option(help="Book; live where there is one, else the settings' backtest.")]
@@ -38,3 +38,19 @@ def write(home: HomeOption = None, book: BookOption = None) -> None:
     from aurora_pipeline.reports.dashboard.rendering import write_dashboard
 
     out.print(f"page  {write_dashboard(opened_home(home), book)}", highlight=False)
+
+
+def day(home: HomeOption = None, book: BookOption = None, session: Day = None) -> None:
+    """Write the report of a session, the newest by default: what changed since the one before, what needs a person."""
+    from aurora_pipeline.reports.period_reports import write_day_report
+
+    page = write_day_report(opened_home(home), session.date() if session else None, book)
+    out.print(f"page  {page}", highlight=False)
+
+
+def week(home: HomeOption = None, book: BookOption = None, session: Day = None) -> None:
+    """Write the report of a session's week, the newest by default, beside the week before."""
+    from aurora_pipeline.reports.period_reports import write_week_report
+
+    page = write_week_report(opened_home(home), session.date() if session else None, book)
+    out.print(f"page  {page}", highlight=False)

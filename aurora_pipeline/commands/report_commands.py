@@ -45,3 +45,5 @@ def models(home: HomeOption = None) -> None:
 
 
 report.command(name="dashboard")(dashboard_commands.write)
+report.command()(dashboard_commands.day)
+report.command()(dashboard_commands.week)

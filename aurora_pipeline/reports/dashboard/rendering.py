@@ -18,7 +18,7 @@ from aurora_pipeline.stages import book_name
 
 PAGE = "dashboard.html"
 LIVE = "live"
-REPORTS = ("claims.html", "week.html", "model_comparison.md", "signal_quality.md", "ablation.md", "capacity.md")
+REPORTS = ("claims.html", "model_comparison.md", "signal_quality.md", "ablation.md", "capacity.md")
 """Pages below `<home>/reports` that are linked where they exist."""
 
 
@@ -83,7 +83,9 @@ class Dashboard:
         books = [(f"book {name}", f"?book={name}") for name in self.books if name != self.book] if served else []
         below = "reports/" if served else ""
         pages = [(name, f"{below}{name}") for name in REPORTS if (home.reports / name).exists()]
-        days = sorted(path.name for path in home.reports.glob("day-*.html"))[-1:]
+        newest_of = (
+            sorted(path.name for path in home.reports.glob(pattern))[-1:] for pattern in ("day-*.html", "week-*.html")
+        )
         return Heading(
             title=f"Aurora: {market.name}",
             facts=f"book {self.book} · {market.frequency} bars · {sessions[0]} to {newest or sessions[-1]}",
@@ -94,7 +96,7 @@ class Dashboard:
                 ("MLflow", MLFLOW),
                 *books,
                 *pages,
-                *((name, f"{below}{name}") for name in days),
+                *((name, f"{below}{name}") for names in newest_of for name in names),
             ),
         )
 
