@@ -14,7 +14,8 @@ from aurora_pipeline.errors import AuroraError, LakeError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.monitoring.dashboard.page import DAGSTER, MLFLOW, Heading, page_html, panel_html
-from aurora_pipeline.monitoring.dashboard.period_panels import LONG, Period, period_panels
+from aurora_pipeline.monitoring.dashboard.period_panels import period_panels
+from aurora_pipeline.monitoring.dashboard.period_result import LONG, Period
 from aurora_pipeline.reports.dashboard.inputs import close_reports, read_attention, read_input
 from aurora_pipeline.reports.dashboard.rendering import PAGE, default_book
 
@@ -101,7 +102,7 @@ def _write(home: Home, book: str, period: Period, name: str, title: str) -> Path
         (group, [(panel, panel_html(panel, blocks, synthetic=synthetic)) for panel, blocks in panels])
         for group, panels in period_panels(period)
     ]
-    before = f"{period.before[0]} to {period.before[-1]}" if period.before else "nothing"
+    before = " to ".join(str(day) for day in dict.fromkeys((*period.before[:1], *period.before[-1:]))) or "nothing"
     heading = Heading(
         title=f"{title}: {market.name}",
         facts=f"book {book} · {market.frequency} bars · compared with {before}",

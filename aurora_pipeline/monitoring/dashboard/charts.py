@@ -28,7 +28,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 GREY, LIGHT, INK = "#8a8f98", "#d9dce1", "#22262b"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, "#7a5230", "#e377a2", "#4d4d4d", "#9ccc65", "#26418f", "#c0c0c0")
 WIDTH = 6.4
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "aurora",
     "font.size": 8.0,
@@ -91,10 +91,20 @@ def drawn(draw: Callable[..., None], *, height: float = 2.3, rows: int = 1, colu
 
 def dated(axes: Axes) -> None:
     """Label a time axis of sessions."""
+    _ticks(axes, "%d %b %y", 6)
+
+
+def clocked(axes: Axes) -> None:
+    """Label a time axis within a session."""
+    _ticks(axes, "%H:%M", 8)
+    axes.set_xlabel("bar end, UTC")
+
+
+def _ticks(axes: Axes, pattern: str, most: int) -> None:
     from matplotlib.dates import AutoDateLocator, DateFormatter
 
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
-    axes.xaxis.set_major_formatter(DateFormatter("%d %b %y"))
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=most))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(DateFormatter(pattern))  # type: ignore[no-untyped-call]
 
 
 def in_percent(axes: Axes, which: str = "y", digits: int | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, PURPLE, RED, dated, drawn
+from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, PURPLE, RED, clocked, dated, drawn
 from aurora_pipeline.monitoring.dashboard.panel import (
     DASH,
     Absent,
@@ -38,7 +38,7 @@ MOST_LATE, SOME_LATE = 0.5, 0.1
 RANKS = (50, 95, 99)
 BUDGET_MS = 300_000.0
 """A bar lasts five minutes: what a tick must stay far below."""
-TICKS = {
+TICKS: dict[str, Any] = {
     "session": pl.Date,
     "bar_end": pl.Datetime("us", "UTC"),
     "status": pl.String,
@@ -46,7 +46,7 @@ TICKS = {
     "computation_ms": pl.Float64,
 }
 """Columns of the ticks: `computation_ms` is the sum of a tick's own steps, from the bar in the lake to its targets."""
-FEEDS = {
+FEEDS: dict[str, Any] = {
     "feed": pl.String,
     "rows": pl.Int64,
     "symbols": pl.Int64,
@@ -268,7 +268,7 @@ def tick_latency(ticks: pl.DataFrame, closes: Mapping[date, Mapping[str, Any]]) 
         for rank in (50, 95):
             axes.axhline(ranks[rank], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)))
         axes.set_ylim(bottom=0.0)
-        _clock(axes)
+        clocked(axes)
 
     return [
         Facts(
@@ -306,11 +306,3 @@ def _closed_row(session: date, report: Mapping[str, Any]) -> tuple[str, ...]:
 def _percentiles(rows: pl.DataFrame) -> dict[int, float]:
     values = rows.get_column("computation_ms").drop_nulls().to_numpy()
     return {rank: float(np.percentile(values, rank)) for rank in RANKS} if values.size else {}
-
-
-def _clock(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, DateFormatter
-
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
-    axes.set_xlabel("bar end, UTC")

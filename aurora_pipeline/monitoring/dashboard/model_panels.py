@@ -87,7 +87,7 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
             (
                 Fact("families weighed", str(newest.height), f"equal weight would be {percent(1.0 / newest.height)}"),
                 Fact("largest", percent(newest["weight"][0]), newest["model"][0]),
-                Fact("evidence", f"{newest['matured_sessions'].max()} sessions", f"for session {days[-1]}"),
+                Fact("evidence", f"{newest['matured_sessions'][0]} sessions", f"for session {days[-1]}"),
                 *(Fact("equal weights", mark.replace("_", " "), "why") for mark in marks),
             )
         ),
@@ -130,7 +130,7 @@ def model_states(model_states: pl.DataFrame, model_scores: pl.DataFrame) -> Sequ
 
         for position, name in enumerate(names):
             for start, end, state in stretches(days, wide.get_column(name).to_list()):
-                first, last = date2num(start), date2num(end)
+                first, last = date2num(start), date2num(end)  # type: ignore[no-untyped-call]
                 axes.broken_barh(
                     [(first, max(last - first, 1.0))], (position - 0.36, 0.72), color=STATES[state], linewidth=0
                 )

@@ -26,7 +26,7 @@ SHORT = 26
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 SCRIPT_HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-_NUMERIC = re.compile(r"[−-]?[\d.,]+(?: ?(?:%|bps|USD|ms))?$|–$|$")
+_NUMERIC = re.compile(r"[−+]?[\d.,]+(?: ?(?:%|bps|USD|ms))?$|–$|$")
 _CODE = re.compile(r"`([^`]+)`")
 
 
