@@ -18,6 +18,8 @@ import polars as pl
 from aurora_pipeline.execution.events import ACTIONS
 
 TOP_FEATURES = 12
+CONSTANT = 1e-12
+"""Deviation over largest score below which scores count as constant, as in the ensemble."""
 REASONS = {
     "enter": "opens a position: the edge pays for the trade",
     "increase": "adds to the position: the edge pays for the trade",
@@ -157,8 +159,9 @@ def linear_contributions(
         names = list(by_feature)
         values = features.select(names).to_numpy().astype(np.float64)
         terms = np.nan_to_num(values, nan=0.0) * np.array(list(by_feature.values()))
-        deviation = float(terms.sum(axis=1).std())
-        if deviation == 0.0:
+        scores = terms.sum(axis=1)
+        deviation = float(scores.std())
+        if deviation <= CONSTANT * float(np.abs(scores).max()):
             continue
         centred = (terms[row] - terms.mean(axis=0)) / deviation * weights.get(model, 0.0)
         for name, value in zip(names, centred, strict=True):
