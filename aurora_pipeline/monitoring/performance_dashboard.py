@@ -169,7 +169,6 @@ GROUPS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "What does each phase of the plan add?",
                 ("ablation",),
                 phase_ablation,
-                wide=True,
             ),
             Panel(
                 "claims",

@@ -72,12 +72,11 @@ def test_trouble_with_the_report_is_told_and_does_not_undo_the_close(home, monke
         day_report_or_alert(home, day(2))
 
 
-def test_the_commands_write_the_pages(home):
-    for command, name in (
-        (["day", "--session", str(day(1))], f"day-{day(1)}"),
-        (["week"], "week-2024-W51"),
-        (["dashboard"], "dashboard"),
-    ):
-        result = CliRunner().invoke(app, ["report", *command, "--home", str(home.path)])
-        assert result.exit_code == 0, result.output
-        assert (home.reports / f"{name}.html").exists()
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(["day", "--session", str(day(1))], f"day-{day(1)}"), (["week"], "week-2024-W51"), (["dashboard"], "dashboard")],
+)
+def test_the_commands_write_the_pages(home, command, name):
+    result = CliRunner().invoke(app, ["report", *command, "--home", str(home.path)])
+    assert result.exit_code == 0, result.output
+    assert (home.reports / f"{name}.html").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, PURPLE, RED, clocked, dated, drawn
+from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, PURPLE, RED, YELLOW, clocked, dated, drawn
 from aurora_pipeline.monitoring.dashboard.panel import (
     DASH,
     Absent,
@@ -25,9 +25,9 @@ from aurora_pipeline.monitoring.dashboard.panel import (
 )
 
 KINDS = (
-    ("missing_bars", "missing", ORANGE),
+    ("missing_bars", "missing", BLUE),
     ("quarantined_bars", "quarantined", RED),
-    ("flat_bars", "flat", BLUE),
+    ("flat_bars", "flat", YELLOW),
     ("corrected_bars", "corrected", PURPLE),
 )
 SHOWN = 10

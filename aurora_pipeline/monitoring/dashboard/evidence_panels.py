@@ -125,6 +125,8 @@ def phase_ablation(ablation: Mapping[str, Any] | None) -> Sequence[Block]:
                 )
                 for phase in phases
             ),
+            "every phase in numbers",
+            folded=True,
         ),
         Note(
             f"Measured on {ablation['market']}{label}; each phase keeps those before it. Intervals: paired stationary bootstrap."

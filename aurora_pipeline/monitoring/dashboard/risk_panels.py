@@ -192,9 +192,9 @@ def capacity(capacity: Mapping[str, Any] | None) -> Sequence[Block]:
         left.legend(loc="lower left")
 
     best = max((row for row in curve if row["net_usd"] is not None), key=lambda row: row["net_usd"], default=None)
-    lead = [] if best is None else [Fact("most dollars", usd(best["net_usd"]), f"at {usd(best['at'])} of capital")]
+    lead = None if best is None else Fact("most dollars", usd(best["net_usd"]), f"at {usd(best['at'])} of capital")
     return [
-        Facts((*lead, Fact("measured on", str(capacity["title"])))),
+        *([Facts((lead,))] if lead else []),
         Chart(
             drawn(draw, columns=2, height=2.3),
             "gross and net return against capital and against multiples of the costs",
@@ -215,6 +215,7 @@ def capacity(capacity: Mapping[str, Any] | None) -> Sequence[Block]:
             ),
         ),
         Note(
-            f"Gross falls with capital too: participation and impact leave targets unreached. {DASH} marks what was not traded."
+            f"Measured on {capacity['title']}. Gross falls with capital too: participation and impact leave targets unreached. "
+            f"{DASH} marks what was not traded."
         ),
     ]

@@ -56,7 +56,7 @@ class Dashboard:
             stamps: dict[str, str] = {}
             groups = [(name, [(panel, self._panel(panel, stamps)) for panel in panels]) for name, panels in GROUPS]
             self._inputs.clear()  # what was read for one rendering is not kept in memory
-            return page_html(self._heading(served=served), groups, served=served), version(groups)
+            return page_html(self.heading(served=served), groups, served=served), version(groups)
 
     def _panel(self, panel: Panel, stamps: dict[str, str]) -> str:
         for name in panel.reads:
@@ -74,7 +74,8 @@ class Dashboard:
             self._inputs[name] = read_input(self.home, self.book, name)
         return self._inputs[name]
 
-    def _heading(self, *, served: bool) -> Heading:
+    def heading(self, *, served: bool) -> Heading:
+        """What stands above the panels; links are those of a server, or of a file among the reports."""
         home, market = self.home, self.home.market()
         settings = home.settings()
         sessions = home.sessions(settings)

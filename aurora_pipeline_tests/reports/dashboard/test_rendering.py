@@ -53,9 +53,12 @@ def test_only_panels_whose_inputs_changed_are_drawn_again(tables, monkeypatch):
     _, before = dashboard.render()
     drawn = []
     real = rendering.rendered
-    monkeypatch.setattr(
-        rendering, "rendered", lambda panel, *given, **named: (drawn.append(panel.key), real(panel, *given, **named))[1]
-    )
+
+    def noted(panel, *given, **named):
+        drawn.append(panel.key)
+        return real(panel, *given, **named)
+
+    monkeypatch.setattr(rendering, "rendered", noted)
     assert dashboard.render()[1] == before
     assert drawn == []
     store_session(tables, dashboard.book, 2)
