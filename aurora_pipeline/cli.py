@@ -21,6 +21,8 @@ from aurora_pipeline.commands.audit_commands import audit
 from aurora_pipeline.commands.backfill_commands import backfill
 from aurora_pipeline.commands.book_commands import register
 from aurora_pipeline.commands.claims_commands import claims
+from aurora_pipeline.commands.dashboard_commands import dashboard
+from aurora_pipeline.commands.explain_commands import explain
 from aurora_pipeline.commands.models_commands import models
 from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
@@ -280,6 +282,8 @@ for command in (
     backfill,
     prove,
     claims,
+    dashboard,
+    explain,
     live_commands.live,
     live_commands.preflight,
     live_commands.close,

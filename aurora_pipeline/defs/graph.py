@@ -28,6 +28,7 @@ from aurora_pipeline.defs.model_comparison import model_comparison_asset
 from aurora_pipeline.defs.model_tracking import model_tracking_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
+from aurora_pipeline.defs.performance_dashboard import performance_dashboard
 from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
@@ -66,6 +67,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             report,
             model_tracking_asset(families),
             claims,
+            performance_dashboard,
         ],
         jobs=[*build_jobs(families), tick_job(families), empty_run, preflight, end_of_day_job],
         schedules=[

@@ -8,6 +8,7 @@ import dagster as dg
 
 from aurora_pipeline.defs.market_data import FEEDS_ASSET, SESSION_TABLES
 from aurora_pipeline.defs.model_tracking import TRACKING_ASSET
+from aurora_pipeline.defs.performance_dashboard import DASHBOARD_ASSET
 from aurora_pipeline.defs.trade_book import BOOK_ASSETS
 from aurora_pipeline.stages import VIEWS
 
@@ -56,7 +57,7 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         ),
         job(
             REPORT_JOB,
-            ["signal_quality", "report", "model_comparison", "claims", TRACKING_ASSET],
-            "Scorecard, signal quality, model comparison and claims of everything stored; out-of-fold ICs to MLflow.",
+            ["signal_quality", "report", "model_comparison", "claims", TRACKING_ASSET, DASHBOARD_ASSET],
+            "Scorecard, signal quality, model comparison, claims and dashboard of everything stored; out-of-fold ICs to MLflow.",
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,7 +57,7 @@ class CapacityReport:
     capacity, stress : polars.DataFrame
         One row per amount of capital (USD), and per multiple of the costs.
     page, plot : Path
-        Where it is written up.
+        Where it is written up; the tables lie beside the page as JSON for the dashboard.
     """
 
     capacity: pl.DataFrame
@@ -166,12 +167,14 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
         stress_rows.append(_outcome(times, inputs, _with(settings, costs={"stress": times})))
         report("book runs", done, total)
     capacity, stress = (pl.DataFrame(rows, schema=CURVE, orient="row") for rows in (capacity_rows, stress_rows))
-    kind = "synthetic market" if home.folder().read_truth() is not None else "market"
+    kind = "synthetic market" if home.folder().synthetic else "market"
     title = f"{kind} {home.market().name}, {inputs[0].session} to {inputs[-1].session}"
     page, plot = home.reports / "capacity.md", home.reports / "capacity.png"
     picture = _plot(capacity, stress, title)
     atomic_text(page, _markdown(capacity, stress, title, plot.name))
     atomic_write(plot, lambda path: _write(path, picture))
+    content = {"title": title, "capacity": capacity.to_dicts(), "stress": stress.to_dicts()}
+    atomic_text(page.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
     return CapacityReport(capacity, stress, page, plot)
 
 
