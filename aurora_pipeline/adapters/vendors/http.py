@@ -1,9 +1,9 @@
 """One HTTP session for every vendor: paced, bounded in time, patient with faults that pass.
 
-What is asked again: a connection that fails or is cut, also in the middle of a body, and the answers 429, 500, 502, 503 and 504.
-Between two tries lies what the vendor asks for (`Retry-After`), else a pause that doubles. urllib3's `Retry` counts and waits; it sits
-above `requests` here, since the retry inside `requests` neither sees a body that is cut nor keeps to a vendor's pace. A request
-that orders something is asked again only where it was certainly refused (429).
+What is asked again: a connection that fails or is cut, also in the middle of a body, and the answers 429, 500, 502, 503 and
+504. Between two tries lies what the vendor asks for (`Retry-After`), else a pause that doubles. urllib3's `Retry` counts and
+waits; it sits above `requests` here, since the retry inside `requests` neither sees a body that is cut nor keeps to a vendor's
+pace. A request that orders something is asked again only where it was certainly refused (429).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Patience:
 
 DOWNLOAD = Patience()
 TRADING = Patience(tries=3, pause=0.2, longest_pause=2.0, timeout=5.0)
-"""Inside a session a bar is over after five minutes: a vendor that does not answer is told of, and asked again at the next look."""
+"""Inside a session a bar is over after five minutes: a vendor that is silent is told of, and asked at the next look."""
 
 
 class Pace:

@@ -41,7 +41,7 @@ def test_a_fault_that_passes_is_sat_out(vendor, fault):
 @pytest.mark.parametrize("fault", sorted(PASSING))
 def test_a_fault_that_stays_is_named_after_the_tries_allowed(vendor, fault):
     vendor.faults += [Fault(PASSING[fault])] * 9
-    with pytest.raises(VendorDownError, match="GET 127.0.0.1/a: .* after 4 tries"):
+    with pytest.raises(VendorDownError, match=r"GET 127.0.0.1/a: .* after 4 tries"):
         session().get(f"{vendor.url}/a")
     assert len(vendor.asked) == 4
 
@@ -109,7 +109,7 @@ def test_a_pace_allows_a_burst_and_then_waits():
     assert time.monotonic() - began < 0.25
     for _ in range(3):
         pace.wait()
-    assert 0.3 <= time.monotonic() - began
+    assert time.monotonic() - began >= 0.3
 
 
 def test_tries_count_against_the_pace(vendor):
