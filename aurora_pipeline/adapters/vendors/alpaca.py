@@ -36,6 +36,8 @@ KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
 SYMBOLS_PER_REQUEST = 100
 REQUESTS_PER_MINUTE = 200
 """Of the free plan; paid plans allow more, which a download does not need."""
+PROCESSED_WITHIN = timedelta(days=120)
+"""From an action's ex-date to the day the vendor processes it, at most."""
 NO_SYMBOL_MAPPING = "-"
 """As `asof`: rows come under the symbol of the day, as the market folder wants them; renames are corporate actions."""
 _BAR_FIELDS = {"t": pl.String, "o": pl.Float64, "h": pl.Float64, "l": pl.Float64, "c": pl.Float64}
@@ -145,7 +147,9 @@ class AlpacaMarketData:
         return pl.concat(frames).filter(pl.col("bar_start").is_between(begin, end, closed="left"))
 
     def corporate_actions(self, symbols: Sequence[str], first: date, last: date) -> tuple[pl.DataFrame, dict[str, int]]:
-        """Corporate actions that the vendor processed or will process in a range of days.
+        """Corporate actions with an ex-date in a range of days.
+
+        The vendor files them by the day it processes them, which for a dividend is the day it is paid.
 
         Returns
         -------
@@ -157,16 +161,15 @@ class AlpacaMarketData:
         rows: list[dict[str, Any]] = []
         left_out: dict[str, int] = {}
         for batch in batches(symbols):
-            asked = CorporateActionsRequest(symbols=list(batch), start=first, end=last)
+            asked = CorporateActionsRequest(symbols=list(batch), start=first, end=last + PROCESSED_WITHIN)
             answer = answered(partial(self._actions.get_corporate_actions, asked), "corporate actions")
             for kind, entries in answer.items():
                 if kind in _ACTIONS:
                     rows += [row for entry in entries if (row := _action(kind, entry)) is not None]
                 elif entries:
                     left_out[kind] = left_out.get(kind, 0) + len(entries)
-        return pl.DataFrame(rows, schema=pl.Schema(FEEDS["corporate_actions"].columns)).unique(
-            maintain_order=True
-        ), left_out
+        frame = pl.DataFrame(rows, schema=pl.Schema(FEEDS["corporate_actions"].columns)).unique(maintain_order=True)
+        return frame.filter(pl.col("ex_date").is_between(first, last)), left_out
 
 
 def require_library() -> None:
