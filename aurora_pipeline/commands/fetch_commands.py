@@ -52,7 +52,9 @@ def fetch(
     from aurora_pipeline.market.importer import read_universe
 
     if feed not in FEEDS:
-        raise MarketDataError(f"no such feed {feed!r}; expected {', '.join(FEEDS)}. Other data come in by `aurora import`")
+        raise MarketDataError(
+            f"no such feed {feed!r}; expected {', '.join(FEEDS)}. Other data come in by `aurora import`"
+        )
     known = next((each for each in TAPES if each == tape), None)
     if known is None:
         raise MarketDataError(f"--tape {tape}: expected {' or '.join(TAPES)}")
