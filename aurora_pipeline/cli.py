@@ -187,10 +187,11 @@ def ui(
 ) -> None:
     """Open Dagster on loopback with the right home."""
     from aurora_pipeline.adapters.home import HOME_VARIABLE
-    from aurora_pipeline.adapters.instance import write_instance_config
+    from aurora_pipeline.adapters.worker_processes import terminated_as_exit
+    from aurora_pipeline.defs.databases import make_databases
 
     opened = opened_home(home)
-    write_instance_config(opened.path)
+    make_databases(opened)
     # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
     environment = os.environ | {
         "DAGSTER_HOME": str(opened.path),
@@ -201,7 +202,12 @@ def ui(
     if browser:
         webbrowser.open(f"http://127.0.0.1:{port}")
     module = ["-m", "dagster", "dev", "-m", "aurora_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    sys.exit(subprocess.call([sys.executable, *module], env=environment, cwd=opened.path))
+    with terminated_as_exit(), subprocess.Popen([sys.executable, *module], env=environment, cwd=opened.path) as process:
+        try:
+            code = process.wait()
+        finally:
+            process.terminate()
+    sys.exit(code)
 
 
 @app.command()
