@@ -1,7 +1,7 @@
 """Alpaca: 5-minute bars and corporate actions, through the vendor's own library on our transport.
 
 `alpaca-py` knows the addresses, parameters and pages; its transport waits for ever, ignores `Retry-After` and does not try a
-broken connection again, so its session gets our adapter (docs/decisions/0013-feeds.md).
+broken connection again, so its session gets our adapter (docs/decisions/0014-feeds.md).
 
 Known at: a bar at its end. The vendor says neither when a bar was corrected nor when an action was announced, so a version that
 differs from one seen before counts from when it is seen, and an action from the first moment of its ex-date in New York.
