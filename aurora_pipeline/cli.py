@@ -27,6 +27,7 @@ from aurora_pipeline.commands.fetch_commands import fetch
 from aurora_pipeline.commands.models_commands import models
 from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
+from aurora_pipeline.commands.scale_commands import scale
 from aurora_pipeline.commands.terminal import (
     Day,
     HomeOption,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
+live_bench_commands.bench.command()(scale)
 app.add_typer(live_bench_commands.bench, name="bench")
 app.add_typer(models, name="models")
 
