@@ -496,6 +496,7 @@ class Challengers(dy.Schema):
     serves_from = _day("first session this version scores")
     model_version = _text("family, fold and content hash")
     directory = _text("below the home's `models/`")
+    configuration = _text("settings of `models` it is trained with, the same for every refit; JSON")
     reason = _text("what asked for it")
 
 

@@ -387,7 +387,7 @@ class DriftSettings(Section):
     psi: Positive = Field(default=0.25, description="population stability index above which a distribution has shifted")
     missing: Fraction = Field(default=0.5, description="rise of the missing share above which a feature is lost")
     feature_share: Fraction = Field(
-        default=0.5, description="share of drifted features above which the first family is asked"
+        default=0.5, description="share of drifted features above which every family is asked"
     )
     z: Positive = Field(default=3.0, description="standard deviations of an IC's fall or of a regime's change")
     challenger_half_life_sessions: Positive = Field(
