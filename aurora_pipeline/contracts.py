@@ -500,6 +500,20 @@ class Challengers(dy.Schema):
     reason = _text("what asked for it")
 
 
+class ModelContributions(dy.Schema):
+    """What each model that traded added in a session."""
+
+    session = _day(SESSION, key=True)
+    model = _key("name its scores are stored under")
+    family = _text("model family")
+    model_version = _text("version that served", nullable=True)
+    weight = _number("in the ensemble", "fraction")
+    ensemble_gain = _maybe(
+        "rank IC of the ensemble less that of the others without it; null until matured", "correlation"
+    )
+    result = _maybe("what the part of the holdings that follows its score earned in residual return", "fraction of NAV")
+
+
 class _Book(dy.Schema):
     book = _key(BOOK)
     session = _day(SESSION)
@@ -704,6 +718,7 @@ TABLES: dict[str, Table] = {
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),
         Table("model_comparison", ModelComparison, None, "none"),
+        Table("model_contributions", ModelContributions, None, "none"),
         Table("signal_quality", SignalQuality, None, "none"),
         Table("reliability", Reliability, None, "none"),
         Table("claims", Claims, None, "none"),

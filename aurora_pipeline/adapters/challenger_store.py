@@ -14,6 +14,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.configuration_log import Configured, asked_for, new_configurations
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.model_store import FIT_COST, fit_cost
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.features.registry import feature_names
@@ -121,7 +122,7 @@ def train_challenger(
     names = [column for view in own.models.views for column in feature_names(view)]
     trained = train_model(due.family, fold, features, labels, own, names)
     directory = f"{due.name}/{fold.key}"
-    save_trained(trained, home.models / directory)
+    save_trained(trained, home.models / directory, documents={FIT_COST: fit_cost(trained)})
     return {
         "session": axis[place - 1],
         "model": due.name,

@@ -56,7 +56,7 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         ),
         job(
             REPORT_JOB,
-            ["signal_quality", "report", "model_comparison", "claims", TRACKING_ASSET],
-            "Scorecard, signal quality, model comparison and claims of everything stored; out-of-fold ICs to MLflow.",
+            ["signal_quality", "report", "model_comparison", "model_contributions", "claims", TRACKING_ASSET],
+            "Scorecard, signal quality, comparison and contributions of models, claims; out-of-fold ICs to MLflow.",
         ),
     ]

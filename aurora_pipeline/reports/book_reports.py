@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,14 +56,15 @@ class CapacityReport:
     ----------
     capacity, stress : polars.DataFrame
         One row per amount of capital (USD), and per multiple of the costs.
-    page, plot : Path
-        Where it is written up.
+    page, plot, data : Path
+        Where it is written up, and the tables as JSON.
     """
 
     capacity: pl.DataFrame
     stress: pl.DataFrame
     page: Path
     plot: Path
+    data: Path
 
 
 def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
@@ -153,7 +155,7 @@ def replayed_portfolio(inputs: Sequence[SessionInputs], settings: Settings) -> p
 
 
 def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[float]) -> CapacityReport:
-    """Run the stored signals at several amounts of capital and multiples of the costs; writes a page and a plot."""
+    """Run the stored signals at several amounts of capital and multiples of the costs; writes a page, a plot and the numbers as JSON."""
     settings = home.settings(overrides)
     inputs = list(stored_inputs(home, settings))
     amounts = tuple(capitals) or CAPITALS
@@ -168,11 +170,20 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
     capacity, stress = (pl.DataFrame(rows, schema=CURVE, orient="row") for rows in (capacity_rows, stress_rows))
     kind = "synthetic market" if home.folder().read_truth() is not None else "market"
     title = f"{kind} {home.market().name}, {inputs[0].session} to {inputs[-1].session}"
-    page, plot = home.reports / "capacity.md", home.reports / "capacity.png"
+    page, plot, data = (home.reports / f"capacity.{ending}" for ending in ("md", "png", "json"))
+    content = {
+        "market": home.market().name,
+        "synthetic": kind == "synthetic market",
+        "first": f"{inputs[0].session}",
+        "last": f"{inputs[-1].session}",
+        "capacity": capacity.to_dicts(),
+        "stress": stress.to_dicts(),
+    }
     picture = _plot(capacity, stress, title)
     atomic_text(page, _markdown(capacity, stress, title, plot.name))
     atomic_write(plot, lambda path: _write(path, picture))
-    return CapacityReport(capacity, stress, page, plot)
+    atomic_text(data, json.dumps(content, indent=1) + "\n")
+    return CapacityReport(capacity, stress, page, plot, data)
 
 
 def _outcome(at: float, inputs: Sequence[SessionInputs], settings: Settings) -> tuple[float | None, ...]:
