@@ -155,7 +155,7 @@ def replayed_portfolio(inputs: Sequence[SessionInputs], settings: Settings) -> p
 
 
 def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[float]) -> CapacityReport:
-    """Run the stored signals at several amounts of capital and multiples of the costs; writes a page, a plot and the numbers as JSON."""
+    """Run the stored signals at several amounts of capital and multiples of the costs; writes page, plot and JSON."""
     settings = home.settings(overrides)
     inputs = list(stored_inputs(home, settings))
     amounts = tuple(capitals) or CAPITALS
