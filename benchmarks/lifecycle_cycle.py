@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/lifecycle_cycle.py --directory DIR                    preset small, minutes
     .venv/bin/python benchmarks/lifecycle_cycle.py --directory DIR --preset reference --break 2024-09-20
 
-Two runs in one home, so that data and features are made once: first with every challenger and every decision by test switched off,
-then with drift that trains challengers and tests that promote and retire. Each has a book of its own. Printed are every change of
+Two runs in one home, so that data and features are made once: first with challengers and decisions by test switched off, then
+with drift that trains challengers and tests that promote and retire. Each has a book of its own. Printed are every change of
 state with its reason, what MLflow says of each version, and the two books from the break on, with the paired difference.
 """
 
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--sessions", type=int)
     parser.add_argument("--symbols", type=int)
+    parser.add_argument("--alpha", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--break", dest="breaks", type=date.fromisoformat, default=date(2024, 10, 1))
     parser.add_argument("--set", dest="pairs", action="append", default=[])
@@ -98,6 +99,7 @@ def main() -> None:
             market,
             preset=chosen.preset,
             seed=chosen.seed,
+            alpha=chosen.alpha,
             sessions=chosen.sessions,
             symbols=chosen.symbols,
             break_session=chosen.breaks,
