@@ -182,6 +182,13 @@ class ShortInterest(_Instrument):
     avg_daily_volume = _maybe("as published", "shares")
 
 
+class Borrow(_Instrument):
+    """Lending rates of stocks; an optional feed of ours."""
+
+    known_at = _time("quotation", key=True)
+    rate = _maybe("yearly rate on a short from then on; null where nobody lends", "fraction a year", min=0.0)
+
+
 class EtfFlows(_Instrument):
     """Daily creations and redemptions of ETFs."""
 
@@ -699,6 +706,7 @@ TABLES: dict[str, Table] = {
         Table("short_interest", ShortInterest, "known_at", "none"),
         Table("etf_flows", EtfFlows, "known_at", "none"),
         Table("options", Options, "known_at", "none"),
+        Table("borrow", Borrow, "known_at", "none"),
         Table("residual_returns", ResidualReturns, "known_at"),
         _feature_table("price_features"),
         _feature_table("sector_features"),
@@ -745,7 +753,16 @@ BOOK_TABLES = (
     "portfolio",
 )
 """Tables of a book in the order they are written; the last one is what says that a session is there."""
-FEED_TABLES = ("daily_bars", "corporate_actions", "earnings", "fundamentals", "short_interest", "etf_flows", "options")
+FEATURE_FEEDS = (
+    "daily_bars",
+    "corporate_actions",
+    "earnings",
+    "fundamentals",
+    "short_interest",
+    "etf_flows",
+    "options",
+)
+FEED_TABLES = (*FEATURE_FEEDS, "borrow")
 
 
 def table(name: str) -> Table:

@@ -25,7 +25,7 @@ from aurora_pipeline.adapters.configuration_log import Configured, recorded_conf
 from aurora_pipeline.adapters.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
-from aurora_pipeline.contracts import FEED_TABLES, table
+from aurora_pipeline.contracts import FEATURE_FEEDS, table
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
@@ -93,7 +93,7 @@ class Stage:
     configuration: str = ""
 
 
-FEEDS = tuple(Read(name, "feed") for name in FEED_TABLES)
+FEEDS = tuple(Read(name, "feed") for name in FEATURE_FEEDS)
 
 
 @lru_cache(maxsize=64)

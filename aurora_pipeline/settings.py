@@ -269,7 +269,11 @@ class CostSettings(Section):
         default_factory=dict, description="yearly rate on shorts of single symbols, where it is known, fraction"
     )
     unknown_borrow: Literal["default", "no_short"] = Field(
-        default="default", description="a symbol not in borrow_rates costs borrow_rate, or is not sold short"
+        default="default",
+        description="a symbol neither the feed `borrow` nor borrow_rates knows costs borrow_rate, or is not sold short",
+    )
+    borrow_expiry_sessions: Count = Field(
+        default=10, description="a rate of the feed `borrow` older than this is unknown"
     )
     stress: Positive = Field(default=1.0, description="every cost times this: 2 and 3 are the stress cases")
 

@@ -195,6 +195,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 Read("residual_returns", "back", RISK_LOOKBACK),
                 Read("daily_bars", "feed"),
                 Read("corporate_actions", "feed"),
+                Read("borrow", "feed"),
             ),
             ("book", "costs", "horizon"),
             ("policy", "execution"),

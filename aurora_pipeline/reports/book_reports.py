@@ -122,7 +122,7 @@ def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
     first = sessions[max(0, sessions.index(days[0]) - RETURN_SESSIONS)]
     returns = session_returns(lake.read("residual_returns", first, days[-1]))
     session_bars, daily_bars = lake.read("session_bars"), lake.read("daily_bars")
-    actions, scores = lake.read("corporate_actions"), closing_scores(signals)
+    actions, borrow, scores = lake.read("corporate_actions"), lake.read("borrow"), closing_scores(signals)
     manifest = home.folder().manifest
     for done, day in enumerate(days, start=1):
         yield prepare_session_inputs(
@@ -139,6 +139,7 @@ def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
             daily_bars=daily_bars,
             corporate_actions=actions,
             scores=scores,
+            borrow=borrow,
         )
         report("inputs", done, len(days))
 
