@@ -131,14 +131,16 @@ def note_configurations(home: Home, settings: Settings, *, replace: bool = False
                 f"and retire it (`aurora models retire {gone[0]} --reason ...`), or have history made again without it "
                 "(`aurora run --replace-models`)"
             )
-        newest = {entry.family: entry.values for entry in entries}
+        # A home from before there was this log is founded as it stands.
+        begins = following.isoformat() if following and entries else None
+        newest = {entry.family: entry.values for entry in entries if entry.founding or not replace}
         changed = {family: values for family, values in wanted.items() if newest.get(family) != values}
         return [
             {
-                "session": following.isoformat() if following else None,
+                "session": begins,
                 "family": family,
                 "configuration": values,
-                "founding": following is None or family not in newest,
+                "founding": begins is None or family not in newest,
                 "written_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
             }
             for family, values in [*changed.items(), *((family, None) for family in gone)]
@@ -146,8 +148,12 @@ def note_configurations(home: Home, settings: Settings, *, replace: bool = False
 
     added = SealedLog(home, LOG).append(more)
     return [
-        f"{line['family']}: its settings changed; the new configuration is a challenger from {following} on, and "
-        f"{'joins as a candidate' if line['founding'] else 'the old one goes on'}"
+        f"{line['family']}: "
+        + (
+            f"a new family, a candidate from {line['session']} on"
+            if line["founding"]
+            else f"its settings changed; the new configuration is a challenger from {line['session']} on, the old one goes on"
+        )
         for line in added
-        if following is not None
+        if line["session"] is not None
     ]

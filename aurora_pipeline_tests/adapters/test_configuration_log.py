@@ -95,12 +95,22 @@ def test_replacing_founds_the_family_anew_and_forgets_its_challengers(home):
     assert new_configurations(recorded_configurations(home)) == []
 
 
+def test_replacing_takes_a_challengers_configuration_for_the_whole_history(home):
+    note_configurations(home, wanted())
+    trade(home)
+    now = wanted("models.ridge_penalties=[7]")
+    note_configurations(home, now)
+    note_configurations(home, now, replace=True)
+    assert own_configurations(home, now)["ridge"].values["ridge_penalties"] == [7.0]
+    assert new_configurations(recorded_configurations(home)) == []
+
+
 def test_a_family_added_later_counts_from_the_next_session_on(home):
     note_configurations(home, wanted())
     trade(home)
     more = load_settings(None, ["models.families=[ridge,lasso,xgboost]"], {})
     (said,) = note_configurations(home, more)
-    assert "joins as a candidate" in said
+    assert said == "xgboost: a new family, a candidate from 2024-11-05 on"
     assert own_configurations(home, more)["xgboost"].session == NEXT
 
 
@@ -113,6 +123,12 @@ def test_a_family_with_states_may_not_vanish_unless_models_are_replaced(home):
     assert note_configurations(home, one, replace=True) == []
     assert {entry.family for entry in recorded_configurations(home)} == {"ridge"}
     assert note_configurations(home, one) == []
+
+
+def test_a_home_from_before_the_log_is_founded_as_it_stands(home):
+    trade(home)
+    assert note_configurations(home, wanted()) == []
+    assert [(entry.session, entry.founding) for entry in recorded_configurations(home)] == [(None, True)] * 2
 
 
 def test_a_line_that_was_changed_is_found(home):

@@ -20,8 +20,8 @@ def test_the_curve_is_shown_drawn_and_kept(tiny_home, tmp_path):
     assert kept["synthetic"] is True
     small, large = kept["capacity"]
     assert (small["at"], large["at"]) == (1e6, 1e9)
-    assert small["net_return"] > large["net_return"], (
-        "impact grows with the trade, and orders with the capital no longer fill"
+    assert small["utilisation"] > large["utilisation"], (
+        "a bar takes 2 % of its volume of an order, whatever the capital"
     )
     assert [row["at"] for row in kept["stress"]] == [1.0, 2.0, 3.0]
     once, twice, _ = kept["stress"]
