@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
 from aurora_pipeline.monitoring.performance import book_performance, session_returns
@@ -63,16 +64,8 @@ def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl
     )
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--attainable", type=float)
-    arguments = parser.parse_args()
-    home = Home(arguments.home.absolute())
-    settings = home.settings()
-    signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
-    inputs = list(stored_inputs(home, settings, signals))
+def compared(inputs: list[SessionInputs], settings: Settings) -> None:
+    """Run every sizing and print it beside the first."""
     ours: pl.DataFrame | None = None
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
@@ -91,8 +84,27 @@ def main() -> None:
         both = ours.join(net, on="session", suffix="_other").sort("session")
         difference = BPS * (both.get_column("net") - both.get_column("net_other")).to_numpy()
         print(
-            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}"
+            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}",
+            flush=True,
         )
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--attainable", type=float)
+    parser.add_argument(
+        "--stress", type=float, action="append", help="multiple of the costs, repeatable; 1 if left out"
+    )
+    arguments = parser.parse_args()
+    home = Home(arguments.home.absolute())
+    settings = home.settings()
+    signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
+    inputs = list(stored_inputs(home, settings, signals))
+    for stress in arguments.stress or [1.0]:
+        print(f"costs times {stress:g}")
+        compared(inputs, settings.model_copy(update={"costs": settings.costs.model_copy(update={"stress": stress})}))
 
 
 if __name__ == "__main__":
