@@ -49,6 +49,20 @@ def test_every_scored_session_has_states_scores_and_drift(tiny_home):
     )
 
 
+def test_what_every_model_contributed_and_cost_is_kept(tiny_home):
+    home = open_home(tiny_home)
+    families = sorted(home.settings().models.families)
+    table = home.read("model_contributions")
+    validated("model_contributions", table)
+    assert table.get_column("model").unique().sort().to_list() == families
+    assert table.get_column("session").n_unique() == home.read("ensemble_weights").get_column("session").n_unique()
+    assert table.get_column("ensemble_gain").is_not_null().any()
+    assert table.get_column("result").is_not_null().any()
+    kept = json.loads((home.reports / "model_contributions.json").read_text())["models"]
+    assert [row["model"] for row in kept] == families
+    assert all(row["fit_seconds"] > 0.0 for row in kept)
+
+
 def test_the_list_and_the_history_say_who_serves(tiny_home):
     home = open_home(tiny_home)
     shown = aurora("models", "list", "--home", tiny_home).stdout
