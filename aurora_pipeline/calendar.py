@@ -80,18 +80,24 @@ class SessionCalendar:
         """Closing moment of a session, UTC; early on half-days."""
         return self._schedule[2][self._index(session)]
 
-    def closing_moments(self, first: date, last: date) -> NDArray[np.int64]:
-        """Closes of the sessions from `first` to `last`, microseconds since 1970."""
-        begin, stop = self._index(first), self._index(last) + 1
-        return self._close_moments[begin:stop]
+    @cached_property
+    def session_days(self) -> NDArray[np.int64]:
+        """All sessions, days since 1970."""
+        return np.array(self._schedule[0], dtype="datetime64[D]").astype(np.int64)
 
     @cached_property
-    def _open_moments(self) -> NDArray[np.int64]:
+    def open_moments(self) -> NDArray[np.int64]:
+        """Openings of all sessions, microseconds since 1970."""
         return pl.Series(self._schedule[1], dtype=TIMESTAMP).to_physical().to_numpy()
 
     @cached_property
-    def _close_moments(self) -> NDArray[np.int64]:
+    def close_moments(self) -> NDArray[np.int64]:
+        """Closes of all sessions, microseconds since 1970."""
         return pl.Series(self._schedule[2], dtype=TIMESTAMP).to_physical().to_numpy()
+
+    def places(self, sessions: Sequence[date]) -> NDArray[np.int64]:
+        """Positions of some sessions among all."""
+        return np.array([self._index(session) for session in sessions], dtype=np.int64)
 
     def shift(self, session: date, count: int) -> date:
         """Return the session `count` sessions after (before, if negative) a session."""
@@ -127,8 +133,8 @@ class SessionCalendar:
             One row per bar in time order: `session` (Date), `bar_index` (Int32, 0-based within its session),
             `bar_start` and `bar_end` (UTC).
         """
-        places = np.array([self._index(session) for session in sessions], dtype=np.int64)
-        opened, closed = self._open_moments[places], self._close_moments[places]
+        places = self.places(sessions)
+        opened, closed = self.open_moments[places], self.close_moments[places]
         length = _BAR_LENGTH if frequency == "5min" else closed - opened
         counts = (closed - opened) // length
         index = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

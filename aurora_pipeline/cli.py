@@ -21,6 +21,9 @@ from aurora_pipeline.commands.audit_commands import audit
 from aurora_pipeline.commands.backfill_commands import backfill
 from aurora_pipeline.commands.book_commands import register
 from aurora_pipeline.commands.claims_commands import claims
+from aurora_pipeline.commands.dashboard_commands import dashboard
+from aurora_pipeline.commands.explain_commands import explain
+from aurora_pipeline.commands.fetch_commands import fetch
 from aurora_pipeline.commands.models_commands import models
 from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
@@ -32,11 +35,12 @@ from aurora_pipeline.commands.terminal import (
     err,
     opened_home,
     out,
+    pairs,
     print_changed,
     print_failed,
     progress_bars,
 )
-from aurora_pipeline.errors import AuroraError, MarketDataError
+from aurora_pipeline.errors import AuroraError
 
 app = typer.Typer(
     name="aurora",
@@ -248,25 +252,17 @@ def import_(
         source,
         target,
         kind=kind,
-        columns=_pairs(column, "--column"),
+        columns=pairs(column, "--column"),
         time_zone=time_zone,
         bar_label=bar_label,
         frequency=frequency,
         calendar=calendar,
         benchmark=benchmark,
-        sector_etfs=_pairs(sector, "--sector"),
+        sector_etfs=pairs(sector, "--sector"),
         universe=universe,
         price_adjustment=price_adjustment,
     )
     out.print(str(summary))
-
-
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts or []]
-    for name, equals, value in pairs:
-        if not (name and equals and value):
-            raise MarketDataError(f"{option} {name}{equals}{value}: expected name=value")
-    return {name: value for name, _, value in pairs}
 
 
 def _print_scorecard(card: dict[str, Any]) -> None:
@@ -281,9 +277,12 @@ def _print_scorecard(card: dict[str, Any]) -> None:
 
 # Commands with files of their own come after those above, in the order of the help.
 for command in (
+    fetch,
     backfill,
     prove,
     claims,
+    dashboard,
+    explain,
     live_commands.live,
     live_commands.preflight,
     live_commands.close,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import dataframely as dy
@@ -815,5 +816,10 @@ def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 def empty(name: str, extra: Iterable[str] = ()) -> pl.DataFrame:
     """Return a frame with a table's columns and no rows."""
     declared = table(name)
-    frame: Any = declared.schema.create_empty()
-    return pl.DataFrame(frame).with_columns(pl.lit(None, declared.extra).alias(column) for column in extra)
+    return _declared(name).with_columns(pl.lit(None, declared.extra).alias(column) for column in extra)
+
+
+@cache
+def _declared(name: str) -> pl.DataFrame:
+    frame: Any = table(name).schema.create_empty()
+    return pl.DataFrame(frame)

@@ -45,3 +45,19 @@ class LimitBreach(AuroraError):  # noqa: N818  (the field's word for it)
 
 class BookError(AuroraError):
     """A book's stored state does not allow what was asked of it, such as a gap between sessions."""
+
+
+class VendorError(AuroraError):
+    """A data vendor or broker cannot be used as asked."""
+
+
+class VendorKeyError(VendorError):
+    """A vendor's keys are missing, wrong, expired, or do not allow what was asked."""
+
+
+class VendorDownError(VendorError):
+    """A vendor did not answer, or only with errors of its own, as often as it was asked."""
+
+
+class VendorFormatError(VendorError):
+    """A vendor's answer is not in its documented form: nothing of it is used."""

@@ -159,7 +159,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("ensemble_weights",),
             (*scored, shadows, Read("labels", "history"), Read("model_states", "same")),
             ("ensemble",),
-            ("ensemble", "monitoring/information_coefficient.py"),
+            ("ensemble", "monitoring/information_coefficient.py", "adapters/champions_in_force.py"),
             scored=True,
         ),
         Stage(
@@ -221,6 +221,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
         "adapters/configuration_log.py",
         "adapters/zoo.py",
     )
+    standing = (*tests, "monitoring/model_monitor.py", "adapters/champions_in_force.py")
     return [
         Stage(
             "drift",
@@ -261,7 +262,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
             ("model_scores",),
             (*scored, shadows, labels, Read("features", "history"), Read("drift", "history")),
             ("lifecycle", "horizon", "drift"),
-            (*tests, "monitoring/model_monitor.py", "monitoring/drift.py"),
+            (*standing, "monitoring/drift.py"),
             scored=True,
         ),
         Stage(
@@ -269,7 +270,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
             ("model_states",),
             (*scored, shadows, labels, Read("model_scores", "history"), Read("decisions", "decisions")),
             ("lifecycle", "horizon"),
-            (*tests, "monitoring/model_monitor.py"),
+            standing,
             scored=True,
         ),
     ]

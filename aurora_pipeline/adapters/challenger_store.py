@@ -136,8 +136,10 @@ def train_challenger(
     }
 
 
-def shadow_scores(home: Home, challengers: pl.DataFrame, features: pl.DataFrame, session: date) -> pl.DataFrame:
-    """Scores of every challenger for one session, by the newest version that serves by then.
+def shadow_scores(
+    home: Home, challengers: pl.DataFrame, features: pl.DataFrame, sessions: Sequence[date]
+) -> pl.DataFrame:
+    """Scores of every challenger for some sessions, each by the newest version that serves by then.
 
     Parameters
     ----------
@@ -146,25 +148,30 @@ def shadow_scores(home: Home, challengers: pl.DataFrame, features: pl.DataFrame,
     challengers : polars.DataFrame
         Table `challengers` of the sessions before.
     features : polars.DataFrame
-        Table `features` of the session.
-    session : date
-        The session.
+        Table `features` of the sessions.
+    sessions : sequence of date
+        The sessions, in time order.
 
     Raises
     ------
     ModelError
         A version's files are not what was trained.
     """
-    serving = challengers.filter(pl.col("serves_from") <= session).sort("serves_from").unique("model", keep="last")
     frames = [empty("predictions")]
-    for row in serving.sort("model").iter_rows(named=True):
-        trained = load_trained(home.models / row["directory"])
-        if trained.version != row["model_version"]:
-            raise ModelError(
-                f"{home.models / row['directory']}: holds {trained.version}, but {row['model_version']} was trained; "
-                f"materialise challengers of {row['session']} again"
-            )
-        frames.append(predict(trained, features).with_columns(pl.lit(row["model"]).alias("model")))
+    for (model,), versions in challengers.sort("serves_from").partition_by("model", as_dict=True).items():
+        starts = versions.get_column("serves_from").to_list()
+        for row, until in zip(versions.iter_rows(named=True), [*starts[1:], date.max], strict=True):
+            served = [day for day in sessions if row["serves_from"] <= day < until]
+            own = features.filter(pl.col("session").is_in(served))
+            if own.is_empty():
+                continue
+            trained = load_trained(home.models / row["directory"])
+            if trained.version != row["model_version"]:
+                raise ModelError(
+                    f"{home.models / row['directory']}: holds {trained.version}, but {row['model_version']} was trained; "
+                    f"materialise challengers of {row['session']} again"
+                )
+            frames.append(predict(trained, own).with_columns(pl.lit(model).alias("model")))
     return pl.concat(frames)
 
 

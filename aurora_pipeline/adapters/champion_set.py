@@ -7,6 +7,7 @@ was written falls back to the newest earlier version that is, and without one do
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date
@@ -65,9 +66,9 @@ def write_champion_set(home: Home, states: pl.DataFrame, session: date) -> None:
         for family in states.get_column("family").unique().sort():
             serving = states.filter(pl.col("family") == family, pl.col("serves"))
             history: list[dict[str, Any]] = before.get("families", {}).get(family, [])
-            entry = _entry(home, family, serving.get_column("model").item(), session) if serving.height else None
-            if entry is None:
-                entry = {"model": None, "since": session.isoformat()}
+            entry = {"model": None, "since": session.isoformat()}
+            if serving.height:
+                entry = _entry(home, family, serving.get_column("model").item(), session)
             if history and _identity(history[0]) == _identity(entry):
                 families[family] = history
             else:
@@ -94,9 +95,8 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
         for entry in history:
             if entry["model"] is None:
                 continue
-            directory = home.models / entry["directory"]
-            found = manifest_hash(directory)
-            if found == entry["sha256"]:
+            fault = _fault(home, entry)
+            if fault is None:
                 since = date.fromisoformat(entry["since"])
                 champions.append(
                     Champion(
@@ -104,10 +104,7 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
                     )
                 )
                 break
-            faults.append(
-                f"{directory}: manifest is {'missing' if found is None else f'{found[:12]}...'}, "
-                f"expected {entry['sha256'][:12]}..."
-            )
+            faults.append(fault)
         if faults:
             fallen = champions and champions[-1].family == family
             took = (
@@ -119,11 +116,41 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
     return champions, problems
 
 
-def _entry(home: Home, family: str, model: str, session: date) -> dict[str, Any] | None:
-    directory = _directory(home, family, model, session)
+def champion_set_before(source: Home, target: Home, session: date) -> None:
+    """Give a home the champion sets another one had before a session, to fall back on."""
+    families = {
+        family: earlier
+        for family, history in _read(source).get("families", {}).items()
+        if (earlier := [line for line in history if line["since"] < session.isoformat()])
+    }
+    content = {"session": max((lines[0]["since"] for lines in families.values()), default=""), "families": families}
+    atomic_text(target.path / FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _fault(home: Home, entry: dict[str, Any]) -> str | None:
+    """What is wrong with the files of an entry; None if they are what was written."""
+    directory = home.models / entry["directory"]
+    found = manifest_hash(directory)
+    if found is None or found != entry["sha256"]:
+        shown = "missing" if found is None else f"{found[:12]}..."
+        return f"{directory}: manifest is {shown}, expected {entry['sha256'][:12] or 'one'}..."
+    files = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["files"]
+    for name, expected in files.items():
+        file = directory / name
+        if not file.is_file():
+            return f"{file}: missing"
+        if hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            return f"{file}: not what its manifest lists"
+    return None
+
+
+def _entry(home: Home, family: str, model: str, session: date) -> dict[str, Any]:
+    """Entry of a model that serves; one without files is written as such, so that a reader falls back and says so."""
+    directory = served_directory(home, family, model, session)
     digest = manifest_hash(home.models / directory) if directory is not None else None
     if directory is None or digest is None:
-        return None
+        nothing = {"version": "", "directory": directory or f"{model}/none", "sha256": "", "features": []}
+        return {"model": model, **nothing, "since": session.isoformat()}
     manifest = json.loads((home.models / directory / "manifest.json").read_text(encoding="utf-8"))
     return {
         "model": model,
@@ -135,7 +162,7 @@ def _entry(home: Home, family: str, model: str, session: date) -> dict[str, Any]
     }
 
 
-def _directory(home: Home, family: str, model: str, session: date) -> str | None:
+def served_directory(home: Home, family: str, model: str, session: date) -> str | None:
     """Newest version of a model that serves by a session."""
     if model == family:
         served = {fold: path for fold, path in home.champions().get(family, {}).items() if fold <= session.isoformat()}

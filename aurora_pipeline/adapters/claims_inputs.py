@@ -42,7 +42,7 @@ def read_claims_inputs(home: Home, settings: Settings, book: str) -> ClaimInputs
     ensemble = lake.read("ensemble", first, last)
     return ClaimInputs(
         market=folder.manifest.name,
-        market_kind="real" if folder.read_truth() is None else "synthetic",
+        market_kind="synthetic" if folder.synthetic else "real",
         card=_json(home.scorecard_file) or {},
         feature_audit=_newest_audit(home),
         predictions=predictions,

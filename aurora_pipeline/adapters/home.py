@@ -37,7 +37,7 @@ from aurora_pipeline.settings import Settings, load_settings, save_settings
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "AURORA_HOME"
 SERVED_VARIABLE = "AURORA_SERVED"
-"""Set to `live` or `replay` by `aurora live` for the code server it starts: schedule and sensor are on from the start."""
+"""Set by the service for the code server it starts: schedule and sensor are on from the start."""
 
 
 class MarketRecord(BaseModel):

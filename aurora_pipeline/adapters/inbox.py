@@ -78,7 +78,11 @@ class Inbox:
 
     def close_bar(self, bar_end: datetime) -> None:
         """Say that every row of the bar that ends at `bar_end` has been dropped."""
-        atomic_text(self.folder / f"closed-{bar_end.astimezone(UTC):{_MOMENT}}", "")
+        atomic_text(self.mark(bar_end), "")
+
+    def mark(self, bar_end: datetime) -> Path:
+        """Where the mark lies that says a bar is complete."""
+        return self.folder / f"closed-{bar_end.astimezone(UTC):{_MOMENT}}"
 
     def closed_bars(self) -> set[datetime]:
         """Return the ends of the bars said to be complete."""
@@ -89,7 +93,7 @@ class Inbox:
         """Remove the marks of bars that have been settled."""
         for moment in self.closed_bars():
             if moment <= through:
-                (self.folder / f"closed-{moment:{_MOMENT}}").unlink(missing_ok=True)
+                self.mark(moment).unlink(missing_ok=True)
 
     def pending(self) -> list[InboxFile]:
         """Files waiting, oldest first."""

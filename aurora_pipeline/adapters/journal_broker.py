@@ -46,6 +46,11 @@ class JournalBroker(SimulatedBroker):
         self._append(order)
         return answer
 
+    @property
+    def journal(self) -> frozenset[str]:
+        """Order ids that were ever accepted."""
+        return frozenset(self._journal)
+
     def knows(self, order_id: str) -> bool:
         """Whether an order id was ever accepted, by this process or one before it."""
         return order_id in self._journal or super().knows(order_id)

@@ -14,7 +14,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.configuration_log import own_configurations
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.execution.session_inputs import NO_MODEL
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics, stack
 from aurora_pipeline.monitoring.model_monitor import MonitoredModel
 from aurora_pipeline.monitoring.sequential_tests import lane_count
@@ -71,21 +71,6 @@ def champion_sets(states: pl.DataFrame, sessions: Sequence[date]) -> list[tuple[
     return [(list(days), members) for members, days in stretches]
 
 
-def trading_families(home: Home, families: Sequence[str], session: date) -> list[str]:
-    """Families whose own model trades by the newest stored states up to a session; all of them before there are any.
-
-    A family whose champion is a challenger is left out: the tick has files for the family's own model only, and scores of
-    another one would be a guess.
-    """
-    held = [day for day in home.lake.partitions("model_states") if day <= partition_of(session, home.frequency)]
-    if not held:
-        return list(families)
-    states = home.lake.read("model_states").filter(pl.col("session") <= session)
-    members = serving(states.filter(pl.col("session") == pl.col("session").max()))
-    in_force = next(iter(members.values()), {})
-    return [family for family in families if in_force.get(family) == family]
-
-
 def read_served(
     home: Home, members: dict[str, str], first: date, last: date, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -109,10 +94,15 @@ def tradable_universe(universe: pl.DataFrame, states: pl.DataFrame) -> pl.DataFr
         Tables `universe` and `model_states` of the same sessions.
     """
     idle = [day for day, members in serving(states).items() if not members]
-    flat = pl.col("session").is_in(idle) & pl.col("eligible")
+    return without_model(universe, pl.col("session").is_in(idle))
+
+
+def without_model(universe: pl.DataFrame, where: pl.Expr | None = None) -> pl.DataFrame:
+    """Universe in which nothing is eligible, everywhere or in the rows chosen: no model trades."""
+    idle = pl.lit(value=True) if where is None else where
     return universe.with_columns(
-        pl.when(flat).then(pl.lit("no model trades")).otherwise(pl.col("reason")).alias("reason"),
-        (pl.col("eligible") & ~pl.col("session").is_in(idle)).alias("eligible"),
+        pl.when(idle & pl.col("eligible")).then(pl.lit(NO_MODEL)).otherwise(pl.col("reason")).alias("reason"),
+        (pl.col("eligible") & ~idle).alias("eligible"),
     )
 
 

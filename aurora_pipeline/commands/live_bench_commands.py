@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,6 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
-from aurora_pipeline.errors import AuroraError
 
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 SessionOption = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Session to replay.")]
@@ -30,39 +28,67 @@ def tick(
     bars: Annotated[int, typer.Option(help="Bars each way.", min=2, max=38)] = 20,
     work: WorkOption = None,
     port: Annotated[int, typer.Option(help="Port of the webserver on loopback.")] = 3099,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for numbers and plot; the home's reports if left out.")
+    ] = None,
 ) -> None:
-    """From a bar in the inbox to durable targets, real daemon, beside a Dagster run that does nothing."""
-    from aurora_pipeline.live.bench import bench_tick
+    """From a bar in the inbox to durable targets, real daemon, beside Dagster runs that do nothing; exit code 1 if too slow."""
+    from aurora_pipeline.live.bench import TickBench, verdicts
+    from aurora_pipeline.live.bench_report import save_bench
 
     opened = opened_home(home)
     folder = (work or opened.path / "replays" / "bench").absolute()
-    found = bench_tick(opened, session.date(), folder, bars, port, lambda text: out.print(text, highlight=False))
-    empty = next(each for each in found if each.name == "empty run").percentile(50)
-    table = Table("way", "bars", "p50 s", "p95 s", "p99 s", "p95 / empty run", "parts, median ms")
+    bench_of = TickBench(opened, session.date(), folder, port, lambda text: out.print(text, highlight=False))
+    found = bench_of.run(bars)
+    table = Table("way", "bars", "p50 s", "p95 s", "p99 s", "parts, median ms")
     for each in found:
         ranks = [f"{each.percentile(rank):.2f}" for rank in (50, 95, 99)]
-        parts = ", ".join(f"{name} {value:.0f}" for name, value in each.parts_ms.items())
-        table.add_row(each.name, str(len(each.seconds)), *ranks, f"{each.percentile(95) / empty:.2f}", parts)
+        parts = ", ".join(f"{name} {1000 * value:.0f}" for name, value in each.medians().items())
+        table.add_row(each.name, str(len(each.seconds)), *ranks, parts)
     out.print(table)
+    promised = Table("promised", "measured", "required", "")
+    for what, measured, required, holds in verdicts(found):
+        promised.add_row(what, measured, required, "holds" if holds else "[bold red]does not hold[/]")
+    out.print(promised)
+    data, plot = save_bench(found, bench_of.facts(), report or opened.reports)
+    out.print(f"kept in {data} and {plot}", highlight=False)
+    if not all(row[-1] for row in verdicts(found)):
+        raise typer.Exit(1)
 
 
 def soak(
-    session: SessionOption,
+    session: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First session; as many follow as needed.")],
     home: HomeOption = None,
-    bars: Annotated[int | None, typer.Option(help="Bars; the whole session if left out.")] = None,
-    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Do harm on the way.")] = True,
+    undisturbed: Annotated[int, typer.Option(help="Bars without a fault.", min=0)] = 390,
+    disturbed: Annotated[int, typer.Option(help="Bars with a fault each.", min=0)] = 300,
+    backfill: Annotated[
+        int, typer.Option(help="Sessions of a backfill beside the undisturbed bars; 0 for none.", min=0)
+    ] = 60,
     work: WorkOption = None,
     port: Annotated[int, typer.Option(help="Port of the webserver on loopback.")] = 3098,
     seed: Annotated[int, typer.Option(help="Which bar meets which fault.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option(help="Markdown page to write; in the home's reports if left out.")
+    ] = None,
 ) -> None:
-    """Replay a session through the real daemon while it is harmed; every bar must be settled once and parity hold."""
-    from aurora_pipeline.live.soak import run_soak
+    """Run sessions on end through the real daemon, undisturbed and then with a fault per bar; exit code 1 if anything is lost."""
+    from aurora_pipeline.live.session_opening import opening_of
+    from aurora_pipeline.live.soak import Soak, SoakPlan
+    from aurora_pipeline.live.soak_report import save_soak_report
 
     opened = opened_home(home)
     folder = (work or opened.path / "replays" / "soak").absolute()
-    report = run_soak(
-        opened, session.date(), folder, bars, port, seed, lambda text: out.print(text, highlight=False), faults=faults
+    plan = SoakPlan(session.date(), undisturbed, disturbed, backfill, seed)
+    run = Soak(opened, plan, folder, port, lambda text: out.print(text, highlight=False))
+    result = run.run()
+    command = (
+        f"aurora soak --session {plan.session} --undisturbed {undisturbed} --disturbed {disturbed} --backfill {backfill} "
+        f"--seed {seed}"
     )
-    out.print_json(json.dumps(report))
-    if report["wrong"]:
-        raise AuroraError("; ".join(report["wrong"]))
+    families = len(opening_of(run.home, plan.session).champions.members)
+    page = save_soak_report(result, opened.market().name, families, command, report or opened.reports / "soak.md")
+    out.print(f"kept in {page}", highlight=False)
+    for text in result.wrong():
+        out.print(f"[bold red]{text}[/]", highlight=False)
+    if result.wrong():
+        raise typer.Exit(1)

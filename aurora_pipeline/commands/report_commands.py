@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
+from aurora_pipeline.commands import dashboard_commands
 from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
 
 report = typer.Typer(help="Write up what is stored.", no_args_is_help=True)
@@ -41,3 +42,8 @@ def models(home: HomeOption = None) -> None:
     for remark in (*comparison_remarks(found.table), *found.notes):
         out.print(f"- {remark}", highlight=False)
     out.print(f"page  {found.page}\nplot  {found.plot}", highlight=False)
+
+
+report.command(name="dashboard")(dashboard_commands.write)
+report.command()(dashboard_commands.day)
+report.command()(dashboard_commands.week)

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from aurora_pipeline.errors import MarketDataError
+
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
 
@@ -37,6 +39,15 @@ def opened_home(path: Path | None) -> Home:
     from aurora_pipeline.adapters.home import Home
 
     return Home(path.absolute()) if path is not None else Home.default()
+
+
+def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Return the name=value texts of a repeatable option as a dictionary."""
+    parts = [text.partition("=") for text in texts or []]
+    for name, equals, value in parts:
+        if not (name and equals and value):
+            raise MarketDataError(f"{option} {name}{equals}{value}: expected name=value")
+    return {name: value for name, _, value in parts}
 
 
 def print_failed(failed: Sequence[str]) -> None:

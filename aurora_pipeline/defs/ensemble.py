@@ -19,7 +19,6 @@ from aurora_pipeline.defs.session_asset import (
 from aurora_pipeline.defs.stage_run import StageRun
 
 GROUP = "ensemble"
-SCORE_COLUMNS = ("session", "symbol", "decision_time", "model", "score")
 RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
 
 
@@ -44,15 +43,11 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
 
 
 def _ensemble_weights(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, champion_sets, read_served
+    from aurora_pipeline.adapters.champions_in_force import weights_of_champions
+    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, champion_sets
     from aurora_pipeline.contracts import empty
-    from aurora_pipeline.ensemble.ic_weighted_ensemble import (
-        ensemble_weights,
-        session_information_coefficients,
-        weight_violations,
-    )
+    from aurora_pipeline.ensemble.ic_weighted_ensemble import weight_violations
     from aurora_pipeline.ensemble.maturity import unmatured_rows
-    from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 
     last = run.sessions[-1]
     labels = run.home.lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
@@ -60,16 +55,9 @@ def _ensemble_weights(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
     scored = [day for day in run.sessions if day >= run.scored_from]
     frame = empty("ensemble_weights")
     for sessions, members in champion_sets(run.read_back("model_states", scored, 0), scored):
-        if not members:
-            continue
-        evidence = pl.concat(
-            session_information_coefficients(read_served(run.home, {family: model}, run.scored_from, last), labels)
-            for family, model in members.items()
-        )
-        correlations = None
-        if run.settings.ensemble.correlation_aware:
-            correlations = ScoreCorrelations.of(read_served(run.home, members, run.scored_from, last, SCORE_COLUMNS))
-        frame = frame.vstack(ensemble_weights(sessions, opened, evidence, sorted(members), run.settings, correlations))
+        if members:
+            own, span = {day: opened[day] for day in sessions}, (run.scored_from, last)
+            frame = frame.vstack(weights_of_champions(run.home, run.settings, members, own, labels, span))
     run.write("ensemble_weights", frame, run.keys)
     return dg.MaterializeResult(
         metadata=run.summary(),

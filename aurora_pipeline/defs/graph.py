@@ -24,10 +24,11 @@ from aurora_pipeline.defs.model_states import model_scores_asset, model_states_a
 from aurora_pipeline.defs.model_tracking import model_tracking_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
+from aurora_pipeline.defs.performance_dashboard import performance_dashboard
 from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
-from aurora_pipeline.defs.sensors import arrival_sensor
+from aurora_pipeline.defs.sensors import STANDBY_SECONDS, arrival_sensor
 from aurora_pipeline.defs.trade_book import trade_book_asset
 
 
@@ -63,6 +64,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             report,
             model_tracking_asset(families),
             claims,
+            performance_dashboard,
         ],
         jobs=[*build_jobs(families), tick_job(families), empty_run, preflight, end_of_day_job],
         schedules=[
@@ -70,8 +72,8 @@ def build_definitions(home: Home) -> dg.Definitions:
             *day_schedules(home, running=served == "live"),
         ],
         sensors=[
-            arrival_sensor(home, running=served in {"live", "replay"}),
-            failure_sensor(home, running=served in {"live", "replay"}),
+            arrival_sensor(home, running=bool(served), standby_seconds=0.0 if served == "replay" else STANDBY_SECONDS),
+            failure_sensor(home, running=bool(served)),
             challenger_sensor(home),
         ],
         resources={

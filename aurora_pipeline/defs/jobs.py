@@ -8,6 +8,7 @@ import dagster as dg
 
 from aurora_pipeline.defs.market_data import FEEDS_ASSET, SESSION_TABLES
 from aurora_pipeline.defs.model_tracking import TRACKING_ASSET
+from aurora_pipeline.defs.performance_dashboard import DASHBOARD_ASSET
 from aurora_pipeline.defs.trade_book import BOOK_ASSETS
 from aurora_pipeline.stages import VIEWS
 
@@ -56,7 +57,15 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         ),
         job(
             REPORT_JOB,
-            ["signal_quality", "report", "model_comparison", "model_contributions", "claims", TRACKING_ASSET],
-            "Scorecard, signal quality, comparison and contributions of models, claims; out-of-fold ICs to MLflow.",
+            [
+                "signal_quality",
+                "report",
+                "model_comparison",
+                "model_contributions",
+                "claims",
+                TRACKING_ASSET,
+                DASHBOARD_ASSET,
+            ],
+            "Scorecard, signal quality, comparison and contributions of models, claims, dashboard; out-of-fold ICs to MLflow.",
         ),
     ]

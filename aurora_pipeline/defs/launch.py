@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 
@@ -21,6 +20,7 @@ from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
+from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
 from aurora_pipeline.errors import AuroraError, TrainingError
@@ -29,7 +29,6 @@ from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name, plan_stages
 
-PROCESS_TAG = "aurora/pid"
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -245,23 +244,8 @@ def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(home.path)
     os.environ[HOME_VARIABLE] = str(home.path)
     with dg.DagsterInstance.get() as instance:
-        _bury_the_dead(instance)
+        bury_the_dead(instance)
         yield instance
-
-
-def _bury_the_dead(instance: dg.DagsterInstance) -> None:
-    active = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    for run in instance.get_runs(filters=active):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and not Path(f"/proc/{process}").exists() and not _alive(int(process)):
-            instance.report_run_failed(run, "the process that ran it is gone")
-
-
-def _alive(process: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(process, 0)
-        return True
-    return False
 
 
 def _reason(event: dg.DagsterEvent) -> str:

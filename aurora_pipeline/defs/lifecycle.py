@@ -128,12 +128,8 @@ def _shadow_predictions(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult
     for keys, sessions in run.blocks():
         challengers = run.home.lake.read("challengers", run.scored_from, sessions[-1])
         scored = [day for day in sessions if day >= run.scored_from]
-        frames = [empty("predictions")]
+        scores = empty("predictions")
         if challengers.height:
-            features = {
-                key[0]: part
-                for key, part in run.read_back("features", scored, 0).partition_by("session", as_dict=True).items()
-            }
-            frames += [shadow_scores(run.home, challengers, features[day], day) for day in scored if day in features]
-        run.write("shadow_predictions", pl.concat(frames), keys)
+            scores = shadow_scores(run.home, challengers, run.read_back("features", scored, 0), scored)
+        run.write("shadow_predictions", scores, keys)
     return dg.MaterializeResult(metadata=run.summary())

@@ -5,12 +5,15 @@ check, which is right for a backfill and takes seconds. A tick runs the same fun
 assets make the session again.
 """
 
+import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from aurora_pipeline.defs.dead_runs import PROCESS_TAG
 from aurora_pipeline.defs.market_data import SESSION_TABLES
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.stages import VIEWS
@@ -97,12 +100,16 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         from aurora_pipeline.adapters.clock import clock_of
         from aurora_pipeline.live.alerting import tell
         from aurora_pipeline.live.homes import extend_market
+        from aurora_pipeline.live.process_clock import process_started
         from aurora_pipeline.live.tick import TickRunner, running_session
 
+        moments = {"process": process_started(), "step": time.time()}
+        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: str(os.getpid())})
         opened = home.open()
         now = clock_of(opened.path / "live").now()
         session = date.fromisoformat(config.session) if config.session else running_session(opened.calendar, now)
         runner = TickRunner(extend_market(opened, session), session)
+        runner.moments |= moments
         bar_end = datetime.fromisoformat(config.bar_end) if config.bar_end else runner.due(now)
         outcome = runner.attempt(bar_end)
         if outcome is None:

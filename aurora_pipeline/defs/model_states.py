@@ -18,7 +18,6 @@ from aurora_pipeline.defs.session_asset import (
 from aurora_pipeline.defs.stage_run import StageRun
 
 GROUP = "lifecycle"
-_KEY = ("session", "symbol", "decision_time")
 
 
 def model_scores_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -35,32 +34,10 @@ def model_scores_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
 
 
 def _model_scores(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, read_evidence, read_zoo, score_parts
-    from aurora_pipeline.monitoring.drift import lost_features
-    from aurora_pipeline.monitoring.model_monitor import model_scores, session_earnings, session_looks
+    from aurora_pipeline.adapters.champions_in_force import scores_of_zoo
 
-    lake, last = run.home.lake, run.sessions[-1]
-    zoo = read_zoo(run.home, run.settings, run.scored_from, last)
-    labels = lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
-    drift = lake.read("drift", run.scored_from, last)
-    lost = lost_features(drift, {member.model.name: member.features for member in zoo}, run.settings.drift.missing)
-    rows = lake.read("features", run.scored_from, last, _KEY)
-    looks, earnings = [], []
-    for part in score_parts(run.home, run.settings, run.scored_from, last):
-        looks.append(session_looks(part, rows, lost))
-        earnings.append(session_earnings(part, labels))
-    axis = scored_sessions(run)
-    sessions = [day for day in run.sessions if day in set(axis)]
-    frame = model_scores(
-        sessions,
-        axis,
-        opens(run, sessions),
-        zoo,
-        read_evidence(run.home, run.settings, labels, run.scored_from, last),
-        pl.concat(looks),
-        pl.concat(earnings),
-        run.settings.lifecycle,
-    )
+    sessions = [day for day in run.sessions if day >= run.scored_from]
+    frame = scores_of_zoo(run.home, run.settings, scored_sessions(run), sessions)
     run.write("model_scores", frame, run.keys)
     newest = frame.filter(pl.col("session") == sessions[-1]).drop_nulls("ic")
     numbers = {f"ic_{row['model']}": row["ic"] for row in newest.iter_rows(named=True)}
@@ -90,26 +67,14 @@ def model_states_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
 
 def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult:
     from aurora_pipeline.adapters.champion_set import write_champion_set
-    from aurora_pipeline.adapters.decision_log import DecisionLog
+    from aurora_pipeline.adapters.champions_in_force import states_of_zoo
     from aurora_pipeline.adapters.model_lifecycle import publish_states
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, read_evidence, read_zoo
-    from aurora_pipeline.monitoring.lifecycle import model_states
     from aurora_pipeline.monitoring.model_monitor import model_health
     from aurora_pipeline.monitoring.served_states import state_violations
 
-    lake, last = run.home.lake, run.sessions[-1]
-    axis = scored_sessions(run)
+    last, axis = run.sessions[-1], scored_sessions(run)
     opened = opens(run, axis)
-    labels = lake.read("labels", run.scored_from, last, LABEL_COLUMNS)
-    frame, ignored = model_states(
-        axis,
-        opened,
-        [member.model for member in read_zoo(run.home, run.settings, run.scored_from, last)],
-        read_evidence(run.home, run.settings, labels, run.scored_from, last),
-        model_health(run.read_back("model_scores", axis, 0)),
-        DecisionLog(run.home).decisions(),
-        run.settings.lifecycle,
-    )
+    frame, ignored = states_of_zoo(run.home, run.settings, axis, model_health(run.read_back("model_scores", axis, 0)))
     wanted = frame.filter(pl.col("session").is_in(run.sessions))
     run.write("model_states", wanted, run.keys)
     problem = None

@@ -70,7 +70,12 @@ def trained_model_asset(
             block, rows = read_train_block(run.home, settings, fold, run.lineage.content(run.stage, fold.key))
             trained = train_on_block(family, fold, block, rows, settings)
             violations = purge_violations(rows, fold, run.home.calendar)
-            metadata |= {**trained.metrics, "model_version": trained.version, "fit_seconds": trained.seconds}
+            metadata |= {
+                **trained.metrics,
+                "model_version": trained.version,
+                "fit_seconds": trained.seconds,
+                "measuring_seconds": trained.measuring_seconds,
+            }
             if violations.is_empty():
                 metadata["mlflow_run_id"] = publish_model(run.home, tracking, trained, fold, run.lineage, run.stage)
             else:

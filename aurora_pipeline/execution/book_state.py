@@ -128,12 +128,13 @@ class BookState:
             content = json.loads(text)
             content["session"] = date.fromisoformat(content["session"]) if content["session"] else None
             content["turnover"] = TurnoverHistory(tuple(content["turnover"]))
-            content["pending"] = tuple(_order(order) for order in content["pending"])
+            content["pending"] = tuple(read_order(order) for order in content["pending"])
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise BookError(f"stored state of a book is not readable ({error}); rebuild the book") from error
 
 
-def _order(content: dict[str, object]) -> PendingOrder:
+def read_order(content: dict[str, object]) -> PendingOrder:
+    """Return an order from its JSON content."""
     times = {name: datetime.fromisoformat(str(content[name])) for name in ("decision_time", "execute_by")}
     return PendingOrder(**{**content, **times})  # type: ignore[arg-type]

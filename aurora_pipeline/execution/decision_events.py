@@ -38,6 +38,8 @@ def input_events(
         USD.
     """
     names, signal = inputs.instruments, np.isfinite(inputs.expected_return[bar])
+    if not inputs.served:
+        yield BookEvent("no_champion", "", "every family is retired, waits, or has no sound files")
     for index in np.flatnonzero((held != 0.0) & ~tradable).tolist():
         yield BookEvent("no_price", names[index], f"held at {held[index]:.4%} of NAV without a bar that ends now")
     for index in np.flatnonzero((held != 0.0) & ~inputs.eligible).tolist():

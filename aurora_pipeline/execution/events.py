@@ -16,6 +16,7 @@ ACTIONS: dict[str, str] = {
     "no_signal": "the name is at most reduced",
     "risk_unknown": "the name is not traded for its edge",
     "left_universe": "the position is closed as fast as its bars allow",
+    "no_champion": "no model trades: every position is closed as fast as its bars allow",
     "limits_out_of_reach": "what the next bar allows is reduced; nothing grows past a limit",
     "solver_standby": "the general solver answered in place of the fast one",
     "solver_failed": "the best feasible point found was taken, or the book stayed where it was",

@@ -32,6 +32,8 @@ RETURN_SESSIONS = HISTORY_SESSIONS
 VOLUME_SESSIONS = 20
 """Sessions of session bars before the session that the average traded value looks back over."""
 FULL_SESSION_BARS = {"5min": 78, "session": 1}
+NO_MODEL = "no model trades"
+"""Reason in `universe` of a session in which no model serves: nothing is eligible, the book goes flat."""
 
 
 class Manifest(Protocol):
@@ -93,6 +95,8 @@ class SessionInputs:
     quoted_borrow : tuple of float or None
         What the feed quotes for a short of each name, see :func:`aurora_pipeline.policy.cost_model.quoted_borrow`; empty without
         a feed.
+    served : bool
+        Whether any model trades the session; without one the book goes flat.
     """
 
     session: date
@@ -120,6 +124,7 @@ class SessionInputs:
     holding_horizons: float = 1.0
     fees: SaleFees = NO_SALE_FEES
     quoted_borrow: tuple[float | None, ...] = ()
+    served: bool = True
 
 
 def prepare_session_inputs(
@@ -226,6 +231,7 @@ def prepare_session_inputs(
         holding_horizons=persistence.horizons(horizon_sessions),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
         quoted_borrow=() if borrow is None else quoted_borrow(borrow, instruments, opening, expired),
+        served=not universe.filter(pl.col("session") == session).get_column("reason").eq(NO_MODEL).any(),
     )
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from numba import njit
 
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 _KINDS = {"none": ("dividend", "split"), "split": ("dividend",), "split_dividend": ()}
 """Actions that prices still contain, by how they are adjusted."""

@@ -1,6 +1,6 @@
 """Alternative features: short interest, options and fund flows, as known at each decision time.
 
-1. Add the sectors' peers at each session's cutoff (:func:`peer_rows`) and reduce all rows to states of knowledge.
+1. Add the sectors' peers at each session's cutoff (:func:`peer_readers`) and reduce all rows to states of knowledge.
 2. Lay out each feed's newest periods per state (:func:`history_at`), those of flows by the fund of the stock's sector.
 3. Attach daily history (:func:`market_states`) and compute :func:`short_interest_features`, :func:`option_features` and
    :func:`fund_flow_measures`.
@@ -13,29 +13,34 @@ A fact older than its expiry, or none at all, is missing: null, with a flag per 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.features import earnings_surprise, filing_ratios, fund_flows, option_summary, short_interest
 from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
-from aurora_pipeline.features.as_of import (
-    NEVER,
-    FactHistory,
-    from_states,
-    history_at,
-    knowledge_states,
-    session_ages,
-    unexpired,
-)
+from aurora_pipeline.features.as_of import FactHistory, from_states, history_at, session_ages, unexpired
 from aurora_pipeline.features.earnings_surprise import earnings_features
+from aurora_pipeline.features.feed_facts import codes_of, feed_facts
 from aurora_pipeline.features.filing_ratios import shares_outstanding
 from aurora_pipeline.features.fund_flows import fund_flow_measures
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.market_state import MarketState, market_states
+from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.option_summary import option_features
+from aurora_pipeline.features.readers import (
+    NEVER,
+    KnowledgeStates,
+    Readers,
+    joined_readers,
+    knowledge_states,
+    readers_of,
+)
 from aurora_pipeline.features.rolling import rolling_mean
-from aurora_pipeline.features.sector_standing import SectorGroups, peer_rows, sector_groups
+from aurora_pipeline.features.sector_standing import SectorGroups, peer_readers, sector_groups
 from aurora_pipeline.features.short_interest import short_interest_features
 
 __all__ = ["ALTERNATIVE_FEATURES", "compute_alternative_features"]
@@ -43,12 +48,12 @@ __all__ = ["ALTERNATIVE_FEATURES", "compute_alternative_features"]
 SIZE_SESSIONS = 60
 """Sessions of dollar volume behind a stock's size."""
 _FEEDS = {
-    "short_interest": ("settlement_date", short_interest),
-    "options": ("date", option_summary),
-    "etf_flows": ("date", fund_flows),
-    "earnings": ("fiscal_period_end", earnings_surprise),
+    "short_interest": short_interest,
+    "options": option_summary,
+    "etf_flows": fund_flows,
+    "earnings": earnings_surprise,
 }
-"""Feed to the column that orders its facts and the module that says how many of them it looks at."""
+"""Feed to the module that says how many of its facts it looks at."""
 
 
 def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> pl.DataFrame:
@@ -67,43 +72,52 @@ def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         `session`, `symbol`, `decision_time` in the order of the rows, and one Float32 column per feature of
         :data:`ALTERNATIVE_FEATURES`; null where missing, expired or not point-in-time in this market.
     """
-    peers = peer_rows(inputs)
-    columns = ["session", "instrument_id", "sector", "decision_time"]
-    funds = dict(inputs.manifest.sector_etfs)
-    asked = pl.concat([rows.select(columns), peers.select(columns)]).with_columns(
-        pl.col("sector").replace_strict(funds, default=None, return_dtype=pl.String).alias("etf_flows_id")
-    )
-    feeds = {name: getattr(inputs, name) for name in (*_FEEDS, "fundamentals")}
-    states, state_of_row = knowledge_states(asked, feeds)
+    feeds = {name: feed_facts(inputs, name) for name in (*_FEEDS, "fundamentals")}
+    states, state_of_row = knowledge_states(_readers(inputs, rows), feeds)
     groups = sector_groups(inputs, states, state_of_row[rows.height :])
     values = _values(inputs, states)
     features = values | _pressures(values, groups)
     for spec in ALTERNATIVE_FEATURES:
         if set(spec.columns) & set(inputs.manifest.not_point_in_time):
-            features[spec.name] = np.full(states.height, np.nan)
+            features[spec.name] = np.full(len(states.day), np.nan)
     out = {spec.name: features[spec.name] for spec in ALTERNATIVE_FEATURES}
     return from_states(rows, state_of_row[: rows.height], out)
 
 
-def _history(inputs: FeatureInputs, states: pl.DataFrame, name: str) -> tuple[FactHistory, NDArray[np.float64]]:
+def _readers(inputs: FeatureInputs, rows: pl.DataFrame) -> Readers:
+    """The rows, and behind them their sectors' peers; flows are looked up by the fund of the sector."""
+    members, funds = membership(inputs), inputs.manifest.sector_etfs
+    own = rows.get_column("instrument_id").unique().to_list()
+    names = pl.Series(sorted({*own, *members.instruments, *funds.values()}), dtype=pl.String)
+    sectors = pl.Series(sorted(funds), dtype=pl.String)
+    fund = codes_of(pl.Series([funds[sector] for sector in sectors], dtype=pl.String), names)
+    asking = readers_of(rows, names)
+    peers, sector_of_peer = peer_readers(inputs, names)
+    parts = [
+        replace(part, others={"etf_flows": np.append(fund, -1)[codes_of(sector, sectors)]})
+        for part, sector in ((asking, rows.get_column("sector")), (peers, sector_of_peer))
+    ]
+    return joined_readers(parts)
+
+
+def _history(inputs: FeatureInputs, states: KnowledgeStates, name: str) -> tuple[FactHistory, NDArray[np.float64]]:
     """Newest periods of a feed and the sessions since the newest was first published, NaN where it has expired."""
-    period, module = _FEEDS[name]
+    module = _FEEDS[name]
     history = history_at(
         states,
         name,
-        getattr(inputs, name),
-        period=period,
+        feed_facts(inputs, name),
         columns=module.COLUMNS,
         depth=module.DEPTH,
         reach=module.REACH,
         lags=getattr(module, "LAGS", None),
     )
-    ages = session_ages(inputs.calendar, states, history.first_known[:, 0][history.entry])
+    ages = session_ages(inputs.calendar, states.day, history.newest_first_known)
     expiry = inputs.settings.features.expiry_of(name)
     return history, ages if expiry is None else unexpired(ages, ages, expiry)
 
 
-def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
+def _values(inputs: FeatureInputs, states: KnowledgeStates) -> dict[str, NDArray[np.float64]]:
     """Features of each stock's own feeds, flow measures of its sector's fund, its size and its earnings surprise."""
     manifest = inputs.manifest
     short, short_age = _history(inputs, states, "short_interest")
@@ -113,21 +127,20 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
     filed = history_at(
         states,
         "fundamentals",
-        inputs.fundamentals,
-        period="fiscal_period_end",
+        feed_facts(inputs, "fundamentals"),
         columns=("shares_outstanding",),
         depth=1,
         reach=filing_ratios.REACH,
     )
-    filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0][filed.entry])
+    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known)
     expiry = inputs.settings.features.fundamentals_expiry_sessions
     crush = unexpired(
         _crush(inputs, states, announced), announced_age, inputs.settings.features.earnings_expiry_sessions
     )
     out: dict[str, NDArray[np.float64]] = {"implied_volatility_over_news": crush}
-    for market in market_states(inputs, states):
+    for market in market_states(inputs, states.names, states.day, states.instrument):
         own = market.positions
-        fund = market.of_instruments(states.get_column("etf_flows_id")[own])
+        fund = market.of_instruments(states.reader("etf_flows")[own])
         counted = filed.take(own)
         shares = shares_outstanding(counted.values["shares_outstanding"][:, 0], counted, market, manifest)
         shares = unexpired(shares, filed_age[own], expiry)
@@ -139,28 +152,22 @@ def _values(inputs: FeatureInputs, states: pl.DataFrame) -> dict[str, NDArray[np
             | {"size": _size(market), "surprise": surprises["standardised_surprise_decayed"]}
         )
         for name, value in values.items():
-            out.setdefault(name, np.full(states.height, np.nan))[own] = value
+            out.setdefault(name, np.full(len(states.day), np.nan))[own] = value
     return out
 
 
-def _crush(inputs: FeatureInputs, states: pl.DataFrame, announced: FactHistory) -> NDArray[np.float64]:
+def _crush(inputs: FeatureInputs, states: KnowledgeStates, announced: FactHistory) -> NDArray[np.float64]:
     """Change of implied volatility over the newest announcement."""
-    news = announced.first_known[:, 0][announced.entry]
-    now = states.get_column("options_moment")
-    told = pl.Series(np.where(news == NEVER, 0, news)).cast(now.dtype)
+    news, now = announced.newest_first_known, states.moments["options"]
+    later = news + option_summary.AROUND_NEWS // timedelta(microseconds=1)
     sides = []
-    for moment in (told, told + option_summary.AROUND_NEWS):
-        seen = states.with_columns(
-            pl.when(pl.Series(news != NEVER) & now.is_not_null())
-            .then(pl.min_horizontal(now, moment))
-            .alias("options_moment")
-        )
+    for moment in (news, np.where(news == NEVER, NEVER, later)):
+        seen = replace(states, moments={"options": np.minimum(now, moment)})
         sides.append(
             history_at(
                 seen,
                 "options",
-                inputs.options,
-                period="date",
+                feed_facts(inputs, "options"),
                 columns=("iv_30d",),
                 depth=1,
                 reach=option_summary.NEWS_REACH,

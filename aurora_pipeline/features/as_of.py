@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
-from aurora_pipeline.features.known_periods import known_periods, newest_known, shared_entries
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.calendar import SessionCalendar
+from aurora_pipeline.features.feed_facts import FeedFacts
+from aurora_pipeline.features.known_periods import gathered, known_periods, shared_entries, spread
+from aurora_pipeline.features.readers import NEVER, KnowledgeStates
+from aurora_pipeline.features.windows import Panel
 
-NEVER = np.iinfo(np.int64).min
-"""Moment or period of an absent entry."""
 Moments = NDArray[np.int64]
 """Moments in microseconds since 1970, UTC; `NEVER` where there is none."""
+_DAY = 86_400e6
 
 
 @dataclass(frozen=True)
@@ -33,120 +35,82 @@ class FactHistory:
 
     Attributes
     ----------
-    period : ndarray of int of shape (entries, depth)
-        Natural period of the fact (fiscal period end, settlement date, trading day), microseconds.
-    first_known : ndarray of int of shape (entries, depth)
-        Moment the period was first published: a restatement does not make it younger.
-    known : ndarray of int of shape (entries, depth)
-        Moment the version in force was published.
+    facts : FeedFacts
+        The feed.
+    newest, first : ndarray of int of shape (entries, depth)
+        Positions of the version in force and of the first version published of each period; -1 where there is none.
     values : dict of str to ndarray of shape (entries, depth)
         Columns of the feed, NaN where missing.
     entry : ndarray of int of shape (states,)
         Entry of each state.
     """
 
-    period: Moments
-    first_known: Moments
-    known: Moments
+    facts: FeedFacts
+    newest: NDArray[np.int64]
+    first: NDArray[np.int64]
     values: dict[str, Panel]
     entry: NDArray[np.int64]
 
-    @property
+    @cached_property
+    def period(self) -> Moments:
+        """Natural period of each fact (fiscal period end, settlement date, trading day), shape (entries, depth)."""
+        return np.asarray(gathered(self.facts.period, self.newest, NEVER))
+
+    @cached_property
+    def first_known(self) -> Moments:
+        """Moment each period was first published: a restatement does not make it younger; shape (entries, depth)."""
+        return np.asarray(gathered(self.facts.known, self.first, NEVER))
+
+    @cached_property
+    def known(self) -> Moments:
+        """Moment each version in force was published, shape (entries, depth)."""
+        return np.asarray(gathered(self.facts.known, self.newest, NEVER))
+
+    @cached_property
     def example(self) -> NDArray[np.int64]:
         """One state of each entry; they share the instrument that is looked up and what is known of it, shape (entries,)."""
-        states = np.zeros(len(self.period), dtype=np.int64)
+        states = np.zeros(len(self.newest), dtype=np.int64)
         states[self.entry] = np.arange(len(self.entry))
         return states
 
+    @cached_property
+    def newest_first_known(self) -> Moments:
+        """Moment the newest period was first published, of each state."""
+        return np.asarray(gathered(self.facts.known, self.first[:, 0].copy(), NEVER)[self.entry])
+
     def take(self, positions: NDArray[np.int64]) -> FactHistory:
         """Histories of some states, without the entries none of them points to."""
+        if len(positions) == len(self.entry) and (np.diff(positions) == 1).all():
+            return self
         entry = self.entry[positions]
-        used = np.zeros(len(self.period), dtype=np.bool_)
+        used = np.zeros(len(self.newest), dtype=np.bool_)
         used[entry] = True
         if used.all():
             return replace(self, entry=entry)
         return FactHistory(
-            self.period[used],
-            self.first_known[used],
-            self.known[used],
+            self.facts,
+            self.newest[used],
+            self.first[used],
             {name: values[used] for name, values in self.values.items()},
             (np.cumsum(used) - 1)[entry],
         )
 
     def gap_days(self) -> Panel:
         """Days from each period to the newest one; NaN where there is none."""
-        gap = (self.period[:, :1] - self.period) / 86_400e6
-        return np.where(self.period == NEVER, np.nan, gap)
+        return self.gaps_at(range(self.newest.shape[1]))
 
-
-def knowledge_states(rows: pl.DataFrame, feeds: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.Series]:
-    """Reduce rows to the states of knowledge in them.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        `session`, `instrument_id`, `decision_time` and, per feed, the column the feed is looked up by: `instrument_id`, or
-        ``<feed>_id`` where present.
-    feeds : mapping of str to polars.DataFrame
-        Feeds by name, with `instrument_id` and `known_at`.
-
-    Returns
-    -------
-    states : polars.DataFrame
-        Distinct `session`, `instrument_id` and, per feed, ``<feed>_moment``: the newest `known_at` at or before the decision.
-    state_of_row : polars.Series
-        Position of each row's state.
-    """
-    names = rows.get_column("instrument_id").unique().sort()
-    now = rows.get_column("decision_time").to_physical().to_numpy()
-    day = rows.get_column("session").to_physical().to_numpy()
-    own = _codes(rows.get_column("instrument_id"), names)
-    moments = {
-        name: _newest_moments(
-            feed, rows.get_column(f"{name}_id" if f"{name}_id" in rows.columns else "instrument_id"), now
-        )
-        for name, feed in feeds.items()
-    }
-    # What is known only grows within a session: along its decision times a state begins where a moment changes.
-    order = np.lexsort((now, own, day))
-    begins = np.zeros(len(order), dtype=np.bool_)
-    begins[:1] = True
-    for values in (day, own, *moments.values()):
-        begins[1:] |= np.diff(values[order]) != 0
-    state = np.empty(len(order), dtype=np.int64)
-    state[order] = np.cumsum(begins) - 1
-    passed_on = [f"{name}_id" for name in feeds if f"{name}_id" in rows.columns]
-    first = order[begins]
-    told = {
-        f"{name}_moment": pl.Series(values[first]).cast(TIMESTAMP).set(pl.Series(values[first] == NEVER), None)
-        for name, values in moments.items()
-    }
-    return rows.select("session", "instrument_id", *passed_on)[first].with_columns(**told), pl.Series("state", state)
-
-
-def _newest_moments(feed: pl.DataFrame, readers: pl.Series, now: Moments) -> Moments:
-    """Newest publication of each reader's instrument at or before its moment; `NEVER` where there is none."""
-    names = feed.get_column("instrument_id").unique().sort()
-    facts = feed.select(
-        pl.col("instrument_id").cast(pl.Enum(names)).to_physical().cast(pl.Int64).alias("own"),
-        pl.col("known_at").to_physical().alias("known"),
-    ).sort("own", "known")
-    known = facts.get_column("known").to_numpy()
-    starts = np.searchsorted(facts.get_column("own").to_numpy(), np.arange(len(names) + 1)).astype(np.int64)
-    return np.asarray(newest_known(known, starts, _codes(readers, names), now, NEVER))
-
-
-def _codes(values: pl.Series, names: pl.Series) -> NDArray[np.int64]:
-    """Place of each name; -1 where it is not among them."""
-    return values.cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+    def gaps_at(self, lags: Sequence[int]) -> Panel:
+        """Days from the periods at some places to the newest one, shape (entries, lags)."""
+        period = self.period[:, list(lags)]
+        gap = (self.period[:, :1] - period) / _DAY
+        return np.where(period == NEVER, np.nan, gap)
 
 
 def history_at(
-    states: pl.DataFrame,
+    states: KnowledgeStates,
     name: str,
-    feed: pl.DataFrame,
+    facts: FeedFacts,
     *,
-    period: str,
     columns: Sequence[str],
     depth: int,
     reach: timedelta,
@@ -156,14 +120,12 @@ def history_at(
 
     Parameters
     ----------
-    states : polars.DataFrame
-        From :func:`knowledge_states`.
+    states : KnowledgeStates
+        From :func:`~aurora_pipeline.features.readers.knowledge_states`.
     name : str
-        Feed; its moment is ``<name>_moment``.
-    feed : polars.DataFrame
-        Versions of the feed's rows.
-    period : str
-        Column that orders the facts and, with the instrument, identifies one; where it is null `known_at` does.
+        Feed.
+    facts : FeedFacts
+        Versions of its rows.
     columns : sequence of str
         Values wanted.
     depth : int
@@ -173,26 +135,13 @@ def history_at(
     lags : sequence of int, optional
         Which of the periods are laid out, 0 the newest; all of them if left out.
     """
-    by = f"{name}_id" if f"{name}_id" in states.columns else "instrument_id"
-    facts = feed.select(
-        "instrument_id",
-        pl.coalesce(pl.col(period).cast(pl.Datetime("us")), pl.col("known_at").dt.replace_time_zone(None)).alias(
-            "period"
-        ),
-        "known_at",
-        *(pl.col(column).cast(pl.Float64) for column in columns),
-    ).sort("instrument_id", "period", "known_at")
-    names = facts.get_column("instrument_id").unique().sort()
-    codes = _codes(facts.get_column("instrument_id"), names)
-    told = states.get_column(f"{name}_moment").to_physical()
-    moments = told.fill_null(NEVER).to_numpy()
-    readers = np.where(moments == NEVER, -1, _codes(states.get_column(by), names))
-    entry, asked = shared_entries(readers, moments, len(names))
-    periods, known = (facts.get_column(column).to_physical().to_numpy() for column in ("period", "known_at"))
+    moments = states.moments[name]
+    readers = np.where(moments == NEVER, -1, facts.codes(states.names)[states.reader(name)])
+    entry, asked = shared_entries(readers, moments, len(facts.names))
     newest, first = known_periods(
-        periods,
-        known,
-        np.searchsorted(codes, np.arange(len(names) + 1)).astype(np.int64),
+        facts.period,
+        facts.known,
+        facts.starts,
         readers[asked],
         moments[asked],
         depth,
@@ -200,45 +149,25 @@ def history_at(
     )
     if lags is not None:
         newest, first = newest[:, list(lags)], first[:, list(lags)]
-
-    def times(moments: Moments, at: NDArray[np.int64]) -> Moments:
-        return np.append(moments, NEVER)[at]
-
-    return FactHistory(
-        times(periods, newest),
-        times(known, first),
-        times(known, newest),
-        {
-            column: np.append(facts.get_column(column).fill_null(np.nan).to_numpy(), np.nan)[newest]
-            for column in columns
-        },
-        entry,
-    )
+    values = {column: gathered(facts.column(column), newest, np.nan) for column in columns}
+    return FactHistory(facts, newest, first, values, entry)
 
 
-def session_ages(calendar: SessionCalendar, states: pl.DataFrame, moments: Moments) -> Panel:
+def session_ages(calendar: SessionCalendar, days: NDArray[np.int64], moments: Moments) -> Panel:
     """Sessions since each moment: 0 in the session whose decisions could first use it, NaN where there is none.
 
     Parameters
     ----------
     calendar : SessionCalendar
         Exchange calendar.
-    states : polars.DataFrame
-        With `session`.
+    days : ndarray of int of shape (states,)
+        Session of each state, days since 1970.
     moments : ndarray of int of shape (states,)
-        Such as ``FactHistory.first_known[:, 0]``.
+        Such as ``FactHistory.newest_first_known``.
     """
     present = moments != NEVER
-    if not present.any():
-        return np.full(moments.shape, np.nan)
-    sessions = states.get_column("session")
-    earliest = pl.Series([int(moments[present].min())]).cast(pl.Datetime("us")).dt.date().item()
-    newest = sessions.max()
-    axis = calendar.sessions(earliest, newest)  # type: ignore[arg-type]
-    closes = calendar.closing_moments(axis[0], axis[-1])
-    days = np.array(axis, dtype="datetime64[D]").astype(np.int64)
-    current = np.searchsorted(days, sessions.to_physical().to_numpy())
-    since = np.searchsorted(closes, moments, side="left")
+    current = np.searchsorted(calendar.session_days, days)
+    since = np.searchsorted(calendar.close_moments, moments, side="left")
     return np.where(present, current - since, np.nan).astype(np.float64)
 
 
@@ -248,7 +177,7 @@ def unexpired(values: Panel, ages: Panel, expiry_sessions: int) -> Panel:
 
 
 def from_states(
-    rows: pl.DataFrame, state_of_row: pl.Series, features: Mapping[str, NDArray[np.float64]]
+    rows: pl.DataFrame, state_of_row: NDArray[np.int64], features: Mapping[str, NDArray[np.float64]]
 ) -> pl.DataFrame:
     """Spread features of states over the rows.
 
@@ -258,12 +187,5 @@ def from_states(
         `session`, `symbol`, `decision_time` of the rows, in their order, and one Float32 column per feature; null where the
         value is not finite.
     """
-    with np.errstate(over="ignore"):
-        narrow = {name: values.astype(np.float32) for name, values in features.items()}
-    table = pl.DataFrame(
-        {
-            name: pl.Series(np.where(np.isfinite(values), values, np.nan), nan_to_null=True)
-            for name, values in narrow.items()
-        }
-    )
-    return pl.concat([rows.select("session", "symbol", "decision_time"), table[state_of_row]], how="horizontal")
+    columns = [pl.Series(name, spread(values, state_of_row), nan_to_null=True) for name, values in features.items()]
+    return rows.select("session", "symbol", "decision_time").with_columns(columns)

@@ -19,7 +19,7 @@ from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.decision_epochs import DecisionEpoch, decision_epochs
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.membership import membership
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 WINDOW_SESSIONS = 4
 """Sessions of 5-minute bars before a session: 156 bars, half-days included, and the time-of-day profiles."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.adjustment import adjustment_factors, carried
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
-from aurora_pipeline.features.rolling import Panel
 from aurora_pipeline.features.versioned_arrays import VersionedArrays, lay_out
+from aurora_pipeline.features.windows import Panel
 
 BAR_LOOKBACK = 6
 """Sessions of bars laid out before the first session that is asked for."""

@@ -27,8 +27,8 @@ from aurora_pipeline.features.microstructure import (
     daily_microstructure_features,
 )
 from aurora_pipeline.features.price import PRICE_FEATURES, daily_price_features, session_price_features
-from aurora_pipeline.features.rolling import Panel
 from aurora_pipeline.features.sector_features import SECTOR_FEATURES, bar_sector_features, daily_sector_features
+from aurora_pipeline.features.windows import Panel
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.rolling import Panel, rolling_beta, span_weights
+from aurora_pipeline.features.rolling import span_decay
+from aurora_pipeline.features.rolling_moments import rolling_beta
 from aurora_pipeline.features.session_panel import SessionPanel
+from aurora_pipeline.features.windows import Panel
 
 MINIMUM_PAIRS = 40
 """Sessions a beta needs; with fewer it is the prior, 1."""
@@ -68,14 +70,14 @@ def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) 
     """
     settings = inputs.settings.features
     returns = panel.total_return
-    weights = span_weights(settings.beta_span_sessions, settings.beta_window_sessions)
+    decay, window = span_decay(settings.beta_span_sessions), settings.beta_window_sessions
     market = market_returns(returns, panel.column(inputs.manifest.benchmark), stock_columns(panel))
     sector, market_only = sector_returns(returns, panel, inputs.manifest.sector_etfs, settings.minimum_peers)
     residual_from = max(first - RESIDUAL_SESSIONS + 1, 0)
-    market_from = max(residual_from - settings.beta_window_sessions, 0)
+    market_from = max(residual_from - window, 0)
 
     def lagged(dependent: Panel, regressor: Panel, start: int) -> Panel:
-        slope = _slopes(dependent, regressor, weights, max(start - 1, 0), inputs.settings.threads)
+        slope = _slopes(dependent, regressor, decay, window, max(start - 1, 0), inputs.settings.threads)
         shrunk = (1.0 - settings.beta_shrinkage) * slope + settings.beta_shrinkage
         before = np.full((returns.shape[0] + 1 - slope.shape[0], slope.shape[1]), np.nan)
         before[0] = 1.0
@@ -95,14 +97,14 @@ def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) 
 
 
 def _slopes(
-    dependent: Panel, regressor: Panel, weights: NDArray[np.float64], start: int, threads: int
+    dependent: Panel, regressor: Panel, decay: float, window: int, start: int, threads: int
 ) -> NDArray[np.float64]:
     """Rolling slopes, the columns shared out among threads; a column's slopes do not depend on the others."""
     parts = np.array_split(np.arange(dependent.shape[1]), threads)
 
     def slopes(part: NDArray[np.int64]) -> Panel:
         left, right = (np.ascontiguousarray(series[:, part]) for series in (dependent, regressor))
-        values: Panel = rolling_beta(left, right, weights, MINIMUM_PAIRS, start)
+        values: Panel = rolling_beta(left, right, decay, window, MINIMUM_PAIRS, start)
         return values
 
     with ThreadPoolExecutor(threads) as pool:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

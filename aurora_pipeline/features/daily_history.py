@@ -12,8 +12,10 @@ from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.features.betas import Betas, estimate_betas
 from aurora_pipeline.features.defined import logarithm
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.rolling import Panel, rolling_mean, rolling_std
+from aurora_pipeline.features.rolling import rolling_mean
+from aurora_pipeline.features.rolling_moments import rolling_std
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
+from aurora_pipeline.features.windows import Panel
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import NEVER, FactHistory
+from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.readers import NEVER
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.market.manifest import MarketManifest
 
 DRIFT_HALF_LIFE = 20.0

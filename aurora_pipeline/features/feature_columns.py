@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.features.inputs import FeatureInputs
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
-from aurora_pipeline.features.rolling import Panel, rolling_mean
+from aurora_pipeline.features.rolling import rolling_mean
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.market.manifest import MarketManifest
 
 TURNOVER_SESSIONS = 20

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
-from aurora_pipeline.features.rolling import Panel, rolling_compound, rolling_mean, rolling_std
+from aurora_pipeline.features.rolling import rolling_compound, rolling_mean
+from aurora_pipeline.features.rolling_moments import rolling_std
+from aurora_pipeline.features.windows import Panel
 
 SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS = 5, 20, 60
 VOLUME_SESSIONS = 20
@@ -46,18 +48,18 @@ def fund_flow_measures(
         `etf_flows_missing`.
     """
     flows = history.values["net_flow_usd"]
-    gap_days = history.gap_days()
+    reach = history.gaps_at([sessions - 1 for sessions in (SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS)])
     assets = history.values["shares_outstanding"][:, 0] * history.values["nav"][:, 0]
     assets = np.where(assets > 0.0, assets, np.nan)
     dollars = market.newest(
         rolling_mean(market.panel.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, market.first_row)
     )
-    recent = _sum(flows, SHORT_SESSIONS, gap_days)
-    longer = _sum(flows, LONG_SESSIONS, gap_days)
+    recent = _sum(flows, SHORT_SESSIONS, reach[:, 0])
+    longer = _sum(flows, LONG_SESSIONS, reach[:, 1])
     scale = _root_mean_square(flows[:, :LONG_SESSIONS]) * np.sqrt(SHORT_SESSIONS)
     of_flows = {
         "flow_to_assets": recent / assets,
-        "flow_momentum": _sum(flows, MOMENTUM_SESSIONS, gap_days) / assets,
+        "flow_momentum": _sum(flows, MOMENTUM_SESSIONS, reach[:, 2]) / assets,
         "flow_acceleration": (recent / SHORT_SESSIONS - longer / LONG_SESSIONS) / assets,
     }
     values = {name: own[history.entry] for name, own in of_flows.items()} | {
@@ -68,12 +70,12 @@ def fund_flow_measures(
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
 
 
-def _sum(flows: Panel, sessions: int, gap_days: Panel) -> NDArray[np.float64]:
+def _sum(flows: Panel, sessions: int, days: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of the newest flows; NaN where one is missing or they stretch over more than their sessions and a few holidays."""
     total = np.zeros(len(flows))
     for lag in range(sessions):
         total = total + flows[:, lag]
-    return np.where(gap_days[:, sessions - 1] <= 1.5 * sessions + 4.0, total, np.nan)
+    return np.where(days <= 1.5 * sessions + 4.0, total, np.nan)
 
 
 def _root_mean_square(flows: Panel) -> NDArray[np.float64]:

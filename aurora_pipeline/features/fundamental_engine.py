@@ -15,12 +15,14 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.features import earnings_surprise, filing_ratios
-from aurora_pipeline.features.as_of import from_states, history_at, knowledge_states, session_ages, unexpired
+from aurora_pipeline.features.as_of import from_states, history_at, session_ages, unexpired
 from aurora_pipeline.features.earnings_surprise import earnings_features
+from aurora_pipeline.features.feed_facts import feed_facts
 from aurora_pipeline.features.filing_ratios import filing_features
 from aurora_pipeline.features.fundamental_specs import FUNDAMENTAL_FEATURES
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.market_state import market_states
+from aurora_pipeline.features.readers import knowledge_states, readers_of
 
 __all__ = ["FUNDAMENTAL_FEATURES", "compute_fundamental_features"]
 
@@ -41,13 +43,12 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         `session`, `symbol`, `decision_time` in the order of the rows, and one Float32 column per feature of
         :data:`FUNDAMENTAL_FEATURES`; null where missing, expired or not point-in-time in this market.
     """
-    feeds = {"earnings": inputs.earnings, "fundamentals": inputs.fundamentals}
-    states, state_of_row = knowledge_states(rows, feeds)
+    feeds = {name: feed_facts(inputs, name) for name in ("earnings", "fundamentals")}
+    states, state_of_row = knowledge_states(readers_of(rows), feeds)
     announced = history_at(
         states,
         "earnings",
-        inputs.earnings,
-        period="fiscal_period_end",
+        feeds["earnings"],
         columns=earnings_surprise.COLUMNS,
         depth=earnings_surprise.DEPTH,
         reach=earnings_surprise.REACH,
@@ -55,19 +56,18 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
     filed = history_at(
         states,
         "fundamentals",
-        inputs.fundamentals,
-        period="fiscal_period_end",
+        feeds["fundamentals"],
         columns=filing_ratios.COLUMNS,
         depth=filing_ratios.DEPTH,
         reach=filing_ratios.REACH,
     )
     settings = inputs.settings.features
-    announced_age = session_ages(inputs.calendar, states, announced.first_known[:, 0][announced.entry])
-    filed_age = session_ages(inputs.calendar, states, filed.first_known[:, 0][filed.entry])
+    announced_age = session_ages(inputs.calendar, states.day, announced.newest_first_known)
+    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known)
     announced_age = unexpired(announced_age, announced_age, settings.earnings_expiry_sessions)
     filed_age = unexpired(filed_age, filed_age, settings.fundamentals_expiry_sessions)
-    out = {spec.name: np.full(states.height, np.nan) for spec in FUNDAMENTAL_FEATURES}
-    for market in market_states(inputs, states):
+    out = {spec.name: np.full(len(states.day), np.nan) for spec in FUNDAMENTAL_FEATURES}
+    for market in market_states(inputs, states.names, states.day, states.instrument):
         own = market.positions
         earnings = earnings_features(announced.take(own), announced_age[own], market, inputs.manifest)
         filings = filing_features(filed.take(own), filed_age[own], market, inputs.manifest)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.market.folder import MarketManifest
@@ -53,6 +55,12 @@ class ResidualInputs:
     def session_cutoff(self, session: date) -> datetime:
         """Moment up to which session-level facts count for decisions of a session: its open, or its close at `session`."""
         return self.calendar.open(session) if self.frequency == "5min" else self.calendar.close(session)
+
+    def session_cutoffs(self, sessions: Sequence[date]) -> NDArray[np.int64]:
+        """Cutoffs of some sessions, microseconds since 1970."""
+        calendar = self.calendar
+        moments = calendar.open_moments if self.frequency == "5min" else calendar.close_moments
+        return moments[calendar.places(sessions)]
 
     def newest_session(self, session: date) -> date:
         """Newest complete session a decision of `session` can look at."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -78,29 +80,6 @@ def _extremes(known: Moments, starts: Positions) -> tuple[Moments, Moments]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def newest_known(known: Moments, starts: Positions, instrument: Positions, moment: Moments, never: int) -> Moments:
-    """Newest publication of each reader's instrument at or before its moment.
-
-    Parameters
-    ----------
-    known : ndarray of int of shape (facts,)
-        Publications, sorted by instrument and time.
-    starts, instrument, moment
-        As in :func:`known_periods`.
-    never : int
-        What is returned where there is none.
-    """
-    out = np.full(moment.size, never, dtype=np.int64)
-    for reader in range(moment.size):
-        own = instrument[reader]
-        if own >= 0:
-            place = np.searchsorted(known[starts[own] : starts[own + 1]], moment[reader], side="right")
-            if place > 0:
-                out[reader] = known[starts[own] + place - 1]
-    return out
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def shared_entries(reader: Positions, moment: Moments, readers: int) -> tuple[Positions, Positions]:
     """Number what is asked: askers in a row that stand for the same reader at the same moment share an entry.
 
@@ -131,3 +110,23 @@ def shared_entries(reader: Positions, moment: Moments, readers: int) -> tuple[Po
             count += 1
         entry[asker] = newest[own]
     return entry, asked[:count].copy()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def gathered(values: NDArray[Any], at: Positions, otherwise: float) -> NDArray[Any]:
+    """Values at some positions, in the shape of the positions; `otherwise` where a position is negative."""
+    places = at.ravel()
+    out = np.empty(places.size, dtype=values.dtype)
+    for index in range(places.size):
+        out[index] = values[places[index]] if places[index] >= 0 else otherwise
+    return out.reshape(at.shape)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def spread(values: NDArray[np.float64], at: Positions) -> NDArray[np.float32]:
+    """Values at some positions, narrowed; NaN where that is not finite."""
+    out = np.empty(at.size, dtype=np.float32)
+    for index in range(at.size):
+        value = np.float32(values[at[index]])
+        out[index] = value if np.isfinite(value) else np.float32(np.nan)
+    return out

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import NEVER, Moments
+from aurora_pipeline.features.feed_facts import Moments, codes_of
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.readers import NEVER
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
+from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.market.point_in_time import as_known_at
 
 DAY = 86_400_000_000
@@ -30,6 +31,8 @@ class MarketState:
         Positions of the states in the frame they came from.
     panel : SessionPanel
         Daily history known to all of them.
+    names : polars.Series
+        What the codes of instruments stand for.
     row : ndarray of int of shape (members,)
         Panel row of the newest complete session of each state.
     column : ndarray of int of shape (members,)
@@ -42,6 +45,7 @@ class MarketState:
 
     positions: NDArray[np.int64]
     panel: SessionPanel
+    names: pl.Series
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     splits: pl.DataFrame
@@ -60,22 +64,24 @@ class MarketState:
         mean = np.where(present, returns, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
         return np.asarray(returns - mean[:, None])
 
-    @property
+    @cached_property
     def newest_day(self) -> NDArray[np.int64]:
         """Newest complete session of each state, days since 1970."""
         return self._days[self.row]
 
-    @property
+    @cached_property
     def _days(self) -> NDArray[np.int64]:
         return np.array(self.panel.sessions, dtype="datetime64[D]").astype(np.int64)
 
-    def of_instruments(self, instruments: pl.Series) -> MarketState:
-        """The same states and sessions with other instruments, such as each stock's sector fund; null for none."""
-        places = instruments.cast(pl.Enum(self.panel.instruments), strict=False).to_physical()
-        return replace(self, column=places.cast(pl.Int64).fill_null(-1).to_numpy())
+    def of_instruments(self, codes: NDArray[np.int64]) -> MarketState:
+        """The same states and sessions with other instruments, such as each stock's sector fund; -1 for none."""
+        columns = codes_of(self.names, pl.Series(self.panel.instruments, dtype=pl.String))
+        return replace(self, column=np.append(columns, -1)[codes])
 
     def take(self, members: NDArray[np.int64]) -> MarketState:
         """Some of the states, in the order asked for."""
+        if len(members) == len(self.row) and (np.diff(members) == 1).all():
+            return self
         return replace(
             self,
             positions=self.positions[members],
@@ -87,7 +93,17 @@ class MarketState:
     def newest(self, values: Panel) -> NDArray[np.float64]:
         """Pick each state's value out of a panel whose last row is the panel's last row."""
         offset = len(self.panel.sessions) - values.shape[0]
-        return np.where(self.column >= 0, values[self.row - offset, self.column], np.nan)
+        found = values.ravel()[self._places - offset * values.shape[1]]
+        return found if self._all_found else np.where(self.column >= 0, found, np.nan)
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """Place of each state in the panel, row by row; that of the first column for an instrument without history."""
+        return self.row * len(self.panel.instruments) + np.maximum(self.column, 0)
+
+    @cached_property
+    def _all_found(self) -> bool:
+        return bool((self.column >= 0).all())
 
     def close_before(self, moments: Moments) -> NDArray[np.float64]:
         """Close of the session before the one in which a fact was published, USD per share as traded then.
@@ -124,36 +140,39 @@ class MarketState:
         return ratio
 
 
-def market_states(inputs: ResidualInputs, states: pl.DataFrame) -> Iterator[MarketState]:
+def market_states(
+    inputs: ResidualInputs, names: pl.Series, day: NDArray[np.int64], instrument: NDArray[np.int64]
+) -> Iterator[MarketState]:
     """Attach daily histories to states.
 
     Parameters
     ----------
     inputs : ResidualInputs
         Sessions, calendar, daily bars, corporate actions.
-    states : polars.DataFrame
-        `session`, `instrument_id`; any further columns.
+    names : polars.Series
+        Axis of the codes, sorted.
+    day, instrument : ndarray of int of shape (states,)
+        Session of each state, days since 1970, and code of its instrument.
     """
-    every = states.with_row_index("position")
     for group, panel in session_panels(inputs):
-        own = every.filter(pl.col("session").is_in(group))
-        if own.is_empty():
-            continue
-        days = own.get_column("session").to_physical().to_numpy()
         axis = np.array(group, dtype="datetime64[D]").astype(np.int64)
-        newest = np.array([panel.row(inputs.newest_session(session)) for session in group], dtype=np.int64)
-        row = newest[np.searchsorted(axis, days)]
+        # The sessions of a group follow one another.
+        own = np.flatnonzero((day >= axis[0]) & (day <= axis[-1]))
+        if not own.size:
+            continue
+        row = panel.row(inputs.newest_session(group[0])) + np.searchsorted(axis, day[own])
         actions = as_known_at(
             inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
         )
         market = MarketState(
-            positions=own.get_column("position").to_numpy().astype(np.int64),
+            positions=own,
             panel=panel,
+            names=names,
             row=row,
             session_row=row + int(inputs.frequency == "5min"),
-            column=np.full(own.height, -1, dtype=np.int64),
+            column=np.full(own.size, -1, dtype=np.int64),
             splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
                 "instrument_id", "ex_date", "ratio"
             ),
         )
-        yield market.of_instruments(own.get_column("instrument_id"))
+        yield market.of_instruments(instrument[own])

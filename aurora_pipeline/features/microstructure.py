@@ -14,14 +14,10 @@ from aurora_pipeline.features.feature_spec import FeatureSpec, Role, Transform
 from aurora_pipeline.features.price_impact import impact_features
 from aurora_pipeline.features.realised import realised_features
 from aurora_pipeline.features.reversal import reversal
-from aurora_pipeline.features.rolling import (
-    Panel,
-    half_life_weights,
-    rolling_std,
-    rolling_sum,
-    rolling_weighted_mean,
-)
+from aurora_pipeline.features.rolling import half_life_decay, rolling_sum, rolling_weighted_mean
+from aurora_pipeline.features.rolling_moments import rolling_std
 from aurora_pipeline.features.spreads import abdi_ranaldo, corwin_schultz
+from aurora_pipeline.features.windows import Panel
 
 FLOW_BARS = (6, 12, 39, 78)
 SIGMA_BARS = 78
@@ -100,7 +96,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     _spec("volume_surprise_slow", "the same, half-life 20 bars at 5min, 8 at session", "log", _EWM),
     _spec(
         "reversal_times_volume",
-        "residual_reversal * volume_surprise_fast, both less their sector's mean",
+        "residual_reversal * volume_surprise_fast, both and their product less their sector's mean",
         "sigmas",
         _EWM,
         "Campbell, Grossman and Wang 1993",
@@ -217,8 +213,8 @@ def bar_microstructure_features(history: BarHistory) -> dict[str, Panel]:
 
 def pressure_features(history: BarHistory) -> dict[str, Panel]:
     """Order-flow pressure read from the shape of bars; arrays of shape (decision times, instruments)."""
-    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[history.frequency], WINDOW_BARS)
-    fast = half_life_weights(FAST_HALF_LIFE, WINDOW_BARS)
+    first, slow = history.first_row, half_life_decay(SLOW_HALF_LIFE[history.frequency])
+    fast = half_life_decay(FAST_HALF_LIFE)
     span = history.high - history.low
     typical = 0.25 * (history.open + history.high + history.low + history.close)
     vwap = ratio(history.vwap - typical, span)
@@ -239,32 +235,32 @@ def pressure_features(history: BarHistory) -> dict[str, Panel]:
         for bars in FLOW_BARS
     }
     features |= {
-        "vwap_pressure_fast": rolling_weighted_mean(vwap, fast, 3, first),
-        "vwap_pressure_slow": rolling_weighted_mean(vwap, slow, 10, first),
-        "wick_pressure_fast": rolling_weighted_mean(wick, fast, 3, first),
-        "wick_pressure_slow": rolling_weighted_mean(wick, slow, 10, first),
-        "close_location": rolling_weighted_mean(location, slow, 10, first),
+        "vwap_pressure_fast": rolling_weighted_mean(vwap, fast, WINDOW_BARS, 3, first),
+        "vwap_pressure_slow": rolling_weighted_mean(vwap, slow, WINDOW_BARS, 10, first),
+        "wick_pressure_fast": rolling_weighted_mean(wick, fast, WINDOW_BARS, 3, first),
+        "wick_pressure_slow": rolling_weighted_mean(wick, slow, WINDOW_BARS, 10, first),
+        "close_location": rolling_weighted_mean(location, slow, WINDOW_BARS, 10, first),
     }
     return {name: history.wanted(values) for name, values in features.items()}
 
 
 def volume_features(history: BarHistory) -> dict[str, Panel]:
     """Abnormal volume, and reversal where volume is abnormal; arrays of shape (decision times, instruments)."""
-    first, slow = history.first_row, half_life_weights(SLOW_HALF_LIFE[history.frequency], WINDOW_BARS)
+    first, slow = history.first_row, half_life_decay(SLOW_HALF_LIFE[history.frequency])
     volume = logarithm(history.dollar_volume)
     timed = volume
     if history.frequency == "5min":
         timed = volume - history.usual_by_time(volume - history.volume_level, 0.0)
 
-    def surprise(weights: Panel, minimum: int) -> Panel:
-        mean: Panel = history.wanted(rolling_weighted_mean(timed, weights, minimum, first))
+    def surprise(decay: float, minimum: int) -> Panel:
+        mean: Panel = history.wanted(rolling_weighted_mean(timed, decay, WINDOW_BARS, minimum, first))
         return mean - history.volume_level
 
-    fast = surprise(half_life_weights(FAST_HALF_LIFE, WINDOW_BARS), 3)
+    fast = surprise(half_life_decay(FAST_HALF_LIFE), 3)
     groups = int(history.sector.max(initial=-1)) + 1
+    product = less_group_mean(reversal(history), history.sector, groups) * less_group_mean(fast, history.sector, groups)
     return {
         "volume_surprise_fast": fast,
         "volume_surprise_slow": surprise(slow, 10),
-        "reversal_times_volume": less_group_mean(reversal(history), history.sector, groups)
-        * less_group_mean(fast, history.sector, groups),
+        "reversal_times_volume": less_group_mean(product, history.sector, groups),
     }

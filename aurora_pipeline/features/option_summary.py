@@ -11,9 +11,11 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import NEVER, FactHistory
+from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
-from aurora_pipeline.features.rolling import Panel, rolling_std
+from aurora_pipeline.features.readers import NEVER
+from aurora_pipeline.features.rolling_moments import rolling_std
+from aurora_pipeline.features.windows import Panel
 
 CHANGE_SESSIONS = 5
 REALISED_SESSIONS = 20

@@ -9,18 +9,10 @@ from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import logarithm, ratio
 from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
-from aurora_pipeline.features.rolling import (
-    Panel,
-    earlier,
-    rolling_compound,
-    rolling_correlation,
-    rolling_max,
-    rolling_mean,
-    rolling_range,
-    rolling_skewness,
-    rolling_std,
-    rolling_sum,
-)
+from aurora_pipeline.features.rolling import earlier, rolling_compound, rolling_mean, rolling_sum
+from aurora_pipeline.features.rolling_extremes import rolling_max, rolling_range
+from aurora_pipeline.features.rolling_moments import rolling_correlation, rolling_skewness, rolling_std
+from aurora_pipeline.features.windows import Panel
 
 OPENING_BARS = 6
 REALISED_BARS = 312

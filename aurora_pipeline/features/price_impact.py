@@ -9,7 +9,8 @@ import numpy as np
 
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.defined import ratio
-from aurora_pipeline.features.rolling import Panel, rolling_mean, rolling_sum
+from aurora_pipeline.features.rolling import rolling_mean, rolling_sum
+from aurora_pipeline.features.windows import Panel
 
 LAMBDA_BARS, MOMENT_BARS = 156, 78
 RATIO_BARS = 6

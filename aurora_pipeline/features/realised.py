@@ -10,7 +10,8 @@ from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.cross_section import time_of_day_mean
 from aurora_pipeline.features.defined import logarithm, ratio
 from aurora_pipeline.features.price_impact import MOMENT_BARS, without_nights
-from aurora_pipeline.features.rolling import Panel, rolling_sum
+from aurora_pipeline.features.rolling import rolling_sum
+from aurora_pipeline.features.windows import Panel
 
 MINIMUM_BARS = 6
 AHEAD_BARS = 6

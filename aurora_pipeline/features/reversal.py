@@ -7,7 +7,8 @@ import numpy as np
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.defined import ratio
-from aurora_pipeline.features.rolling import Panel, half_life_weights, rolling_weighted_mean
+from aurora_pipeline.features.rolling import half_life_decay, rolling_weighted_mean
+from aurora_pipeline.features.windows import Panel
 
 REVERSAL_BARS = 156
 """Window of the exponentially weighted sum: two full sessions."""
@@ -32,6 +33,7 @@ def timed_residuals(history: BarHistory) -> Panel:
 
 def reversal(history: BarHistory) -> Panel:
     """Minus the exponentially weighted mean of :func:`timed_residuals` over the daily volatility, at the decision times."""
-    weights = half_life_weights(HALF_LIFE_BARS[history.frequency], REVERSAL_BARS)
-    recent = history.wanted(rolling_weighted_mean(timed_residuals(history), weights, 3, history.first_row))
+    decay = half_life_decay(HALF_LIFE_BARS[history.frequency])
+    weighted = rolling_weighted_mean(timed_residuals(history), decay, REVERSAL_BARS, 3, history.first_row)
+    recent = history.wanted(weighted)
     return ratio(-recent, history.residual_volatility)

@@ -9,7 +9,10 @@ from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import ratio
 from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
 from aurora_pipeline.features.reversal import REVERSAL_BARS, reversal
-from aurora_pipeline.features.rolling import Panel, earlier, rolling_max, rolling_skewness, rolling_std, rolling_sum
+from aurora_pipeline.features.rolling import earlier, rolling_sum
+from aurora_pipeline.features.rolling_extremes import rolling_max
+from aurora_pipeline.features.rolling_moments import rolling_skewness, rolling_std
+from aurora_pipeline.features.windows import Panel
 
 RETURN_BARS = (1, 6, 12, 39, 78)
 

@@ -26,8 +26,8 @@ from aurora_pipeline.features.daily_history import DailyHistory, daily_histories
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import Membership, membership
 from aurora_pipeline.features.residual_kernel import bar_residuals, carried_forward
-from aurora_pipeline.features.rolling import Panel
 from aurora_pipeline.features.versioned_arrays import microseconds
+from aurora_pipeline.features.windows import Panel
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,32 +12,40 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.features.feed_facts import codes_of
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import membership
+from aurora_pipeline.features.readers import KnowledgeStates, Readers
 
 STANDING_LIMIT = 3.0
 """Standings are clipped here, in standard deviations."""
 MINIMUM_MEMBERS = 3
 
 
-def peer_rows(inputs: ResidualInputs) -> pl.DataFrame:
-    """One row per stock with a sector and session, decided at the session's cutoff.
+def peer_readers(inputs: ResidualInputs, names: pl.Series) -> tuple[Readers, pl.Series]:
+    """One row per stock with a sector and session, decided at the session's cutoff; sorted by session and instrument.
+
+    Parameters
+    ----------
+    inputs : ResidualInputs
+        Sessions and universe.
+    names : polars.Series
+        Axis of the codes, sorted; all instruments of the universe are on it.
 
     Returns
     -------
-    polars.DataFrame
-        `session`, `symbol`, `instrument_id`, `sector`, `decision_time`, sorted by session and instrument.
+    readers : Readers
+    sector : polars.Series
+        Sector of each.
     """
-    cutoffs = pl.DataFrame(
-        {"session": list(inputs.sessions), "decision_time": [inputs.session_cutoff(day) for day in inputs.sessions]},
-        schema={"session": pl.Date, "decision_time": pl.Datetime("us", "UTC")},
-    )
-    return (
-        inputs.universe.filter(pl.col("kind") == "stock", pl.col("sector").is_not_null())
-        .join(cutoffs, on="session", how="inner")
-        .select("session", "symbol", "instrument_id", "sector", "decision_time")
-        .sort("session", "instrument_id")
-    )
+    members = membership(inputs)
+    covered = [day for day in inputs.sessions if day in members.sessions]
+    rows = np.array([members.sessions[day] for day in covered], dtype=np.int64)
+    place, column = np.nonzero(members.stock[rows] & (members.sector[rows] >= 0))
+    on_axis = codes_of(pl.Series(members.instruments, dtype=pl.String), names)
+    days = pl.Series(covered, dtype=pl.Date).to_physical().cast(pl.Int64).to_numpy()
+    sector = pl.Series(members.sectors, dtype=pl.String).gather(members.sector[rows][place, column])
+    return Readers(names, days[place], on_axis[column], inputs.session_cutoffs(covered)[place]), sector
 
 
 @dataclass(frozen=True)
@@ -84,27 +92,25 @@ class SectorGroups:
         return np.where(known, np.clip(standing, -STANDING_LIMIT, STANDING_LIMIT), np.nan)
 
 
-def sector_groups(inputs: ResidualInputs, states: pl.DataFrame, peer_states: pl.Series) -> SectorGroups:
+def sector_groups(inputs: ResidualInputs, states: KnowledgeStates, peer_states: NDArray[np.int64]) -> SectorGroups:
     """Number the sectors of each session.
 
     Parameters
     ----------
     inputs : ResidualInputs
         Universe.
-    states : polars.DataFrame
-        `session`, `instrument_id`.
-    peer_states : polars.Series
-        State of each row of :func:`peer_rows`.
+    states : KnowledgeStates
+        Sessions and instruments.
+    peer_states : ndarray of int of shape (peers,)
+        State of each row of :func:`peer_readers`.
     """
     members = membership(inputs)
     days = pl.Series(list(members.sessions), dtype=pl.Date).to_physical().to_numpy()
-    names = pl.Enum(members.instruments)
-    column = states.get_column("instrument_id").cast(names, strict=False).to_physical().cast(pl.Int64).fill_null(-1)
-    session = states.get_column("session").to_physical().to_numpy()
-    row = np.searchsorted(days, session, side="right") - 1
-    known = (column >= 0).to_numpy() & (row >= 0) & (days[row] == session)
-    at = (row[known], column.to_numpy()[known])
+    column = codes_of(states.names, pl.Series(members.instruments, dtype=pl.String))[states.instrument]
+    row = np.searchsorted(days, states.day, side="right") - 1
+    known = (column >= 0) & (row >= 0) & (days[row] == states.day)
+    at = (row[known], column[known])
     sector = np.where(members.stock[at], members.sector[at], -1)
-    group = np.full(states.height, -1, dtype=np.int64)
+    group = np.full(len(states.day), -1, dtype=np.int64)
     group[known] = np.where(sector >= 0, at[0] * len(members.sectors) + sector, -1)
-    return SectorGroups(group, peer_states.to_numpy().astype(np.int64))
+    return SectorGroups(group, peer_states)

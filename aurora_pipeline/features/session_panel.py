@@ -19,8 +19,8 @@ import polars as pl
 from aurora_pipeline.features.adjustment import adjustment_factors, last_close_before
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import Codes, membership
-from aurora_pipeline.features.rolling import Panel
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out, microseconds
+from aurora_pipeline.features.windows import Panel
 
 HISTORY_SESSIONS = 760
 """Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252

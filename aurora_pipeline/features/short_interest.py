@@ -7,8 +7,9 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.as_of import NEVER, FactHistory
+from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
+from aurora_pipeline.features.readers import NEVER
 from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.market.manifest import MarketManifest
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from aurora_pipeline.features.defined import logarithm
-from aurora_pipeline.features.rolling import Panel, rolling_mean
+from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.session_panel import SessionPanel
+from aurora_pipeline.features.windows import Panel
 
 WINDOW, MINIMUM = 20, 10
 _CORWIN_SCHULTZ = 3.0 - 2.0 * np.sqrt(2.0)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.rolling import Panel
+from aurora_pipeline.features.windows import Panel
 
 Moments = NDArray[np.int64]
 _NEVER = np.iinfo(np.int64).max

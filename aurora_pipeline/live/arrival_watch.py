@@ -32,12 +32,15 @@ class Arrival:
         1 for the first tick asked for, more where one died without settling the bar.
     cursor : str
         What to come back with.
+    visible : float
+        When the newest of its entries was left in the inbox, seconds since 1970.
     """
 
     session: date
     bar_end: datetime
     attempt: int
     cursor: str
+    visible: float
 
 
 class ArrivalWatch:
@@ -87,7 +90,13 @@ class ArrivalWatch:
             self.reason = f"a tick of {newest:%H:%M} UTC has been asked for"
             return None
         asked = {"bar_end": newest.isoformat(), "attempt": attempt, "asked": time.time()}
-        return Arrival(session, newest, attempt, json.dumps(asked))
+        return Arrival(session, newest, attempt, json.dumps(asked), self._visible(newest))
+
+    def _visible(self, bar_end: datetime) -> float:
+        """When the newest entry of a bar was left; now, if all of them have just been taken."""
+        files = [file.path for file in self.inbox.pending() if self._end(file) == bar_end]
+        left = [path.stat().st_mtime for path in [*files, self.inbox.mark(bar_end)] if path.exists()]
+        return max(left, default=time.time())
 
     def _attempt(self, cursor: str | None, bar_end: datetime) -> int | None:
         """Which attempt at a bar is due; None while the one before may still be at work."""

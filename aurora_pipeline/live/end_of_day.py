@@ -4,7 +4,8 @@
 2. The session is made again in one go from the market folder and compared (:mod:`.parity`).
 3. The graph's own jobs materialise it, and the labels of the sessions that have matured by now; what decisions rested on is
    compared once more with what the assets wrote.
-4. A report is kept in `<home>/live/sessions/<session>/close.json`; tick runs and decision files that are too old are removed.
+4. A report is kept in `<home>/live/sessions/<session>/close.json`, and as a page in `<home>/reports/day-<session>.html`; tick
+   runs and decision files that are too old are removed.
 
 The book `live` is never made again: its targets, orders and fills stand as they were.
 """
@@ -26,8 +27,17 @@ from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.live.decision_log import Settled, session_folder
-from aurora_pipeline.live.parity import DECIDED_ON, decided_rows, differences, live_tables, session_again
+from aurora_pipeline.live.parity import (
+    DECIDED_ON,
+    RESTS_ON,
+    decided_rows,
+    differences,
+    live_tables,
+    session_again,
+    stored_tables,
+)
 from aurora_pipeline.live.prune import prune
+from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.stages import FULL_SESSION_BARS, label_reach
 
@@ -40,16 +50,20 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
     Returns
     -------
     dict
-        `decided`, `skipped`, `reasons`, `failed_models`, `differences` and `backfill_differences` (values that differ),
+        `decided`, `skipped`, `reasons`, `fell_back` (families that did not trade with the files their state names: the assets do,
+        so decisions are not compared with them), `failed_models`, `differences` and `backfill_differences` (values that differ),
         `backfill_blocked` (why the assets refused the session; empty if they did not),
         `first_differences`, `computation_ms` (50th, 95th and 99th percentile), `pruned`.
     """
+    from aurora_pipeline.reports.period_reports import day_report_or_alert
+
     runner = TickRunner(home, session)
     log = runner.close()
     live = live_tables(home, session)
     found = differences(live, session_again(home, session))
-    rests_on = {name: live[name] for name in (*DECIDED_ON, "ensemble_weights")}
-    short = [settled.bar_end for settled in log if settled.failed]
+    rests_on = {name: live[name] for name in (*DECIDED_ON, *RESTS_ON)}
+    fallen = opening_of(home, session).champions.problems
+    short = [settled.bar_end for settled in log if settled.failed or fallen]
     drifted, blocked = found.clear(), ""
     try:
         drifted = differences(_without(rests_on, short), _without(_backfill(home, session), short))
@@ -62,6 +76,7 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
         "decided": sum(settled.status == "decided" for settled in log),
         "skipped": sum(settled.status == "skipped" for settled in log),
         "reasons": dict(Counter(settled.reason.partition(":")[0] for settled in log if settled.status == "skipped")),
+        "fell_back": list(fallen),
         "failed_models": dict(Counter(family for settled in log for family in settled.failed)),
         "differences": found.height,
         "backfill_differences": drifted.height,
@@ -75,6 +90,7 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
         first = report["first_differences"][0]
         text = f"session {session}: {found.height + drifted.height} value(s) differ from the backfill, the first is {first}"
         tell(home, [Alert("critical", "parity", text)])
+    day_report_or_alert(home, session)
     return report
 
 
@@ -94,9 +110,7 @@ def _backfill(home: Home, session: date) -> dict[str, pl.DataFrame]:
         launcher.job(jobs.PREDICTION_JOB, first=today, last=today)
         launcher.job(jobs.LIFECYCLE_JOB, first=today, last=today)
         launcher.job(jobs.SIGNAL_JOB, first=today, last=today)
-    written = {name: home.lake.read(name, session, session) for name in DECIDED_ON}
-    written |= {"ensemble_weights": home.lake.read("ensemble_weights", session, session)}
-    return decided_rows(home, session, written)
+    return decided_rows(home, session, stored_tables(home, session))
 
 
 def _without(tables: dict[str, pl.DataFrame], times: list[datetime]) -> dict[str, pl.DataFrame]:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
+from aurora_pipeline.adapters.champion_set import champion_set_before
 from aurora_pipeline.adapters.clock import ReplayClock
+from aurora_pipeline.adapters.decision_log import LOG as DECISIONS
 from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.lake import atomic_text
@@ -99,9 +101,12 @@ def make_replay(source: Home, session: date, target: Path) -> Home:
         family: {key: place for key, place in folds.items() if key <= fold}
         for family, folds in source.champions().items()
     }
-    for folds in champions.values():
-        for place in folds.values():
-            _share(source.models / place, home.models / place)
+    challengers = home.lake.read("challengers", columns=["directory"]).get_column("directory").to_list()
+    for place in [*challengers, *(place for folds in champions.values() for place in folds.values())]:
+        _share(source.models / place, home.models / place)
+    champion_set_before(source, home, session)
+    if (source.path / DECISIONS).exists():
+        shutil.copy(source.path / DECISIONS, home.path / DECISIONS)
     atomic_text(home.champions_file, json.dumps(champions, indent=1, sort_keys=True) + "\n")
     (target / "live").mkdir(exist_ok=True)
     ReplayClock(target / "live" / "replay-clock.json").set(opened)

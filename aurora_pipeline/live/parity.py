@@ -14,26 +14,37 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.kill_switch import FileSwitch
+from aurora_pipeline.adapters.zoo import read_served
 from aurora_pipeline.contracts import table
 from aurora_pipeline.errors import BookError
-from aurora_pipeline.live.decision_log import DecisionLog, decision_log
+from aurora_pipeline.live.decision_log import DecisionLog, decision_log, session_folder
+from aurora_pipeline.live.paper_broker import sent_orders
+from aurora_pipeline.live.session_champions import states_before
 from aurora_pipeline.live.session_opening import BOOK, build_opening, opening_of
 from aurora_pipeline.live.session_tables import BOOK_TABLES, market_tables, score, signal_tables, trade
 from aurora_pipeline.market.ingest import ingest_feeds
 from aurora_pipeline.models.training_pipeline import load_trained
+from aurora_pipeline.models.walk_forward import make_folds
 
 DECIDED_ON = ("features", "predictions", "ensemble", "signals")
 """Tables by decision time that decisions rest on."""
+RESTS_ON = ("model_states", "ensemble_weights")
+"""Tables of the whole session that they rest on."""
 DIFFERENCE = {"table": pl.String, "column": pl.String, "row": pl.String, "live": pl.String, "again": pl.String}
 Tables = dict[str, pl.DataFrame]
 
 
 def live_tables(home: Home, session: date) -> Tables:
     """Return what the loop stored of a session: the book, and what its decisions rest on."""
-    stored = {name: home.lake.read(name, session, session) for name in DECIDED_ON}
+    stored = stored_tables(home, session)
     stored |= {name: home.lake.read(name, session, session, book=BOOK) for name in BOOK_TABLES}
-    stored["ensemble_weights"] = home.lake.read("ensemble_weights", session, session)
     return decided_rows(home, session, stored)
+
+
+def stored_tables(home: Home, session: date) -> Tables:
+    """Return what the lake holds of a session that decisions rest on; of the scores those that served."""
+    stored = {name: home.lake.read(name, session, session) for name in (*DECIDED_ON, *RESTS_ON)}
+    return stored | {"predictions": read_served(home, opening_of(home, session).champions.members, session, session)}
 
 
 def decided_rows(home: Home, session: date, tables: Tables) -> Tables:
@@ -55,12 +66,12 @@ def session_again(home: Home, session: date) -> Tables:
     if through is None:
         raise BookError(f"session {session}: no bar has been settled, so there is nothing to compare")
     served = opening_of(home, session)
-    opening = build_opening(home, session, served.settings)
+    opening = build_opening(home, session, served)
     folder, calendar = home.folder(), home.calendar
     feeds = ingest_feeds(folder, opening.settings)
     raw = folder.read_bars([session])
     market = market_tables(opening, raw, feeds, through, folder.manifest, calendar)
-    models = {family: load_trained(home.models / place) for family, place in served.models.items()}
+    models = {family: load_trained(home.models / place) for family, place in served.champions.directories.items()}
     failed: dict[str, set[datetime]] = {}
     for settled in log:
         for family in settled.failed:
@@ -69,12 +80,21 @@ def session_again(home: Home, session: date) -> Tables:
     ensemble, signals = signal_tables(opening, predictions)
     skipped = [settled.bar_end for settled in log if settled.status == "skipped"]
     switch = FileSwitch(home.kill_switch_file)
-    result, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar, switch)
+    sent = sent_orders(session_folder(home.path / "live", session))
+    result, _, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar, switch, sent)
     times = _decided(log)
     made = {"features": market.features, "predictions": predictions, "ensemble": ensemble, "signals": signals}
     made = {name: _at(frame, times) for name, frame in made.items()}
     made |= {name: getattr(result, name) for name in BOOK_TABLES}
-    return made | {"ensemble_weights": opening.weights}
+    return made | {"ensemble_weights": opening.weights, "model_states": _states(home, session)}
+
+
+def _states(home: Home, session: date) -> pl.DataFrame:
+    """States of a session decided again from the sessions before it."""
+    settings = home.settings()
+    sessions = [day for day in home.sessions(settings) if day <= session]
+    scored_from = make_folds(sessions, home.frequency, settings)[0].test_sessions[0]
+    return states_before(home, settings, [day for day in sessions if day >= scored_from])
 
 
 def differences(live: Mapping[str, pl.DataFrame], again: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -14,10 +14,14 @@ from uuid import uuid4
 
 import polars as pl
 
+from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.errors import AuroraError, BookError, LakeError, ModelError, SettingsError
+from aurora_pipeline.execution.reconciliation import SHARE_TOLERANCE
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
+from aurora_pipeline.live.capital import capital_step
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.homes import extend_market
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening, opening_of
@@ -59,6 +63,9 @@ def run_preflight(home: Home, session: date) -> list[Check]:
             _checked("opening", lambda: _opening(opening_of(home, session))),
             _checked("models", lambda: _models(home, session)),
             _checked("book", lambda: _book(home, session)),
+            _checked("kill switch", lambda: _kill_switch(home, session)),
+            _checked("broker", lambda: _broker(home, session)),
+            _checked("capital", lambda: _capital(home, session)),
         ]
     tell(home, [Alert("critical", f"preflight:{check.name}", check.found) for check in checks if not check.passed])
     return checks
@@ -161,14 +168,19 @@ def _models(home: Home, session: date) -> str:
     """Every model that serves must load, its hashes match, and have been trained for this session's fold."""
     opening, settings = opening_of(home, session), home.settings()
     fold = make_folds([day for day in home.sessions(settings) if day <= session], home.frequency, settings)[-1].key
-    for family, place in opening.models.items():
+    champions = opening.champions
+    for family, place in champions.directories.items():
         trained = load_trained(home.models / place)
-        if trained.manifest["fold"] != fold:
+        if champions.members[family] == family and trained.manifest["fold"] != fold:
             raise ModelError(
                 f"{family} serves with the model of fold {trained.manifest['fold']}, {session} belongs to fold {fold}; run the "
                 f"job train_fold for {fold}"
             )
-    return f"{len(opening.models)} models of fold {fold} load, hashes match"
+    if champions.problems:
+        raise ModelError("; ".join(champions.problems))
+    if not champions.members:
+        raise ModelError(f"no model trades {session}, the book closes its positions; see `aurora models list`")
+    return f"{len(champions.members)} models of fold {fold} load, hashes match"
 
 
 def _book(home: Home, session: date) -> str:
@@ -186,3 +198,46 @@ def _book(home: Home, session: date) -> str:
     if not state.complete:
         raise SettingsError(f"book {BOOK} ends within {state.session}; close that session first (`aurora close`)")
     return f"{len(held)} positions, NAV {state.nav:,.2f} USD, as in the ledger"
+
+
+def _kill_switch(home: Home, session: date) -> str:
+    """Whether orders may leave at the open."""
+    state = FileSwitch(home.kill_switch_file).state(
+        max(home.calendar.open(session), clock_of(home.path / "live").now())
+    )
+    if state.mode != "on":
+        raise BookError(
+            f"the kill switch says {state.mode} since {state.since}: {state.reason}; `aurora resume` trades again"
+        )
+    return "on"
+
+
+def _broker(home: Home, session: date) -> str:
+    """Positions the broker counts against the book's, and the orders of the last bar against those it was sent."""
+    opening = opening_of(home, session)
+    state = opening.state
+    held = {name: shares for name, shares in state.shares.items() if shares} if state else {}
+    theirs = opening.broker.positions
+    if drift := sorted(
+        name for name in {*held, *theirs} if abs(held.get(name, 0.0) - theirs.get(name, 0.0)) > SHARE_TOLERANCE
+    ):
+        shown = ", ".join(
+            f"{name}: book {held.get(name, 0.0):g}, broker {theirs.get(name, 0.0):g}" for name in drift[:5]
+        )
+        raise BookError(f"book {BOOK} and broker differ in {len(drift)} name(s): {shown}; the session will take over what the "
+                        "broker holds and halt until `aurora resume`")  # fmt: skip
+    if state is not None and state.halted:
+        resumed = FileSwitch(home.kill_switch_file).state(home.calendar.open(session))
+        if resumed.mode != "on" or resumed.since is None or resumed.since <= datetime.fromisoformat(state.halted):
+            raise BookError(
+                f"book {BOOK} is halted since {state.halted} by a difference to the broker; `aurora resume`"
+            )
+    pending = len(state.pending) if state else 0
+    lost = pending - len(opening.broker.sent)
+    return f"{len(theirs)} positions agree; {pending - lost} order(s) carried over" + (
+        f", {lost} never sent" if lost else ""
+    )
+
+
+def _capital(home: Home, session: date) -> str:
+    return capital_step(home, home.settings(), BOOK, session).text

@@ -69,8 +69,9 @@ class Service:
     home : Home
     port : int
         Of the webserver, on loopback.
-    mode : {"live", "replay"}
-        What is on from the start: armed schedule and arrival sensor, or the sensor alone.
+    mode : {"live", "replay", "armed"}
+        What is on from the start: armed schedule and arrival sensor; the sensor alone; or the sensor standing by for runs that
+        somebody else arms.
     """
 
     def __init__(self, home: Home, port: int, mode: str) -> None:

@@ -1,16 +1,16 @@
 """What a session's decisions rest on and what does not change while it runs, fixed once before its first bar.
 
-Look-back of bars, returns and universe; ensemble weights and calibration from what had matured before the open; the model that
-serves for each family; the book's state at the end of the session before; the settings. Kept in
-`<home>/live/sessions/<session>/opening/`, so that a tick reads a few files, a restart goes on with the same numbers, and a
-setting changed at noon counts from tomorrow.
+Look-back of bars, returns and universe; ensemble weights and calibration from what had matured before the open; who trades, and
+from which files (:mod:`.session_champions`); the book's state at the end of the session before and what the broker holds; the
+settings, at the share of the capital the book has earned (:mod:`.capital`). Kept in `<home>/live/sessions/<session>/opening/`,
+so that a tick reads a few files, a restart goes on with the same numbers, and a setting changed at noon counts from tomorrow.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,17 +18,20 @@ from pathlib import Path
 import polars as pl
 
 from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.champions_in_force import weights_of_champions
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.zoo import trading_families
 from aurora_pipeline.calendar import TIMESTAMP
-from aurora_pipeline.contracts import FEED_TABLES
-from aurora_pipeline.ensemble.ic_weighted_ensemble import ensemble_weights, session_information_coefficients
+from aurora_pipeline.contracts import FEED_TABLES, empty
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
-from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 from aurora_pipeline.ensemble.signal_calibrator import calibration_states
-from aurora_pipeline.errors import LakeError, ModelError
+from aurora_pipeline.errors import LakeError
 from aurora_pipeline.execution.book_state import BookState
+from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.live.alerting import tell
+from aurora_pipeline.live.capital import capital_step, settings_at
 from aurora_pipeline.live.decision_log import session_folder
+from aurora_pipeline.live.paper_broker import BrokerView, carried_over, read_account
+from aurora_pipeline.live.session_champions import SessionChampions, choose_champions
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, stored_feeds
 from aurora_pipeline.market.universe import listed_on
 from aurora_pipeline.models.walk_forward import make_folds
@@ -55,11 +58,15 @@ class SessionOpening:
     ----------
     session : date
     settings : Settings
-        In force for the whole session.
-    models : dict of str to str
-        Family to the directory of the model that serves, relative to `models/`.
+        In force for the whole session, limits at the share of the capital in use.
+    champions : SessionChampions
+        Who trades, and from which files.
+    capital : float
+        Share of the capital in use, fraction.
     state : BookState or None
         Book at the end of the session before; None for a book that starts flat.
+    broker : BrokerView
+        What the broker holds, and the orders of the last bar before that it was sent.
     bars, session_bars, residual_returns, universe : polars.DataFrame
         Lake tables over the look-back, this session left out.
     returns : polars.DataFrame
@@ -72,8 +79,10 @@ class SessionOpening:
 
     session: date
     settings: Settings
-    models: dict[str, str]
+    champions: SessionChampions
+    capital: float
     state: BookState | None
+    broker: BrokerView
     bars: pl.DataFrame
     session_bars: pl.DataFrame
     residual_returns: pl.DataFrame
@@ -94,8 +103,13 @@ class SessionOpening:
         record = {
             "session": self.session.isoformat(),
             "settings": self.settings.model_dump(mode="json"),
-            "models": self.models,
+            "members": self.champions.members,
+            "models": self.champions.directories,
+            "problems": self.champions.problems,
+            "capital": self.capital,
             "state": self.state.to_json() if self.state else None,
+            "positions": self.broker.positions,
+            "carried": sorted(self.broker.sent),
         }
         (staging / "opening.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,62 +123,82 @@ class SessionOpening:
         return cls(
             session=date.fromisoformat(record["session"]),
             settings=Settings.model_validate(record["settings"]),
-            models=record["models"],
+            champions=SessionChampions(record["members"], record["models"], tuple(record["problems"])),
+            capital=record["capital"],
             state=BookState.from_json(record["state"]) if record["state"] else None,
+            broker=BrokerView(record["positions"], frozenset(record["carried"])),
             **frames,
         )
 
 
 def opening_of(home: Home, session: date) -> SessionOpening:
-    """Return the session's opening, made and kept at the first call."""
+    """Return the session's opening, made, kept and told of at the first call."""
     folder = session_folder(home.path / "live", session) / "opening"
     if not (folder / "opening.json").exists():
-        build_opening(home, session).save(folder)
+        made = build_opening(home, session)
+        tell(home, made.champions.alerts(session))
+        made.save(folder)
     return SessionOpening.load(folder)
 
 
-def build_opening(home: Home, session: date, settings: Settings | None = None) -> SessionOpening:
+def build_opening(home: Home, session: date, served: SessionOpening | None = None) -> SessionOpening:
     """Compute a session's opening from the lake.
 
     Parameters
     ----------
     home : Home
     session : date
-    settings : Settings, optional
-        Those of the home by default.
+    served : SessionOpening, optional
+        The one the session was traded with, when it is made again: settings, files that serve, share of the capital and the
+        broker's account are facts of that time and are taken from it. By default they are found out now.
 
     Raises
     ------
     LakeError
         Sessions before it are not in the lake.
-    ModelError
-        A family has no model trained before this session.
     BookError
         The live book does not end with the session before.
     """
-    settings = settings or home.settings()
+    settings = served.settings if served else home.settings()
     sessions = [day for day in home.sessions(settings) if day <= session]
     if sessions[-1:] != [session]:
         raise LakeError(f"home {home.path} does not reach {session}; its market ends with {home.market().last_session}")
     earlier = sessions[:-1]
     _require_history(home, earlier)
-    folds = make_folds(sessions, home.frequency, settings)
-    scored_from = folds[0].test_sessions[0]
-    families = trading_families(home, settings.models.families, session)
-    if not families:
-        raise ModelError(f"no model trades {session}: every family is retired or waits; see `aurora models list`")
-    weights, calibration, volatility = _evidence(home, session, earlier, scored_from, settings, families)
+    scored_from = make_folds(sessions, home.frequency, settings)[0].test_sessions[0]
+    axis = [day for day in sessions if day >= scored_from]
+    state = book_before(home, session, sessions)
+    if served:
+        champions, capital, broker = served.champions, served.capital, served.broker
+    else:
+        champions = choose_champions(home, settings, axis)
+        standing = capital_step(home, settings, BOOK, session)
+        if standing.since == session and standing.before is not None:
+            tell(home, [Alert("info", "capital", f"{session}: {standing.text}")])
+        capital, settings = standing.share, settings_at(settings, standing.share)
+        broker = _broker_before(home, earlier[-1], state)
+    weights, calibration, volatility = _evidence(home, axis, settings, champions.members)
     return SessionOpening(
         session=session,
         settings=settings,
-        models=serving_models(home, families, folds[-1].key, session),
-        state=book_before(home, session, sessions),
+        champions=champions,
+        capital=capital,
+        state=state,
+        broker=broker,
         **look_back(home, earlier),
         weights=weights,
         calibration=calibration,
         volatility=volatility,
         scores=_closing_scores(home, earlier, scored_from),
     )
+
+
+def _broker_before(home: Home, before: date, state: BookState | None) -> BrokerView:
+    """What the broker holds; where it never kept an account, what the book holds."""
+    live = home.path / "live"
+    account = read_account(live)
+    held = account.positions if account else dict(state.shares) if state else {}
+    return BrokerView(held, carried_over(state, session_folder(live, before)))
 
 
 def _closing_scores(home: Home, earlier: Sequence[date], scored_from: date) -> pl.DataFrame:
@@ -196,21 +230,6 @@ def look_back(home: Home, earlier: Sequence[date]) -> dict[str, pl.DataFrame]:
     }
 
 
-def serving_models(home: Home, families: Sequence[str], fold: str, session: date) -> dict[str, str]:
-    """Directory of the model that serves each family: the champion of the session's fold, or of the newest one before it."""
-    champions = home.champions()
-    serving = {}
-    for family in families:
-        known = sorted(key for key in champions.get(family, {}) if key <= fold)
-        if not known:
-            raise ModelError(
-                f"no {family} model serves {session} (fold {fold}); train one with `aurora run`, or materialise "
-                f"trained_model/{family} of that fold"
-            )
-        serving[family] = champions[family][known[-1]]
-    return serving
-
-
 def book_before(home: Home, session: date, sessions: Sequence[date]) -> BookState | None:
     """State of the live book before a session; None if it has not started."""
     held = [date.fromisoformat(key) for key in home.lake.partitions("portfolio", book=BOOK)]
@@ -230,27 +249,18 @@ def _require_history(home: Home, earlier: Sequence[date]) -> None:
 
 
 def _evidence(
-    home: Home,
-    session: date,
-    earlier: Sequence[date],
-    scored_from: date,
-    settings: Settings,
-    families: Sequence[str],
+    home: Home, axis: Sequence[date], settings: Settings, members: Mapping[str, str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Weights, calibration state and volatility of a session, from what had matured before its open."""
-    lake, calendar, last = home.lake, home.calendar, earlier[-1]
-    opens = {day: calendar.open(day) for day in [*earlier, session] if day >= scored_from}
+    """Weights, calibration state and volatility of the last session of an axis, from what had matured before its open."""
+    lake, calendar = home.lake, home.calendar
+    scored_from, session = axis[0], axis[-1]
+    last = calendar.shift(session, -1)
+    opens = {day: calendar.open(day) for day in axis}
     labels = lake.read("labels", scored_from, last, _LABELS)
-    evidence = pl.concat(
-        session_information_coefficients(lake.read("predictions", scored_from, last, model=family), labels)
-        for family in families
-    )
-    alike = None
-    if settings.ensemble.correlation_aware:
-        alike = ScoreCorrelations.of(
-            lake.read("predictions", scored_from, last).filter(pl.col("model").is_in(families))
-        )
-    weights = ensemble_weights([session], opens, evidence, list(families), settings, alike)
+    weights = empty("ensemble_weights")
+    if members:
+        span = (scored_from, last)
+        weights = weights_of_champions(home, settings, members, {session: opens[session]}, labels, span)
     scores = lake.read("ensemble", scored_from, last, _SCORES).select(_SCORES)
     stored = lake.read("residual_returns", None, last, _RESIDUALS).select(_RESIDUALS)
     residuals = pl.concat([stored, _named_today(home, session)])

@@ -9,11 +9,10 @@ import polars as pl
 from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import WRITERS
+from aurora_pipeline.live.session_champions import FINGERPRINT
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.live.session_tables import SessionTables
 
-FINGERPRINT = "live"
-"""What partitions of a running session carry: never fresh, so that the end of day makes them again."""
 Item = tuple[str, pl.DataFrame, dict[str, str]]
 
 
@@ -32,6 +31,7 @@ def store_session(home: Home, opening: SessionOpening, made: SessionTables) -> d
         rows = book.result()
     for name, frame, _ in items:
         rows[name] = rows.get(name, 0) + frame.height
+    rows["predictions"] = made.predictions.height
     return rows
 
 
@@ -42,15 +42,25 @@ def _items(opening: SessionOpening, made: SessionTables) -> list[Item]:
     ]
     tables.append(("quarantine", bars.quarantine, {"source": "bars"}))
     tables += [(f"{view}_features", frame, {}) for view, frame in market.views.items()]
-    tables += [
-        ("predictions", made.predictions.filter(pl.col("model") == family), {"model": family})
-        for family in opening.models
-    ]
     return [
         *tables,
+        *_scores(opening, made),
         ("residual_returns", market.residual_returns, {}),
         ("features", market.features, {}),
         ("ensemble_weights", opening.weights, {}),
         ("ensemble", made.ensemble, {}),
         ("signals", made.signals, {}),
     ]
+
+
+def _scores(opening: SessionOpening, made: SessionTables) -> list[Item]:
+    """Scores where a backfill puts them: a family's own model's among predictions, a challenger's among the shadows."""
+    members, challenging = opening.champions.members, []
+    tables: list[Item] = []
+    for family, model in members.items():
+        rows = made.predictions.filter(pl.col("model") == family)
+        if model == family:
+            tables.append(("predictions", rows, {"model": family}))
+        else:
+            challenging.append(rows.with_columns(pl.lit(model).alias("model")))
+    return [*tables, ("shadow_predictions", pl.concat(challenging), {})] if challenging else tables

@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.adapters.zoo import without_model
 from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
@@ -24,10 +25,12 @@ from aurora_pipeline.execution.trade_book import SessionResult, run_session
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.panel_builder import build_panel, compute_views
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
+from aurora_pipeline.live.paper_broker import RehearsedBroker
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.market.ingest import BarTables, FeedTables, ingest_bars
 from aurora_pipeline.market.manifest import MarketManifest
 from aurora_pipeline.models.training_pipeline import TrainedModel, predict
+from aurora_pipeline.policy.cost_model import borrow_rates
 
 FREQUENCY: Frequency = "5min"
 BOOK_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
@@ -65,6 +68,8 @@ class SessionTables:
         Rows of the book's tables.
     inputs : SessionInputs
         What the book knew.
+    positions : dict of str to float
+        Shares by instrument as the broker counts them.
     timings_ms : dict of str to float
         Milliseconds by part.
     """
@@ -76,6 +81,7 @@ class SessionTables:
     signals: pl.DataFrame
     result: SessionResult
     inputs: SessionInputs
+    positions: dict[str, float]
     timings_ms: dict[str, float]
 
 
@@ -194,11 +200,17 @@ def trade(
     manifest: MarketManifest,
     calendar: SessionCalendar,
     switch: KillSwitch,
-) -> tuple[SessionResult, SessionInputs]:
+    sent: Collection[str],
+) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
     """Run the live book from its opening state to the newest bar.
 
     At a skipped bar nothing is wanted and nothing is sent: what is held stays, orders of the bar before still fill, the
-    account is kept.
+    account is kept. Where no model trades the session, nothing is eligible and the book goes flat, as in a backfill.
+
+    Parameters
+    ----------
+    sent : collection of str
+        Ids of the orders the broker was sent in this session; those of the newest decision are on trial.
 
     Returns
     -------
@@ -206,16 +218,19 @@ def trade(
         Rows of the book's tables; targets of decisions only.
     inputs : SessionInputs
         What the book knew.
+    positions : dict of str to float
+        What the broker holds then.
     """
+    settings, universe = opening.settings, market.bars.universe
     inputs = prepare_session_inputs(
         opening.session,
         calendar,
         FREQUENCY,
         manifest,
-        opening.settings,
+        settings,
         bars=market.bars.bars,
         signals=signals,
-        universe=market.bars.universe,
+        universe=universe if opening.champions.members else without_model(universe),
         returns=opening.returns,
         session_bars=opening.session_bars,
         daily_bars=feeds["daily_bars"],
@@ -226,9 +241,13 @@ def trade(
     )
     idle = np.array([end in set(skipped) for end in inputs.decision_times], dtype=bool)
     inputs = replace(inputs, fresh=inputs.fresh & ~idle[:, None])
-    result = run_session(opening.state, opening.session, inputs, opening.settings, BOOK, switch=switch)
+    rates = borrow_rates(inputs.symbols, settings.costs)
+    unlendable = [name for name, rate in zip(inputs.instruments, rates, strict=True) if np.isnan(rate)]
+    view = replace(opening.broker, sent=opening.broker.sent | frozenset(sent))
+    broker = RehearsedBroker(view, until, settings.book.participation, unlendable)
+    result = run_session(opening.state, opening.session, inputs, settings, BOOK, broker=broker, switch=switch)
     if idle.any():
         times = pl.Series(list(skipped), dtype=empty("targets").schema["decision_time"])
         kept = result.targets.filter(~pl.col("decision_time").is_in(times.implode()))
         result = replace(result, targets=kept)
-    return result, inputs
+    return result, inputs, broker.positions()

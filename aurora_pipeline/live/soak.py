@@ -1,247 +1,273 @@
-"""A session through the real daemon while everything that can go wrong does, one fault per bar.
+"""Whether the loop can be relied on: sessions on end through the real daemon, first undisturbed, then with a fault per bar.
 
-Afterwards every bar must be settled once, decided or skipped with a reason; the ledger must add up; and the session made again
-in one go must equal what was traded.
+Every session is one of a live home's days: preflight, bars, close. The runs are armed ahead of their bars and the sensor stands
+by (:mod:`.armed_replay`). Afterwards every bar must be settled once, decided or skipped with a reason; the ledger must add up;
+the session made again in one go and by the graph's assets must equal what was traded; resident memory must not have grown.
+A backfill can run beside the undisturbed part.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from aurora_pipeline.adapters.clock import ReplayClock
-from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
-from aurora_pipeline.adapters.live_market import LiveMarket
+from aurora_pipeline.adapters.journal_broker import JournalBroker
 from aurora_pipeline.errors import LakeError
+from aurora_pipeline.live.armed_replay import ArmedReplay, ToldBar
 from aurora_pipeline.live.decision_log import decision_log, session_folder
+from aurora_pipeline.live.end_of_day import end_of_day
+from aurora_pipeline.live.faults import FAULTS, resident_kilobytes
 from aurora_pipeline.live.homes import make_replay
-from aurora_pipeline.live.parity import parity
+from aurora_pipeline.live.paper_broker import JOURNAL
+from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.service import Service
-from aurora_pipeline.live.session_opening import BOOK, opening_of
-from aurora_pipeline.live.webserver_client import READS, WebserverClient, WebserverError
+from aurora_pipeline.live.session_opening import BOOK
 
-FAULTS = (
-    "kill_run", "kill_daemon", "kill_code_server", "ui_reads", "truncated_file", "duplicate_bars", "late_bars",
-    "corrected_bars", "failing_model", "clock_skew", "disk_full",
-)  # fmt: skip
-_PATIENCE = 240.0
+SERVED = ("code server", "daemon", "webserver")
+MOST_GROWTH = 0.05
+LATEST_BESIDE_BACKFILL = 15.0
+_WARM_UP = 0.1
+"""Share of the undisturbed bars before memory is looked at: caches fill first."""
 _CENT = 0.01
 
 
-class Harm:
-    """Does harm to one replay home.
+@dataclass(frozen=True)
+class SoakPlan:
+    """What to do.
+
+    Attributes
+    ----------
+    session : date
+        First session; as many follow as the bars need.
+    undisturbed, disturbed : int
+        Bars of each part.
+    backfill : int
+        Sessions of a backfill that runs beside the undisturbed part; 0 for none.
+    seed : int
+        Which bar meets which fault.
+    """
+
+    session: date
+    undisturbed: int
+    disturbed: int
+    backfill: int = 0
+    seed: int = 1
+
+
+@dataclass
+class SoakResult:
+    """What was seen.
+
+    Attributes
+    ----------
+    bars : list of ToldBar
+        Undisturbed ones first.
+    plan : SoakPlan
+    closes : list of dict
+        Report of each session's close.
+    memory : list of int
+        Resident memory of code server, daemon and webserver after each undisturbed bar, KB.
+    faults : Counter
+        How often each fault was really done.
+    restarts : dict of str to int
+        Processes the service started again.
+    ledger_gap : float
+        Largest amount by which a bar's account does not add up, USD.
+    orders_twice : int
+        Order ids sent more than once.
+    backfill : str
+        How the backfill ended; empty if none ran.
+    backfill_seconds : float
+    late_beside_backfill : float
+        Longest a bar took while the backfill ran, seconds.
+    seconds : float
+        Whole duration.
+    """
+
+    plan: SoakPlan
+    bars: list[ToldBar] = field(default_factory=list)
+    closes: list[dict[str, Any]] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    restarts: dict[str, int] = field(default_factory=dict)
+    ledger_gap: float = 0.0
+    orders_twice: int = 0
+    backfill: str = ""
+    backfill_seconds: float = 0.0
+    late_beside_backfill: float = 0.0
+    seconds: float = 0.0
+
+    def part(self, *, disturbed: bool) -> list[ToldBar]:
+        """Bars of one part."""
+        return self.bars[self.plan.undisturbed :] if disturbed else self.bars[: self.plan.undisturbed]
+
+    @property
+    def memory_growth(self) -> float:
+        """Median of the last quarter over that of the first, less 1, after warming up."""
+        seen = self.memory[int(_WARM_UP * len(self.memory)) :]
+        quarter = max(1, len(seen) // 4)
+        return float(np.median(seen[-quarter:]) / np.median(seen[:quarter]) - 1.0) if seen else 0.0
+
+    def wrong(self) -> list[str]:
+        """What must not be; empty if all is well."""
+        found = [
+            f"{bar.end:%Y-%m-%d %H:%M} UTC was {bar.settled.status} without a fault: {bar.settled.reason}"
+            for bar in self.part(disturbed=False)
+            if bar.settled.status != "decided"
+        ]
+        found += [
+            f"{bar.end:%Y-%m-%d %H:%M} UTC was skipped without a reason"
+            for bar in self.bars
+            if bar.settled.status == "skipped" and not bar.settled.reason
+        ]
+        wanted = self.plan.disturbed // (len(FAULTS) + 1)
+        few = {fault: self.faults[fault] for fault in FAULTS if self.faults[fault] < min(20, wanted)}
+        found += [f"faults done too rarely: {few}"] if few else []
+        for close in self.closes:
+            gaps = close["differences"], close["backfill_differences"], close["backfill_blocked"]
+            if any(gaps):
+                found.append(f"{close['session']}: {gaps[0]} and {gaps[1]} value(s) differ; {gaps[2]}")
+        if self.memory_growth > MOST_GROWTH:
+            found.append(f"resident memory grew by {100 * self.memory_growth:.1f} %")
+        found += [f"the account does not add up by {self.ledger_gap} USD"] if self.ledger_gap > _CENT else []
+        found += [f"{self.orders_twice} order(s) sent twice"] if self.orders_twice else []
+        if self.plan.backfill and (self.backfill != "succeeded" or self.late_beside_backfill > LATEST_BESIDE_BACKFILL):
+            found.append(f"backfill {self.backfill}; a bar beside it took {self.late_beside_backfill:.1f} s")
+        return found
+
+
+class Soak:
+    """Runs a plan on a replay home of its own.
 
     Parameters
     ----------
-    home : Home
-    session : date
-    service : Service
-    feed : Replayer
+    source : Home
+        A home that has been brought up to date.
+    plan : SoakPlan
+    work : Path
+        Folder for the replay home; made anew.
+    port : int
+        Of the webserver, on loopback.
+    told : callable
+        Told of every bar.
     """
 
-    def __init__(self, home: Home, session: date, service: Service, feed: Replayer) -> None:
-        self.home = home
-        self.session = session
-        self.service = service
-        self.feed = feed
-        self.market = LiveMarket(home)
-        self.clock = ReplayClock(home.path / "live" / "replay-clock.json")
-        self.client = WebserverClient(service.port)
-        self.counts: Counter[str] = Counter()
-        place = opening_of(home, session).models
-        family = sorted(place)[0]
-        self._model = home.models / place[family]
+    def __init__(self, source: Home, plan: SoakPlan, work: Path, port: int, told: Callable[[str], None]) -> None:
+        self.source, self.plan, self.port, self.told = source, plan, port, told
+        self.home = make_replay(source, plan.session, work)
+        self.result = SoakResult(plan)
+        self.sessions = [day for day in source.sessions(source.settings()) if day >= plan.session]
+        self._backfill: subprocess.Popen[bytes] | None = None
 
-    def bar(self, end: datetime, fault: str | None) -> None:
-        """Tell a bar, with a fault on the way."""
-        self.counts[fault or "none"] += 1
-        before = self.market.session_bars(self.session)
-        self.clock.set(end - timedelta(minutes=4) if fault == "clock_skew" else end)
-        if fault == "truncated_file":
-            (self.market.inbox.folder / f"bars-broken-{end:%H%M}.parquet").write_bytes(b"PAR1truncated")
-        if fault == "failing_model":
-            self._model.rename(self._model.with_suffix(".away"))
-        if fault == "disk_full":
-            self._reserve(10**9)
-        if fault in {"duplicate_bars", "late_bars", "corrected_bars"} and not before.is_empty():
-            self.market.inbox.drop("bars", self._repeated(before, fault))
-        if fault == "kill_run":
-            # The run of the bar before may still be reporting; the one to be killed is this bar's.
-            self.service.wait(lambda: not self._runs(), 60.0)
-        pump([self.feed], self.market.inbox, end)
-        if fault == "kill_run":
-            self.service.wait(lambda: bool(self._runs()), 30.0)
-            for process in self._runs():
-                _kill(process)
-        if fault in {"kill_daemon", "kill_code_server"}:
-            _kill(self.service.process_id(fault.removeprefix("kill_").replace("_", " ")))
-        if fault == "clock_skew":
-            self.service.wait(lambda: False, 3.0)
-            self.clock.set(end)
-        log = decision_log(self.home.path / "live", self.session)
+    def run(self) -> SoakResult:
+        """Do it."""
+        began = time.monotonic()
+        with Service(self.home, self.port, "armed").running() as service:
+            if not service.wait(service.ready, 180.0):
+                raise LakeError(f"the webserver did not come up; look at {self.home.path / 'live' / 'logs'}")
+            sessions = iter(self.sessions)
+            self._part(service, sessions_of(self.home, sessions, self.plan.undisturbed), disturbed=False)
+            if self._backfill is not None:
+                self._see_backfill(wait=True)
+            self._part(service, sessions_of(self.home, sessions, self.plan.disturbed), disturbed=True)
+            self.result.restarts = dict(service.restarts)
+        self.result.seconds = time.monotonic() - began
+        return self.result
 
-        def settled() -> bool:
-            if fault == "ui_reads":
-                for query in READS:
-                    with suppress(WebserverError):
-                        self.client.ask(query)
-            return log.get(end) is not None
+    def _part(self, service: Service, parts: Sequence[tuple[date, int]], *, disturbed: bool) -> None:
+        random = np.random.default_rng(self.plan.seed)
+        for session, count in parts:
+            checks = run_preflight(Home(self.home.path), session)
+            if wrong := [f"{check.name}: {check.found}" for check in checks if not check.passed]:
+                raise LakeError(f"preflight of {session}: {'; '.join(wrong)}")
+            if self.plan.backfill and self._backfill is None and not disturbed:
+                self._start_backfill()
+            home = Home(self.home.path)
+            replay = ArmedReplay(home, session, service, Replayer(self.source.folder(), session))
+            order = random.permutation(np.arange(count) % len(FAULTS))
+            kinds = [FAULTS[k] if disturbed and place else None for place, k in enumerate(order)]
+            for bar in replay.bars(count, kinds.__getitem__):
+                self._see(bar, service, disturbed=disturbed)
+            self.result.faults += replay.harm.done
+            replay.rest()
+            self._close(home, session)
 
-        if not self.service.wait(settled, _PATIENCE):
-            self._skip(end, fault)
-        if fault == "failing_model":
-            self._model.with_suffix(".away").rename(self._model)
-        if fault == "disk_full":
-            self._reserve(self.home.settings().live.disk_reserve_mb)
+    def _see(self, bar: ToldBar, service: Service, *, disturbed: bool) -> None:
+        self.result.bars.append(bar)
+        outcome = f"{bar.settled.status} {bar.settled.reason}".strip()
+        self.told(f"{bar.end:%Y-%m-%d %H:%M}  {bar.fault or '-':16}  {bar.seconds:5.1f} s  {outcome}")
+        if self._backfill is not None and self._backfill.poll() is None:
+            self.result.late_beside_backfill = max(self.result.late_beside_backfill, bar.seconds)
+        if not disturbed:
+            processes = [service.process_id(name) for name in SERVED]
+            self.result.memory.append(resident_kilobytes([process for process in processes if process is not None]))
+            self._see_backfill(wait=False)
 
-    def _runs(self) -> list[int]:
-        return _runs_of(self.service.process_id("code server"))
+    def _close(self, home: Home, session: date) -> None:
+        """End the day, and look at the ledger."""
+        report = end_of_day(home, session)
+        self.result.closes.append(report)
+        account = home.lake.read("portfolio", session, session, book=BOOK).sort("decision_time")
+        gap = (account["nav"].diff() - account["gross_pnl"] + account["cost"]).abs().max()
+        self.result.ledger_gap = max(self.result.ledger_gap, float(gap or 0.0))  # type: ignore[arg-type]
+        journal = session_folder(home.path / "live", session) / JOURNAL
+        lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+        self.result.orders_twice += len(lines) - len(JournalBroker(journal, {}, 1.0).journal)
+        settled = list(decision_log(home.path / "live", session))
+        self.told(
+            f"{session} closed: {report['decided']} decided, {report['skipped']} skipped, {len(settled)} settled, "
+            f"{report['differences'] + report['backfill_differences']} value(s) differ"
+        )
 
-    def _reserve(self, megabytes: int) -> None:
-        """Ask for so much free space that the disk counts as full; the session's settings lie in its opening."""
-        path = session_folder(self.home.path / "live", self.session) / "opening" / "opening.json"
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["settings"]["live"]["disk_reserve_mb"] = megabytes
-        atomic_text(path, json.dumps(record, indent=1) + "\n")
+    def _start_backfill(self) -> None:
+        """Make bars, features and labels of sessions before the first again, in the same home, beside the ticks."""
+        before = [day for day in self.home.sessions(self.home.settings()) if day < self.plan.session]
+        first, last = before[-self.plan.backfill :][0].isoformat(), before[-1].isoformat()
+        command = [sys.executable, "-m", "aurora_pipeline.cli", "backfill", "--job", "bars_to_labels"]
+        log = (self.home.path / "live" / "logs" / "backfill.log").open("wb")
+        self._started = time.monotonic()
+        self._backfill = subprocess.Popen(
+            [*command, "--from", first, "--to", last, "--home", str(self.home.path)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        self.told(f"backfill of {first} to {last} started")
 
-    def _repeated(self, rows: pl.DataFrame, fault: str) -> pl.DataFrame:
-        newest = rows.filter(pl.col("bar_start") == rows["bar_start"].max())
-        if fault == "duplicate_bars":
-            return newest
-        if fault == "late_bars":
-            # Versions of the first bar, as a vendor sends what it had held back.
-            return (
-                rows.filter(pl.col("bar_start") == rows["bar_start"].min()).head(3).with_columns(pl.col("volume") + 1.0)
-            )
-        return newest.head(3).with_columns(pl.col("close") * 1.0001, pl.col("high") * 1.001)
-
-    def _skip(self, end: datetime, fault: str | None) -> None:
-        """What an operator does with a bar that nobody settles."""
-        from aurora_pipeline.live.tick import TickRunner
-
-        TickRunner(Home(self.home.path), self.session).skip(end, f"stalled: not settled after {fault}")
+    def _see_backfill(self, *, wait: bool) -> None:
+        if self._backfill is None or self.result.backfill:
+            return
+        code = self._backfill.wait() if wait else self._backfill.poll()
+        if code is not None:
+            self.result.backfill = "succeeded" if code == 0 else f"failed with {code}"
+            self.result.backfill_seconds = time.monotonic() - self._started
+            self.told(f"backfill {self.result.backfill} after {self.result.backfill_seconds:.0f} s")
 
 
-def run_soak(
-    source: Home,
-    session: date,
-    work: Path,
-    bars: int | None,
-    port: int,
-    seed: int,
-    told: Callable[[str], None],
-    *,
-    faults: bool,
-) -> dict[str, Any]:
-    """Replay a session with faults.
+def sessions_of(home: Home, sessions: Any, bars: int) -> list[tuple[date, int]]:
+    """Take sessions until there are enough bars; returns each with how many of its bars are wanted.
 
-    Returns
-    -------
-    dict
-        Counts by fault and status, restarts, seconds per bar, growth of resident memory, differences, and `wrong`: what must not
-        be, empty if all is well.
+    Raises
+    ------
+    LakeError
+        The market ends before.
     """
-    home = make_replay(source, session, work)
-    feed = Replayer(source.folder(), session)
-    ends = home.calendar.bar_ends(session)[:bars]
-    random = np.random.default_rng(seed)
-    kinds = [FAULTS[k] for k in random.permutation(np.arange(len(ends)) % len(FAULTS))]
-    memory: list[int] = []
-    with Service(home, port, "replay").running() as service:
-        if not service.wait(service.ready, 120.0):
-            raise LakeError(f"the webserver did not come up; look at {home.path / 'live' / 'logs'}")
-        harm = Harm(home, session, service, feed)
-        for position, (end, kind) in enumerate(zip(ends, kinds, strict=True)):
-            began = time.monotonic()
-            fault = kind if faults and position > 0 else None
-            harm.bar(end, fault)
-            settled = decision_log(home.path / "live", session).get(end)
-            outcome = f"{settled.status} {settled.reason}" if settled is not None else "open"
-            told(f"{end:%H:%M}  {fault or '-':16}  {outcome}  {time.monotonic() - began:.1f} s")
-            memory.append(_resident(service))
-        restarts = dict(service.restarts)
-    return _report(home, session, ends, harm.counts, restarts, memory, faults=faults)
-
-
-def _report(
-    home: Home,
-    session: date,
-    ends: list[datetime],
-    counts: Counter[str],
-    restarts: dict[str, int],
-    memory: list[int],
-    *,
-    faults: bool,
-) -> dict[str, Any]:
-    log = {settled.bar_end: settled for settled in decision_log(home.path / "live", session)}
-    found = parity(home, session)
-    account = home.lake.read("portfolio", session, session, book=BOOK).sort("decision_time")
-    gap = (account["nav"].diff() - account["gross_pnl"] + account["cost"]).abs().max()
-    quarter = max(1, len(memory) // 4)
-    growth = float(np.median(memory[-quarter:]) / np.median(memory[:quarter]) - 1.0)
-    wrong = [f"{end:%H:%M} UTC was never settled" for end in ends if end not in log]
-    wrong += [
-        f"{end:%H:%M} UTC was skipped without a reason"
-        for end, each in log.items()
-        if each.status == "skipped" and not each.reason
-    ]
-    wrong += [f"{found.height} value(s) differ from the session made in one go"] if found.height else []
-    wrong += [f"the account does not add up by {gap} USD"] if isinstance(gap, float) and gap > _CENT else []
-    wrong += [] if faults or growth <= 0.05 else [f"resident memory grew by {100 * growth:.1f} %"]
-    reasons = Counter(each.reason.partition(":")[0] for each in log.values() if each.status == "skipped")
-    return {
-        "session": session.isoformat(),
-        "bars": len(ends),
-        "faults": dict(counts),
-        "decided": sum(each.status == "decided" for each in log.values()),
-        "skipped": dict(reasons),
-        "restarts": restarts,
-        "memory_growth": round(growth, 4),
-        "differences": found.height,
-        "wrong": wrong,
-    }
-
-
-def _runs_of(code_server: int | None) -> list[int]:
-    """Process ids of the runs a code server has started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError, IndexError):
-                command = (entry / "cmdline").read_bytes()
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == code_server and b"spawn_main" in command:
-                    found.append(int(entry.name))
-    return found
-
-
-def _kill(process: int | None) -> None:
-    if process is not None:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def _resident(service: Service) -> int:
-    """Resident memory of the service's processes, KB."""
-    total = 0
-    for name in ("code server", "daemon", "webserver"):
-        process = service.process_id(name)
-        if process is not None:
-            done = subprocess.run(["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, check=False)
-            total += int(done.stdout.strip() or 0)
-    return total
+    parts = []
+    while bars > 0:
+        session = next(sessions, None)
+        if session is None:
+            raise LakeError(f"the market ends {bars} bars too early; choose an earlier --session, or fewer bars")
+        count = min(bars, len(home.calendar.bar_ends(session)))
+        parts.append((session, count))
+        bars -= count
+    return parts

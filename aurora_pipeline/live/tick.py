@@ -6,10 +6,11 @@ Under one lock of the home, in this order:
 2. the bar is looked at: settled before, still incomplete, too old, too thin: then nothing is decided, and a reason is kept;
 3. the session is computed up to it (:mod:`.session_tables`), and every decision taken before must come out unchanged;
 4. the decision is settled in the log (:mod:`.decision_log`): from here on it is durable;
-5. the lake's partitions of today are replaced.
+5. its orders are sent (:mod:`.paper_broker`);
+6. the lake's partitions of today are replaced.
 
 A process that dies before 4 has decided nothing: the lock is gone with it and the next tick takes the bar. One that dies after it
-is completed by the next tick.
+is completed by the next tick: orders are sent as long as the bar they could fill in runs, and never afterwards.
 """
 
 from __future__ import annotations
@@ -30,31 +31,39 @@ from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
+from aurora_pipeline.adapters.zoo import read_served
 from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.execution.book_state import read_order
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.lineage import feeds_fingerprint
 from aurora_pipeline.live.alert import Alert
-from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest
+from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, session_folder
+from aurora_pipeline.live.model_loading import load_champions
 from aurora_pipeline.live.opening_amendment import amend_opening
+from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
 from aurora_pipeline.live.session_opening import BOOK, opening_of
 from aurora_pipeline.live.session_store import store_session
 from aurora_pipeline.live.session_tables import (
     BOOK_TABLES,
+    MarketTables,
     SessionTables,
     market_tables,
     score,
     signal_tables,
     trade,
 )
+from aurora_pipeline.live.waiting import waiting_for
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import FeedTables, ingest_feeds, stored_feeds
 from aurora_pipeline.market.manifest import read_manifest
-from aurora_pipeline.models.training_pipeline import TrainedModel, load_trained
 
 LOCK = "live"
+_LOOK_ANYWAY = 0.5
+"""Seconds after which a waiting tick looks at its bar although nothing new lies in the inbox."""
 _MEGABYTE = 1_000_000
 
 
@@ -109,6 +118,12 @@ class TickRunner:
         The running one by default.
     clock : Clock, optional
         The home's by default.
+
+    Attributes
+    ----------
+    moments : dict of str to float
+        When what happened, seconds since 1970: `opened` (models loaded) and `begun` (the bar taken up); whoever runs the tick
+        adds `process` and `step`. Kept with each decision.
     """
 
     def __init__(self, home: Home, session: date | None = None, clock: Clock | None = None) -> None:
@@ -117,24 +132,18 @@ class TickRunner:
         self.clock = clock or clock_of(live)
         self.session = session or running_session(home.calendar, self.clock.now())
         self.log: DecisionLog = decision_log(live, self.session)
+        self.folder = session_folder(live, self.session)
         self.market = LiveMarket(home)
         self.opening = opening_of(home, self.session)
         self.settings = self.opening.settings
         self.manifest = read_manifest(self.market.folder)
         self.bar_ends = home.calendar.bar_ends(self.session)
-        self.models, self.broken = self._load_models()
+        places = self.opening.champions.directories
+        self.models, self.broken = load_champions(home.models, places, self.settings.threads)
+        self.moments: dict[str, float] = {"opened": time.time()}
         self._feeds: FeedTables | None = None
+        self._stamps = self._stored()
         self._first_seen: dict[datetime, float] = {}
-
-    def _load_models(self) -> tuple[dict[str, TrainedModel], dict[str, str]]:
-        """Load what serves; a family whose files are missing or changed is left out, with the reason."""
-        loaded, broken = {}, {}
-        for family, directory in self.opening.models.items():
-            try:
-                loaded[family] = load_trained(self.home.models / directory, self.settings.threads)
-            except Exception as error:  # whatever a model library raises must not stop the other families
-                broken[family] = f"{type(error).__name__}: {error}"
-        return loaded, broken
 
     @property
     def feeds(self) -> FeedTables:
@@ -156,19 +165,24 @@ class TickRunner:
         tables = market_tables(self.opening, raw, self.feeds, until, self.manifest, self.home.calendar)
         predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
         _, signals = signal_tables(self.opening, predictions)
-        calendar, switch = self.home.calendar, FileSwitch(self.home.kill_switch_file)
-        trade(self.opening, tables, signals, self.feeds, until, self._skipped(), self.manifest, calendar, switch)
+        self._trade(tables, signals, until)
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
-        """Decide a bar as soon as it is there; record that it was skipped if it does not come in time."""
-        deadline = time.monotonic() + (self.settings.live.wait_seconds if seconds is None else seconds)
-        while True:
-            outcome = self.attempt(bar_end)
-            if outcome is not None:
-                return outcome
-            if time.monotonic() >= deadline:
-                return self.skip(bar_end, "the bar did not come in time")
-            time.sleep(poll)
+        """Decide a bar as soon as it is there; record that it was skipped if it does not come in time after its end."""
+        ahead = max(0.0, (bar_end - self.clock.now()).total_seconds())
+        deadline = time.monotonic() + ahead + (self.settings.live.wait_seconds if seconds is None else seconds)
+        seen, looked = (0, ""), -_LOOK_ANYWAY
+        with waiting_for(self.home.path / "live", bar_end):
+            while True:
+                newest = self.market.inbox.newest()
+                if newest != seen or time.monotonic() - looked >= _LOOK_ANYWAY:
+                    seen, looked = newest, time.monotonic()
+                    outcome = self.attempt(bar_end)
+                    if outcome is not None:
+                        return outcome
+                if time.monotonic() >= deadline:
+                    return self.skip(bar_end, "the bar did not come in time")
+                time.sleep(poll)
 
     def attempt(self, bar_end: datetime | None = None) -> TickOutcome | None:
         """Take the inbox in and decide one bar, the newest that is there by default; None while it is not complete."""
@@ -178,6 +192,7 @@ class TickRunner:
                 return None
             settled = self.log.get(wanted)
             if settled is not None:
+                self._send_what_was_not(settled)
                 return TickOutcome(self.session, wanted, settled, own=False, alerts=_of_arrivals(arrivals))
             coverage = self._coverage(wanted)
             if not self._complete(wanted, coverage):
@@ -201,6 +216,7 @@ class TickRunner:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
+            self._follow()
             changed = self.market.changed()
             if FEEDS_MARK in changed:
                 self._store_feeds()
@@ -208,7 +224,23 @@ class TickRunner:
             if days:
                 self.opening = amend_opening(self.home, self.opening, days, self.feeds)
             self.market.followed(changed)
+            self._stamps = self._stored()
             yield arrivals
+
+    def _follow(self) -> None:
+        """Read again what another tick has changed while this one waited: feeds, and the opening."""
+        feeds, opening = self._stored()
+        if feeds != self._stamps[0]:
+            self._feeds = None
+        if opening != self._stamps[1]:
+            self.opening = opening_of(self.home, self.session)
+            self.settings = self.opening.settings
+
+    def _stored(self) -> tuple[int, int]:
+        """When the stored feeds and the opening were last written, ns."""
+        feeds = [self.home.lake.path(name) for name in FEED_TABLES]
+        newest = max((path.stat().st_mtime_ns for path in feeds if path.exists()), default=0)
+        return newest, (self.folder / "opening" / "opening.json").stat().st_mtime_ns
 
     def _store_feeds(self) -> None:
         folder = self.home.folder()
@@ -245,7 +277,12 @@ class TickRunner:
         return [settled.bar_end for settled in self.log if settled.status == "skipped"]
 
     def _stored_predictions(self) -> pl.DataFrame:
-        return self.home.lake.read("predictions", self.session, self.session)
+        return read_served(self.home, self.opening.champions.members, self.session, self.session)
+
+    def _send_what_was_not(self, settled: Settled) -> None:
+        """Send the orders of a decision whose process died before it had, while their bar still runs."""
+        orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
+        send(self.folder, [order for order in orders if order.execute_by > self.clock.now()])
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
         settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
@@ -270,6 +307,7 @@ class TickRunner:
 
     def _decide(self, bar_end: datetime, coverage: float) -> TickOutcome:
         started = time.perf_counter()
+        self.moments["begun"] = time.time()
         for end in self.bar_ends:
             if end < bar_end and self.log.get(end) is None:
                 self._skip(end, "missed: no tick had decided it before a later bar came")
@@ -277,7 +315,8 @@ class TickRunner:
         if reason is not None:
             return self._skip(bar_end, reason)
         made = self._compute(bar_end)
-        if len(self.opening.models) - len(made.failed) < self.settings.live.minimum_families:
+        trading = self.opening.champions.members
+        if trading and len(trading) - len(made.failed) < self.settings.live.minimum_families:
             return self._skip(
                 bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
             )
@@ -297,11 +336,13 @@ class TickRunner:
             targets=targets.drop("book", "session", "decision_time").to_dicts(),
             orders=[_plain(asdict(order)) for order in result.state.pending],
             timings_ms=spans,
+            moments=self.moments,
             settled_at=datetime.now(tz=UTC).isoformat(),
         )
         durable = time.perf_counter()
+        send(self.folder, result.state.pending)
         self.market.inbox.forget_closed(bar_end)
-        rows = store_session(self.home, self.opening, made)
+        rows = self._store(made, bar_end)
         account = result.portfolio.row(-1, named=True)
         return TickOutcome(
             self.session,
@@ -320,6 +361,8 @@ class TickRunner:
                 "net": account["net"],
                 "orders": float(len(result.state.pending)),
                 "coverage": coverage,
+                "capital": self.opening.capital,
+                "families": float(len(trading) - len(failed)),
             },
             alerts=[Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
                     for name, text in failed.items()],
@@ -333,8 +376,21 @@ class TickRunner:
                     self._skip(end, "missed: the session ended")
             made = self._compute(self.bar_ends[-1])
             self._require_unchanged(made.result)
-            store_session(self.home, self.opening, made)
+            self._store(made, self.bar_ends[-1])
         return list(self.log)
+
+    def _store(self, made: SessionTables, bar_end: datetime) -> dict[str, int]:
+        save_account(self.home.path / "live", self.session, bar_end, made.positions)
+        return store_session(self.home, self.opening, made)
+
+    def _trade(
+        self, market: MarketTables, signals: pl.DataFrame, until: datetime
+    ) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
+        switch = FileSwitch(self.home.kill_switch_file)
+        return trade(
+            self.opening, market, signals, self.feeds, until, self._skipped(), self.manifest, self.home.calendar, switch,
+            sent_orders(self.folder),
+        )  # fmt: skip
 
     def _compute(self, until: datetime) -> SessionTables:
         """Compute the session up to a bar; families that fail are named, nothing is written."""
@@ -347,13 +403,11 @@ class TickRunner:
         predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
         ensemble, signals = signal_tables(self.opening, predictions)
         marks.append(time.perf_counter())
-        switch = FileSwitch(self.home.kill_switch_file)
-        result, inputs = trade(
-            self.opening, market, signals, feeds, until, self._skipped(), self.manifest, calendar, switch
-        )
+        result, inputs, positions = self._trade(market, signals, until)
         marks.append(time.perf_counter())
         spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
-        return SessionTables(market, predictions, failed | self.broken, ensemble, signals, result, inputs, spans)
+        failures = failed | self.broken
+        return SessionTables(market, predictions, failures, ensemble, signals, result, inputs, positions, spans)
 
     def _failed(self) -> dict[str, set[datetime]]:
         """Decision times that were decided without a family."""

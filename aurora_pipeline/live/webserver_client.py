@@ -26,6 +26,11 @@ mutation Launch($job: String!, $config: RunConfigData!) {
 _RUN = """
 query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status creationTime startTime endTime } } }
 """
+_RUNS = """
+query Runs($tags: [ExecutionTag!]) {
+  runsOrError(filter: {tags: $tags}, limit: 10) { ... on Runs { results { runId status creationTime startTime } } }
+}
+"""
 READS = (
     "{ runsOrError(limit: 25) { ... on Runs { results { runId status jobName } } } }",
     "{ assetsOrError { ... on AssetConnection { nodes { key { path } } } } }",
@@ -72,6 +77,12 @@ class WebserverClient:
             raise WebserverError(f"{job} was not launched: {answer}")
         run_id: str = answer["run"]["runId"]
         return run_id
+
+    def created(self, **tags: str) -> list[float]:
+        """Moments the runs with these tags were created, seconds since 1970, oldest first."""
+        wanted = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
+        results = self.ask(_RUNS, tags=wanted)["runsOrError"]["results"]
+        return sorted(float(run["creationTime"]) for run in results)
 
     def duration(self, run_id: str, patience: float = 120.0) -> float:
         """Wait for a run's end; returns the seconds from its creation to its end."""

@@ -162,6 +162,11 @@ class MarketFolder:
         ]
         return pl.concat(frames).collect()
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether a generator made it: there is a planted truth, or, as in a live copy that left it behind, the notes say so."""
+        return (self.path / "truth.parquet").is_file() or self.manifest.notes.startswith("SYNTHETIC")
+
     def read_truth(self) -> pl.DataFrame | None:
         """Planted truth of a simulated market; None where there is none. Only scoring may read it."""
         file = self.path / "truth.parquet"

@@ -7,21 +7,18 @@ that names file, column and row.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import polars as pl
-import yaml
 
 from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import BARS, FEEDS, UNIVERSE, RawFile
 from aurora_pipeline.market.folder import MarketFolder
-from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
+from aurora_pipeline.market.folder_growth import extend_file, extend_universe, started_folder
 
 KINDS = ("bars", *FEEDS)
 LABELS = ("start", "end")
@@ -101,16 +98,29 @@ def import_market(
     rows = _typed(_renamed(_read(source), columns or {}, declared, source), declared, source, time_zone)
     if kind == "bars" and bar_label == "end":
         rows = rows.with_columns(pl.col("bar_start") - timedelta(minutes=BAR_MINUTES))
-    target.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(target, frequency, calendar, benchmark, dict(sector_etfs or {}), price_adjustment)
-    _write_universe(target, rows, manifest, universe, time_zone)
+    manifest = started_folder(
+        target,
+        frequency=frequency,
+        calendar=calendar,
+        benchmark=benchmark,
+        sector_etfs=sector_etfs or {},
+        price_adjustment=price_adjustment,
+        notes="imported",
+    )
+    listed = read_universe(universe, time_zone) if universe is not None else None
+    extend_universe(target, rows.get_column("symbol").drop_nulls().to_list(), manifest, listed)
     if kind == "bars":
         _write_bars(target, rows)
     else:
-        _extend(target / f"{kind}.parquet", rows)
+        extend_file(target / f"{kind}.parquet", rows)
     if (target / "daily_bars.parquet").exists() or any((target / "bars").glob("*.parquet")):
         MarketFolder.open(target)
     return ImportSummary(kind, rows.height, rows.get_column("symbol").n_unique(), target)
+
+
+def read_universe(source: Path, time_zone: str = "UTC") -> pl.DataFrame:
+    """Read a user's file with `symbol`, `kind`, `sector`; errors as of :func:`import_market`."""
+    return _typed(_renamed(_read(source), {}, UNIVERSE, source), UNIVERSE, source, time_zone)
 
 
 def _read(source: Path) -> pl.DataFrame:
@@ -185,80 +195,9 @@ def _require_all_read(before: pl.Series, after: pl.Series, source: Path) -> None
         )
 
 
-def _manifest(
-    target: Path,
-    frequency: str,
-    calendar: str,
-    benchmark: str | None,
-    sector_etfs: dict[str, str],
-    price_adjustment: str,
-) -> MarketManifest:
-    file = target / MANIFEST_FILE
-    if not file.exists():
-        content = {
-            "name": target.absolute().name,
-            "calendar": calendar,
-            "frequency": frequency,
-            "benchmark": benchmark,
-            "sector_etfs": sector_etfs,
-            "price_adjustment": price_adjustment,
-            "survivorship": "unknown: say here how the symbols were chosen",
-            "redistribution": "unknown",
-            "notes": "imported",
-        }
-        _replace(file, yaml.safe_dump(content, sort_keys=False).encode())
-    return read_manifest(target)
-
-
-def _write_universe(
-    target: Path, rows: pl.DataFrame, manifest: MarketManifest, universe: Path | None, time_zone: str
-) -> None:
-    file = target / "universe.parquet"
-    funds = {*manifest.sector_etfs.values(), *([manifest.benchmark] if manifest.benchmark else [])}
-    held = pl.read_parquet(file) if file.exists() else pl.DataFrame(schema=UNIVERSE.columns)
-    if universe is not None:
-        held = _typed(_renamed(_read(universe), {}, UNIVERSE, universe), UNIVERSE, universe, time_zone)
-    sectors = {fund: sector for sector, fund in manifest.sector_etfs.items()}
-    new = sorted({*rows.get_column("symbol").drop_nulls().to_list(), *funds} - set(held.get_column("symbol").to_list()))
-    added = pl.DataFrame(
-        {
-            "symbol": new,
-            "kind": ["etf" if name in funds else "stock" for name in new],
-            "sector": [sectors.get(name) for name in new],
-            "valid_from": [None] * len(new),
-            "valid_to": [None] * len(new),
-        },
-        schema=UNIVERSE.columns,
-    )
-    _write(file, pl.concat([held.select(list(UNIVERSE.columns)), added]).sort("symbol", "valid_from"))
-
-
 def _write_bars(target: Path, rows: pl.DataFrame) -> None:
-    (target / "bars").mkdir(exist_ok=True)
     if rows.get_column("bar_start").null_count():
         raise MarketDataError("bar_start: a bar without a time cannot be filed")
     months = rows.with_columns(pl.col("bar_start").dt.strftime("%Y-%m").alias("month"))
     for (month,), part in months.partition_by("month", as_dict=True, include_key=False).items():
-        _extend(target / "bars" / f"{month}.parquet", part)
-
-
-def _extend(file: Path, rows: pl.DataFrame) -> None:
-    """Add rows to a file; a row that is already there, every value the same, is not added twice."""
-    if file.exists():
-        rows = pl.concat([pl.read_parquet(file).select(rows.columns), rows]).unique(maintain_order=True)
-    _write(file, rows)
-
-
-def _write(file: Path, rows: pl.DataFrame) -> None:
-    temporary = file.with_name(f".{file.name}.{uuid4().hex}.tmp")
-    try:
-        rows.write_parquet(temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.{uuid4().hex}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
+        extend_file(target / "bars" / f"{month}.parquet", part)

@@ -17,7 +17,7 @@ from aurora_pipeline.models.model_factory import Model
 from aurora_pipeline.models.tail_choice import mean_rank_correlation
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock, group_ends
 
-PERMUTED_DECISION_TIMES = 8
+PERMUTED_DECISION_TIMES = 5
 """Decision times of the tail that are shuffled, spread evenly: enough to rank features, cheap beside a fit."""
 _BATCH_VALUES = 4_000_000
 """Matrix values predicted at once (16 MB)."""
@@ -54,7 +54,7 @@ def feature_importance(model: Model, block: TrainBlock, gain: dict[str, float], 
 
 def permutation_importance(model: Model, block: TrainBlock, seed: int) -> list[float]:
     """IC on part of the tail, less the IC after each feature was shuffled within its decision times; in feature order."""
-    rows = _spread_rows(block)
+    rows = block.validation[spread_rows(block.groups[block.validation], PERMUTED_DECISION_TIMES)]
     X, target, groups = block.X[rows], block.target[rows], block.groups[rows]
     order = _within_groups(groups, np.random.default_rng(seed))
     base = mean_rank_correlation(model.predict(X), target, groups)
@@ -67,10 +67,11 @@ def permutation_importance(model: Model, block: TrainBlock, seed: int) -> list[f
     return lost
 
 
-def _spread_rows(block: TrainBlock) -> Int64:
-    times = np.unique(block.groups[block.validation])
-    chosen = times[np.unique(np.linspace(0, len(times) - 1, PERMUTED_DECISION_TIMES).round().astype(np.int64))]
-    rows: Int64 = block.validation[np.isin(block.groups[block.validation], chosen)]
+def spread_rows(groups: Int64, count: int) -> Int64:
+    """Places of the rows of at most `count` decision times, spread evenly over those of `groups`."""
+    times = np.unique(groups)
+    chosen = times[np.unique(np.linspace(0, len(times) - 1, count).round().astype(np.int64))]
+    rows: Int64 = np.flatnonzero(np.isin(groups, chosen))
     return rows
 
 

@@ -32,7 +32,7 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.models.configuration import configuration
 from aurora_pipeline.models.hyper_parameter_search import fit_family
-from aurora_pipeline.models.importance import feature_importance
+from aurora_pipeline.models.importance import feature_importance, spread_rows
 from aurora_pipeline.models.model_factory import Model, load_model
 from aurora_pipeline.models.stored_model import MANIFEST
 from aurora_pipeline.models.tail_choice import mean_rank_correlation
@@ -40,6 +40,9 @@ from aurora_pipeline.models.train_block import KEY, TrainBlock, build_train_bloc
 from aurora_pipeline.models.walk_forward import Fold
 from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES
 from aurora_pipeline.settings import Settings
+
+IN_FOLD_DECISION_TIMES = 60
+"""Decision times of the train block whose IC is reported, spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,15 @@ class TrainedModel:
     version : str
         ``<family>-<fold>-<12 hex digits>``.
     metrics : dict
-        `rows`, `sessions`, `decision_times`, `in_fold_ic` (on the rows it was fitted on, optimistic) and
+        `rows`, `sessions`, `decision_times`, `in_fold_ic` (on rows it was fitted on, optimistic) and
         `validation_ic` (on the tail, by the fit that had not seen it).
     manifest : dict
         JSON-able: family, fold, spans, feature list with sha256, settings, description, metrics; file hashes once
         saved.
     seconds : float
         Time the fit took; not part of the manifest, which is the same for equal inputs.
+    measuring_seconds : float
+        Time in-fold IC and importance took.
     importance : polars.DataFrame
         Result of :func:`~aurora_pipeline.models.importance.feature_importance`; empty once loaded.
     train_rows : polars.DataFrame or None
@@ -72,6 +77,7 @@ class TrainedModel:
     metrics: dict[str, Any]
     manifest: dict[str, Any]
     seconds: float
+    measuring_seconds: float
     importance: pl.DataFrame
     train_rows: pl.DataFrame | None
 
@@ -150,11 +156,14 @@ def train_on_block(family: str, fold: Fold, block: TrainBlock, rows: pl.DataFram
     started = time.perf_counter()
     model, described = fit_family(family, settings, block)
     seconds = time.perf_counter() - started
+    in_fold_ic = _in_fold_ic(model, block)
+    importance = feature_importance(model, block, described.get("gain", {}), settings.seed)
+    measuring_seconds = time.perf_counter() - started - seconds
     metrics = {
         "rows": len(block.target),
         "sessions": rows.get_column("session").n_unique(),
         "decision_times": rows.get_column("decision_time").n_unique(),
-        "in_fold_ic": mean_rank_correlation(model.predict(block.X), block.target, block.groups),
+        "in_fold_ic": in_fold_ic,
         "validation_ic": described["validation_ic"],
     }
     relevant = settings.model_dump(mode="json", include={"seed", "walk_forward"})
@@ -174,8 +183,7 @@ def train_on_block(family: str, fold: Fold, block: TrainBlock, rows: pl.DataFram
         "metrics": metrics,
         "model": described,
     }
-    importance = feature_importance(model, block, described.get("gain", {}), settings.seed)
-    return TrainedModel(model, version, metrics, manifest, seconds, importance, rows)
+    return TrainedModel(model, version, metrics, manifest, seconds, measuring_seconds, importance, rows)
 
 
 def save_trained(
@@ -264,7 +272,7 @@ def load_trained(directory: Path, threads: int = 1) -> TrainedModel:
                 "train the fold again"
             )
     model = load_model(manifest["family"], directory, threads)
-    return TrainedModel(model, version, manifest["metrics"], manifest, 0.0, pl.DataFrame(), None)
+    return TrainedModel(model, version, manifest["metrics"], manifest, 0.0, 0.0, pl.DataFrame(), None)
 
 
 def predict(trained: TrainedModel, features: pl.DataFrame) -> pl.DataFrame:
@@ -331,6 +339,11 @@ def prediction_violations(predictions: pl.DataFrame, features: pl.DataFrame) -> 
     )
     found = [(unscored, "no finite score"), (constant, "constant score")]
     return pl.concat(rows.with_columns(pl.lit(reason).alias("reason")) for rows, reason in found).sort(KEY)
+
+
+def _in_fold_ic(model: Model, block: TrainBlock) -> float:
+    rows = spread_rows(block.groups, IN_FOLD_DECISION_TIMES)
+    return mean_rank_correlation(model.predict(block.X[rows]), block.target[rows], block.groups[rows])
 
 
 def _content_hash(family: str, block: TrainBlock, relevant: dict[str, Any]) -> str:

@@ -176,10 +176,11 @@ def cosine_terms(count: int) -> int:
 
 def long_run_variance(series: npt.NDArray[np.float64]) -> float:
     """Equal-weighted cosine estimate of the long-run variance of a series of shape (n_sessions,)."""
+    from scipy.fft import dct
+
     count = len(series)
-    terms = np.arange(1, cosine_terms(count) + 1)
-    cosines = np.cos(np.pi * terms[:, None] * (np.arange(count) + 0.5)[None, :] / count)
-    projections = math.sqrt(2.0 / count) * (cosines * (series - series.mean())[None, :]).sum(axis=1)
+    # Type II of the discrete cosine transform is 2 * sum over t of x[t] cos(pi k (t + 1/2) / T).
+    projections = dct(series - series.mean(), type=2)[1 : cosine_terms(count) + 1] / math.sqrt(2.0 * count)
     return float(np.mean(projections**2))
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from aurora_pipeline.contracts import empty
@@ -177,7 +178,7 @@ def model_scores(
         What counts as sound.
     """
     seen = {(row["session"], row["model"]): row for row in looks.iter_rows(named=True)}
-    earned = {str(key[0]): rows for key, rows in earnings.partition_by("model", as_dict=True).items()}
+    earned = {str(key[0]): _Earnings.of(rows) for key, rows in earnings.partition_by("model", as_dict=True).items()}
     wanted, rows = set(sessions), []
     runs = {member.model.name: (0, 0) for member in zoo}
     for place, session in enumerate(axis):
@@ -189,9 +190,7 @@ def model_scores(
             look, fault = {}, None
             if before is not None and before >= member.model.first_session:
                 look = seen.get((before, name), {})
-                fault = _fault(look, settings)
-                sound, unsound = runs[name]
-                runs[name] = (0, unsound + 1) if fault else (sound + 1, 0)
+                runs[name], fault = run_after(runs[name], look, settings)
             if session in wanted:
                 rows.append(
                     {
@@ -227,6 +226,30 @@ def model_health(scores: pl.DataFrame) -> dict[tuple[date, str], Health]:
     }
 
 
+def run_after(
+    run: tuple[int, int], look: Mapping[str, Any], settings: LifecycleSettings
+) -> tuple[tuple[int, int], str | None]:
+    """Runs of sound and unsound sessions after one more.
+
+    Parameters
+    ----------
+    run : tuple of int
+        Sound and unsound sessions in a row before it; one of them is 0.
+    look : mapping of str to object
+        Row of :func:`session_looks`; empty where the model gave no scores.
+    settings : LifecycleSettings
+        What counts as sound.
+
+    Returns
+    -------
+    run : tuple of int
+    fault : str or None
+        What was wrong with the session.
+    """
+    fault = _fault(look, settings)
+    return (0, run[1] + 1) if fault else (run[0] + 1, 0), fault
+
+
 def _fault(look: Mapping[str, Any], settings: LifecycleSettings) -> str | None:
     if not look:
         return "no scores"
@@ -254,15 +277,30 @@ def _measured(evidence: Evidence, model: str, moment: datetime) -> dict[str, Any
     }
 
 
-def _promised(earned: pl.DataFrame | None, moment: datetime) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class _Earnings:
+    """Columns of one model's :func:`session_earnings`, shape (sessions,)."""
+
+    matured_at: npt.NDArray[np.datetime64]
+    earned: npt.NDArray[np.float64]
+    slope: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> _Earnings:
+        """Take them from a frame."""
+        return cls(*(rows.get_column(name).to_numpy() for name in ("matured_at", "earned", "slope")))
+
+
+def _promised(model: _Earnings | None, moment: datetime) -> dict[str, float | None]:
     """Mean earnings, and slope of what a unit of score brought on what the sessions before had brought."""
-    if earned is None:
-        return {"score_return": None, "calibration_slope": None}
-    matured = earned.filter(pl.col("matured_at") < moment)
-    if matured.is_empty():
-        return {"score_return": None, "calibration_slope": None}
-    slopes = matured.get_column("slope").to_numpy()
+    nothing: dict[str, float | None] = {"score_return": None, "calibration_slope": None}
+    if model is None:
+        return nothing
+    matured = model.matured_at < np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+    if not matured.any():
+        return nothing
+    slopes = model.slope[matured]
     promised = np.cumsum(slopes)[:-1] / np.arange(1, len(slopes))
     squares = float((promised**2).sum())
     kept = float((promised * slopes[1:]).sum()) / squares if squares > 0.0 else None
-    return {"score_return": float(np.mean(matured.get_column("earned").to_numpy())), "calibration_slope": kept}
+    return {"score_return": float(np.mean(model.earned[matured])), "calibration_slope": kept}

@@ -190,10 +190,11 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
         stress_rows.append(_outcome(times, inputs, _with(settings, costs={"stress": times})))
         report("book runs", done, total)
     capacity, stress = (pl.DataFrame(rows, schema=CURVE, orient="row") for rows in (capacity_rows, stress_rows))
-    kind = "synthetic market" if home.folder().read_truth() is not None else "market"
+    kind = "synthetic market" if home.folder().synthetic else "market"
     title = f"{kind} {home.market().name}, {inputs[0].session} to {inputs[-1].session}"
     page, plot, data = (home.reports / f"capacity.{ending}" for ending in ("md", "png", "json"))
     content = {
+        "title": title,
         "market": home.market().name,
         "synthetic": kind == "synthetic market",
         "first": f"{inputs[0].session}",

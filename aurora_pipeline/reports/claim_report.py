@@ -29,7 +29,7 @@ def store_signal_quality(home: Home) -> tuple[pl.DataFrame, str]:
     binned = reliability(signals, labels)
     home.lake.write("reliability", binned, fingerprint=made_of)
     suite = signal_suite(signals, labels, home.lake.read("universe", sessions[0], sessions[-1]))
-    label = "" if home.folder().read_truth() is None else " (SYNTHETIC)"
+    label = " (SYNTHETIC)" if home.folder().synthetic else ""
     page = signal_markdown(f"Signal on {home.market().name}{label}", quality, binned, suite)
     atomic_text(home.reports / "signal_quality.md", page)
     return quality, page

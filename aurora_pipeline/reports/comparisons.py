@@ -67,7 +67,7 @@ def run_model_comparison(home: Home, costs: Mapping[str, Cost]) -> ModelComparis
     fingerprint = _fingerprint(stored.inputs, settings_hash(settings, ("seed", "models", "walk_forward")))
     home.lake.write("model_comparison", table, fingerprint=fingerprint)
     folder = home.folder()
-    kind = "synthetic market" if folder.read_truth() is not None else "market"
+    kind = "synthetic market" if folder.synthetic else "market"
     title = f"Models on {kind} {folder.manifest.name}, {stored.first} to {stored.last}"
     page = home.reports / "model_comparison.md"
     plot = page.with_suffix(".png")

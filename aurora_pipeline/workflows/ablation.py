@@ -64,7 +64,7 @@ def run_ablation(home: Home, market: Path | None, overrides: Sequence[str]) -> A
     finally:
         home.save_settings(settings)
     table = progression(results, settings.seed)
-    kind = " (SYNTHETIC)" if folder.read_truth() is not None else ""
+    kind = " (SYNTHETIC)" if folder.synthetic else ""
     title = f"{folder.manifest.name}{kind}, {settings.market.start or folder.span[0]} to {settings.market.end or folder.span[1]}"
     page, data = home.reports / "ablation.md", home.reports / ABLATION
     atomic_text(page, _markdown(table, title))

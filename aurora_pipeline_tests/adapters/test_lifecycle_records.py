@@ -11,7 +11,7 @@ from aurora_pipeline.adapters.configuration_log import Configured
 from aurora_pipeline.adapters.decision_log import DecisionLog, next_session
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.model_lifecycle import PUBLISHED, publish_states
-from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe, trading_families
+from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
 from aurora_pipeline.models.configuration import configuration
@@ -249,13 +249,3 @@ def test_the_book_closes_everything_while_no_model_trades(tmp_path):
     found = tradable_universe(universe, pl.concat([states(FIRST, {"ridge"}), states(SECOND, set())]))
     assert found.get_column("eligible").to_list() == [True, False, False]
     assert found.get_column("reason").to_list() == [None, "no model trades", "new"]
-
-
-def test_a_tick_trades_the_families_that_are_their_own_champion_by_the_newest_stored_states(tmp_path):
-    home = Home(tmp_path)
-    assert trading_families(home, ["ridge", "lightgbm"], SECOND) == ["ridge", "lightgbm"]
-    home.lake.write("model_states", states(FIRST, {"ridge"}), FIRST.isoformat(), fingerprint="x")
-    assert trading_families(home, ["ridge", "lightgbm"], date(2024, 11, 1)) == ["ridge", "lightgbm"]
-    assert trading_families(home, ["ridge", "lightgbm"], SECOND) == ["ridge"]
-    home.lake.write("model_states", states(SECOND, set()), SECOND.isoformat(), fingerprint="x")
-    assert trading_families(home, ["ridge", "lightgbm"], SECOND) == []

@@ -58,9 +58,10 @@ def drop(home, *ends):
         (datetime(2024, 11, 30, 15, 0, tzinfo=UTC), None),
     ],
 )
-def test_the_armed_schedule_of_a_live_home_asks_for_the_bar_that_ends_now(home, moment, outcome):
+def test_the_armed_schedule_of_a_live_home_asks_a_minute_ahead_for_the_bar_that_ends(home, moment, outcome):
     schedule = build_definitions(home).resolve_schedule_def("five_minutes")
-    with dg.build_schedule_context(scheduled_execution_time=moment) as context:
+    assert schedule.cron_schedule == "4-59/5 * * * *"
+    with dg.build_schedule_context(scheduled_execution_time=moment - timedelta(minutes=1)) as context:
         result = schedule(context)
     if outcome is None:
         assert isinstance(result, dg.SkipReason)

@@ -120,7 +120,7 @@ def test_a_session_that_was_tampered_with_is_told_of(tiny_home, tmp_path):
 
 def test_preflight_names_what_is_wrong(tiny_home, tmp_path):
     loop = Loop(tiny_home, tmp_path / "replay", "live.disk_reserve_mb=100000000")
-    place = loop.home.models / loop.runner.opening.models["ridge"]
+    place = loop.home.models / loop.runner.opening.champions.directories["ridge"]
     file = place / next(iter(json.loads((place / "manifest.json").read_text())["files"]))
     file.unlink()
     before = loop.home.calendar.shift(loop.session, -1)

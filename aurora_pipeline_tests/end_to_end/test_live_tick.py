@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ EAGER = (
     "book.holding_horizons=20",
     "book.assumed_ic=0.05",
     "live.settle_seconds=0",
+    "book.capital_steps=[1.0]",
 )
 """A book that trades on little, so that there is something to compare."""
 SESSION_INDEX = 17
@@ -43,7 +45,9 @@ SESSION_INDEX = 17
 class Loop:
     """A replay home with the replayer that feeds it and a runner per process it would take."""
 
-    def __init__(self, source: Path, target: Path, *settings: str) -> None:
+    def __init__(
+        self, source: Path, target: Path, *settings: str, prepare: Callable[[Loop], None] | None = None
+    ) -> None:
         self.source = Home(source)
         self.session = self.source.sessions(self.source.settings())[SESSION_INDEX]
         self.home = make_replay(self.source, self.session, target)
@@ -51,6 +55,8 @@ class Loop:
         self._hold_too_much()
         self.replayer = Replayer(self.source.folder(), self.session)
         self.ends = self.replayer.decision_times
+        if prepare is not None:
+            prepare(self)
         self.restart()
 
     def _hold_too_much(self) -> None:
@@ -303,7 +309,7 @@ def test_a_failing_model_is_left_out_told_of_and_stays_out_of_that_decision(loop
 
 
 def test_a_model_file_that_was_changed_is_left_out(loop):
-    place = loop.home.models / loop.runner.opening.models["lightgbm"]
+    place = loop.home.models / loop.runner.opening.champions.directories["lightgbm"]
     file = place / next(iter(json.loads((place / "manifest.json").read_text())["files"]))
     content = file.read_bytes()
     file.unlink()
@@ -431,7 +437,8 @@ def test_a_kill_sends_nothing_more_and_changes_nothing_that_was_decided(loop):
         loop.tick(bar)
     assert loop.status() == ["decided"] * 6
     orders = loop.home.lake.read("orders", book="live").filter(pl.col("decision_time") >= loop.ends[2])
-    assert set(orders.get_column("reason")) == {"kill_switch"}
+    assert set(orders.filter(pl.col("decision_time") > loop.ends[2]).get_column("reason")) == {"kill_switch"}
+    assert set(orders.filter(pl.col("decision_time") == loop.ends[2]).get_column("status")) <= {"cancelled"}
     assert loop.home.lake.read("fills", book="live").filter(pl.col("fill_time") > loop.ends[2]).is_empty()
     after = loop.home.lake.read("targets", book="live")
     assert before.join(after, on=before.columns, how="anti", nulls_equal=True).is_empty()

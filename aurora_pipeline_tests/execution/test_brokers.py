@@ -1,5 +1,6 @@
 """One behaviour suite run over every broker, and the rules orders are sent by."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,27 +10,55 @@ from aurora_pipeline.adapters.journal_broker import JournalBroker
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import PendingOrder
 from aurora_pipeline.execution.broker import BrokerTimeoutError, known_executions, require_paper, send_orders
-from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
 from aurora_pipeline.execution.kill_switch import AlwaysOn, SwitchState
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker
 
 NOW = datetime(2026, 1, 5, 15, tzinfo=UTC)
 NEXT = datetime(2026, 1, 5, 15, 5, tzinfo=UTC)
-BROKERS = ("simulated", "journal")
+BROKERS = ("simulated", "journal", "alpaca")
 
 
 def order(name="A", side="buy", shares=10.0, identifier="one", budget=1e9, exempt=0.0):
     return PendingOrder(identifier, name, name, NOW, NEXT, side, shares, 100.0, exempt, budget, "enter")
 
 
-@pytest.fixture(params=BROKERS)
-def make(request, tmp_path):
-    def build(positions=None, participation=1.0, no_short=()):
-        if request.param == "simulated":
-            return SimulatedBroker(positions or {}, participation, no_short)
-        return JournalBroker(tmp_path / "journal.jsonl", positions or {}, participation, no_short)
+class OnLoopback:
+    """The paper broker on a paper account on loopback: the account sees the bar that the book passes, and holds its positions."""
 
-    return build
+    def __init__(self, account, participation):
+        self._account, self._participation, self._broker = account, participation, account.broker()
+
+    def trade_bar(self, column, price, volume):
+        available = {name: float(np.floor(self._participation * volume[at])) for name, at in column.items()}
+        self._account.pass_bar({name: float(price[at]) for name, at in column.items()}, available)
+        self._broker.trade_bar(column, price, volume)
+
+    def apply(self, event):
+        self._account.positions[event.instrument] = shares_after(self._account.positions[event.instrument], event)
+        self._broker.apply(event)
+
+    def __getattr__(self, name):
+        return getattr(self._broker, name)
+
+
+@pytest.fixture(params=BROKERS)
+def make(request, tmp_path, monkeypatch):
+    with ExitStack() as stack:
+
+        def build(positions=None, participation=1.0, no_short=()):
+            if request.param == "simulated":
+                return SimulatedBroker(positions or {}, participation, no_short)
+            if request.param == "journal":
+                return JournalBroker(tmp_path / "journal.jsonl", positions or {}, participation, no_short)
+            pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+            from aurora_pipeline_tests.adapters.vendors.alpaca_account import PaperAccount
+
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+            account = stack.enter_context(PaperAccount(positions, tuple(no_short)).running())
+            return OnLoopback(account, participation)
+
+        yield build
 
 
 def trade(broker, price=100.0, volume=1_000.0):

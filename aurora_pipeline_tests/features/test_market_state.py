@@ -21,8 +21,8 @@ def test_splits_count_after_the_first_day_and_through_the_last() -> None:
         for ex_date, ratio in ((date(2024, 5, 1), 2.0), (date(2024, 6, 3), 5.0))
     ]
     inputs = market(corporate_actions=feed("corporate_actions", actions))
-    states = pl.DataFrame({"session": [TODAY] * 5, "instrument_id": ["AAA", "AAA", "AAA", "AAA", "BBB"]})
-    (state,) = market_states(inputs, states)
+    names = pl.Series(["AAA", "BBB"])
+    (state,) = market_states(inputs, names, np.repeat(days(TODAY), 5), np.array([0, 0, 0, 0, 1]))
     after = days(date(2024, 4, 30), date(2024, 5, 1), date(2024, 4, 30), date(2024, 4, 30), date(2024, 4, 30))
     through = days(date(2024, 6, 3), date(2024, 6, 3), date(2024, 6, 2), date(2024, 5, 1), date(2024, 6, 3))
     assert state.split_ratio(after, through).tolist() == [10.0, 5.0, 2.0, 2.0, 1.0]

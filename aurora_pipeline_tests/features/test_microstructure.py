@@ -82,11 +82,11 @@ def test_slow_wick_pressure_of_equal_bars():
 
 
 def test_reversal_where_volume_is_abnormal():
-    residual = columns([0.01] * 3, [-0.01] * 3)
-    dollars = columns([np.e] * 3, [1.0] * 3)
+    residual = columns([0.01] * 3, [-0.01] * 3, [0.0] * 3)
+    dollars = columns([np.e] * 3, [1.0] * 3, [1.0] * 3)
     found = volume_features(bar_history(3, frequency="session", residual=residual, dollar_volume=dollars))
-    # reversals -1 and 1, surprises 1 and 0: the first lies -1 and 0.5 from their means, the second 1 and -0.5
-    assert_allclose(found["reversal_times_volume"][-1], [-0.5, -0.5])
+    # reversals -1, 1 and 0, surprises 1, 0 and 0, which lie 2/3, -1/3 and -1/3 from their mean: products -2/3, -1/3 and 0
+    assert_allclose(found["reversal_times_volume"][-1], [-1.0 / 3.0, 0.0, 1.0 / 3.0], atol=1e-12)
 
 
 def test_spreads_of_days():
@@ -135,12 +135,13 @@ def test_zero_volume_is_missing_not_minus_infinity():
 
 def test_product_multiplies_deviations_from_the_sector():
     random = np.random.default_rng(0)
-    residual = 0.01 * random.standard_normal((24, 3))
-    dollars = np.exp(random.standard_normal((24, 3)))
-    found = volume_features(bar_history(12, earlier=12, sector=[0, 0, 1], residual=residual, dollar_volume=dollars))
-    a, b = found["reversal_times_volume"][-1, :2]
-    assert a == pytest.approx(b)  # two stocks deviate from their mean by as much, both ways
-    assert found["reversal_times_volume"][-1, 2] == 0.0
+    residual = 0.01 * random.standard_normal((24, 4))
+    dollars = np.exp(random.standard_normal((24, 4)))
+    found = volume_features(bar_history(12, earlier=12, sector=[0, 0, 0, 1], residual=residual, dollar_volume=dollars))
+    product = found["reversal_times_volume"][-1]
+    assert product[:3].sum() == pytest.approx(0.0)
+    assert np.abs(product[:3]).max() > 0.01
+    assert product[3] == 0.0  # alone in its sector
 
 
 def test_level_is_the_feeds_scaled_to_what_the_bars_cover():

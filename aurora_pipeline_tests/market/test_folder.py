@@ -32,6 +32,18 @@ def test_reads_span_feeds_and_raw_rows(tmp_path):
     assert folder.read_bars(DAYS[:2]).height == 2 * 78
     assert folder.read("earnings").is_empty()
     assert folder.read_truth() is None
+    assert not folder.synthetic
+
+
+def test_a_market_is_synthetic_by_its_truth_or_by_its_notes(tmp_path):
+    path = sound(tmp_path)
+    (path / "truth.parquet").touch()
+    assert MarketFolder.open(path).synthetic
+    (path / "truth.parquet").unlink()
+    file = path / "market.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("notes:")]
+    file.write_text("\n".join([*lines, "notes: 'SYNTHETIC: made by hand'"]))
+    assert MarketFolder.open(path).synthetic
 
 
 @pytest.mark.parametrize(

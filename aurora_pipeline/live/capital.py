@@ -1,0 +1,115 @@
+"""How much of its capital the live book uses in a session: one step of `book.capital_steps`, looked at before each open.
+
+The steps a book took are kept in `<home>/live/capital.json`, oldest first. A book starts at the first. Evidence is what its
+ledger shows since the step it stands on (:mod:`aurora_pipeline.policy.capital_schedule`); the first session of a step does not
+count against it, since a book that has been stepped down is above its new limits until its bars allow.
+
+A share of the capital is a share of every limit that is a fraction of NAV, of the volatility target and of the turnover
+budgets. Risk aversion grows as the share falls, so that the book holds the same portfolio, smaller.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.monitoring.book_quality import step_evidence
+from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step
+from aurora_pipeline.settings import Settings
+
+_SHARES = (
+    "utilisation_cap", "name_cap", "sector_cap", "volatility_target", "turnover_day", "turnover_week", "turnover_month",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CapitalStep:
+    """Where a book stands.
+
+    Attributes
+    ----------
+    step : int
+        Position in `book.capital_steps`.
+    steps : int
+        How many there are.
+    share : float
+        Of the capital, fraction.
+    since : date
+        First session of the step.
+    gates : tuple of Gate
+        Those of the next step, with what was found.
+    before : int or None
+        The step the book stood on before; None on its first.
+    """
+
+    step: int
+    steps: int
+    share: float
+    since: date
+    gates: tuple[Gate, ...]
+    before: int | None = None
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        wanting = "; ".join(f"{gate.name}: {gate.found}, asked {gate.asks}" for gate in self.gates if not gate.passed)
+        last = self.step == self.steps - 1
+        ahead = "the last" if last else f"in the way of the next: {wanting or 'nothing'}"
+        return f"step {self.step + 1} of {self.steps}, {100 * self.share:.0f} % of the capital, since {self.since}; {ahead}"
+
+
+def capital_step(home: Home, settings: Settings, book: str, session: date) -> CapitalStep:
+    """Return the step in force for a session, looked at and kept at the first call.
+
+    Parameters
+    ----------
+    home : Home
+    settings : Settings
+        As the home has them, unscaled.
+    book : str
+        Name of the book.
+    session : date
+        Session that is about to open.
+    """
+    path = home.path / "live" / "capital.json"
+    moves: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    steps, key = settings.book.capital_steps, session.isoformat()
+    standing: dict[str, Any] = next(
+        (move for move in reversed(moves) if move["since"] < key), {"step": 0, "since": key}
+    )
+    step, since = min(standing["step"], len(steps) - 1), date.fromisoformat(standing["since"])
+    evidence = _evidence(home, settings_at(settings, steps[step]), book, since, session)
+    found = tuple(gates(evidence, settings.book))
+    if not moves:
+        moves = [standing]
+    elif moves[-1]["since"] < key and (moved := next_step(step, evidence, settings.book)) != step:
+        moves.append({"step": moved, "since": key})
+    at = max((place for place, move in enumerate(moves) if move["since"] <= key), default=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_text(path, json.dumps(moves, indent=1) + "\n")
+    step, before = min(moves[at]["step"], len(steps) - 1), moves[at - 1]["step"] if at else None
+    return CapitalStep(step, len(steps), steps[step], date.fromisoformat(moves[at]["since"]), found, before)
+
+
+def _evidence(home: Home, settings: Settings, book: str, since: date, session: date) -> StepEvidence:
+    """What the ledger shows from the first session of a step to the open of a session."""
+    before = pl.col("session") < session
+    portfolio = home.lake.read("portfolio", since, None, book=book).filter(before)
+    events = home.lake.read("events", since, None, book=book).filter(before, pl.col("session") > since)
+    return step_evidence(portfolio, events, settings.book)
+
+
+def settings_at(settings: Settings, share: float) -> Settings:
+    """Settings of a book that uses a share of its capital."""
+    if share == 1.0:
+        return settings
+    book = settings.book
+    scaled: dict[str, float] = {name: share * getattr(book, name) for name in _SHARES}
+    scaled["risk_aversion"] = book.risk_aversion / share
+    return settings.model_copy(update={"book": book.model_copy(update=scaled)})

@@ -1,0 +1,83 @@
+"""Who trades a session that is about to open: the champion set, decided before its open, and the files that serve.
+
+States follow from the same function as in a backfill (:mod:`aurora_pipeline.adapters.champions_in_force`). Then the files of each
+champion are looked at: a family whose files are not what was written serves with its last good version, and without one it
+does not trade. Where no family is left the book goes flat. Whatever is not as it should be becomes an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from aurora_pipeline.adapters.champion_set import read_champion_set, write_champion_set
+from aurora_pipeline.adapters.champions_in_force import health_at_open, states_of_zoo
+from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.settings import Settings
+
+FINGERPRINT = "live"
+"""What partitions of a running session carry: never fresh, so that the end of day makes them again."""
+
+
+@dataclass(frozen=True)
+class SessionChampions:
+    """What trades one session.
+
+    Attributes
+    ----------
+    members : dict of str to str
+        Family to the name of the model that serves.
+    directories : dict of str to str
+        Family to the directory of its files, relative to `models/`.
+    problems : tuple of str
+        Families that had to fall back or drop out, one line each.
+    """
+
+    members: dict[str, str]
+    directories: dict[str, str]
+    problems: tuple[str, ...] = ()
+
+    def alerts(self, session: date) -> list[Alert]:
+        """What somebody should hear of."""
+        found = [Alert("warning", f"champion:{text.partition(':')[0]}", text) for text in self.problems]
+        if not self.members:
+            text = f"{session}: no model trades, the book closes its positions; see `aurora models list`"
+            found.append(Alert("critical", "no_champion", text))
+        return found
+
+
+def states_before(home: Home, settings: Settings, axis: Sequence[date]) -> pl.DataFrame:
+    """Compute table `model_states` of the last session of an axis from what the lake holds of the sessions before.
+
+    Parameters
+    ----------
+    home : Home
+    settings : Settings
+    axis : sequence of date
+        Sessions from the first scored one to the wanted one.
+    """
+    states, _ = states_of_zoo(home, settings, axis, health_at_open(home, settings, axis))
+    return states.filter(pl.col("session") == axis[-1])
+
+
+def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> SessionChampions:
+    """Decide who trades the last session of an axis, record it as table `model_states` and champion set, and check the files.
+
+    Parameters as in :func:`states_before`.
+    """
+    session = axis[-1]
+    states = states_before(home, settings, axis)
+    key = partition_of(session, home.frequency)
+    home.lake.write("model_states", states, key, fingerprint=FINGERPRINT)
+    write_champion_set(home, states, session)
+    champions, problems = read_champion_set(home)
+    return SessionChampions(
+        {champion.family: champion.model for champion in champions},
+        {champion.family: champion.directory for champion in champions},
+        tuple(problems),
+    )

@@ -1,0 +1,206 @@
+"""What needs a person: alerts, breakers, quarantines, approvals, drift, differences; one row each, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from aurora_pipeline.monitoring.dashboard.panel import Block, Fact, Facts, Note, Rows, Tagged
+
+ITEM = {"severity": pl.String, "at": pl.String, "what": pl.String, "do": pl.String}
+"""Columns of what needs a person; `severity` is `critical`, `warning` or `info`."""
+RANKS = {"critical": 0, "warning": 1, "info": 2}
+TONES = {"critical": "bad", "warning": "warn", "info": "quiet"}
+SERIOUS_EVENTS = {
+    "position_drift": ("critical", "look at the broker's account, then `aurora resume`"),
+    "halted": ("critical", "find out why, then `aurora resume`"),
+    "limits_out_of_reach": ("warning", "see the exposures: the book is being brought back"),
+    "solver_failed": ("warning", "see the run's log"),
+    "broker_timeout": ("warning", "check the order with the broker"),
+    "unknown_fill": ("warning", "reconcile with the broker"),
+    "breaker_daily_loss": ("warning", "look at the attribution of the session"),
+    "breaker_drawdown": ("critical", "decide whether the book should go on: `aurora book status`"),
+    "breaker_reject_rate": ("warning", "see why orders were refused"),
+    "breaker_stale_data": ("warning", "look at the bar feed"),
+    "breaker_spread": ("warning", "look at the quotes behind the spreads"),
+}
+
+
+def attention(
+    first: date,
+    last: date,
+    *,
+    alerts: Sequence[Mapping[str, Any]],
+    switch: Mapping[str, str],
+    events: pl.DataFrame,
+    states: pl.DataFrame,
+    drift: pl.DataFrame,
+    quarantine: pl.DataFrame,
+    closes: Mapping[date, Mapping[str, Any]],
+    failed_trainings: Sequence[str],
+) -> pl.DataFrame:
+    """List what a person should look at of a stretch of sessions.
+
+    Parameters
+    ----------
+    first, last : date
+        Sessions, inclusive. The switch counts by its present position.
+    alerts : sequence of mapping
+        Lines of `live/alerts.jsonl` of the stretch: `at`, `severity`, `key`, `text`.
+    switch : mapping
+        `mode`, `reason`, `since` of the kill switch.
+    events, states, drift, quarantine : polars.DataFrame
+        Tables `events` of one book, `model_states`, `drift`, `quarantine`.
+    closes : mapping of date to mapping
+        Reports of the end of day.
+    failed_trainings : sequence of str
+        Folds and families the newest run could not train.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns :data:`ITEM`, worst first, then newest.
+    """
+    inside = pl.col("session").is_between(first, last)
+    rows: list[tuple[str, str, str, str]] = []
+    if switch["mode"] != "on":
+        rows.append(
+            (
+                "critical",
+                switch["since"],
+                f"kill switch: {switch['mode']}, {switch['reason']}",
+                "`aurora resume` when the cause is gone",
+            )
+        )
+    rows += _alerts(alerts)
+    for day, report in sorted(closes.items()):
+        wrong = int(report["differences"]) + int(report["backfill_differences"])
+        if first <= day <= last and wrong:
+            rows.append(
+                (
+                    "critical",
+                    str(day),
+                    f"{wrong} value(s) of the live session differ from its backfill",
+                    f"`live/sessions/{day}/close.json` names the first",
+                )
+            )
+        if first <= day <= last and report.get("backfill_blocked"):
+            rows.append(
+                (
+                    "critical",
+                    str(day),
+                    f"the session cannot be materialised: {report['backfill_blocked']}",
+                    "look at its data quality",
+                )
+            )
+    for row in events.filter(inside, pl.col("event").is_in(list(SERIOUS_EVENTS))).sort("session").iter_rows(named=True):
+        severity, what_to_do = SERIOUS_EVENTS[row["event"]]
+        name = f" {row['name']}" if row["name"] else ""
+        rows.append(
+            (
+                severity,
+                str(row["session"]),
+                f"{row['event'].replace('_', ' ')}{name}, {row['times']} time(s): {row['detail']}; {row['action']}",
+                what_to_do,
+            )
+        )
+    rows += _models(states.filter(inside), drift.filter(inside))
+    refused = (
+        quarantine.filter(inside)
+        .group_by("session", "source", "reason")
+        .agg(pl.len().alias("rows"), pl.col("symbol").unique().sort().head(3).alias("symbols"))
+    )
+    for row in refused.sort("session", "source", "reason").iter_rows(named=True):
+        names = ", ".join(name or "?" for name in row["symbols"])
+        rows.append(
+            (
+                "info",
+                str(row["session"]),
+                f"{row['rows']} row(s) of {row['source']} in quarantine: {row['reason'].replace('_', ' ')} ({names})",
+                "table `quarantine` keeps each row",
+            )
+        )
+    rows += [("warning", "", f"not trained: {line}", "the next run tries again") for line in failed_trainings]
+    ranked = sorted(enumerate(rows), key=lambda item: (RANKS[item[1][0]], -item[0]))
+    return pl.DataFrame([row for _, row in ranked], schema=ITEM, orient="row")
+
+
+def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """One row per key and severity: newest text, how often."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for alert in alerts:
+        found.setdefault((str(alert["severity"]), str(alert["key"])), []).append(alert)
+    rows = []
+    for (severity, key), group in found.items():
+        newest = group[-1]
+        times = f" ({len(group)} times)" if len(group) > 1 else ""
+        rows.append(
+            (
+                severity,
+                str(newest["at"])[:16].replace("T", " "),
+                f"alert {key}{times}: {newest['text']}",
+                "see docs/live.md",
+            )
+        )
+    return rows
+
+
+def _models(states: pl.DataFrame, drift: pl.DataFrame) -> list[tuple[str, str, str, str]]:
+    rows: list[tuple[str, str, str, str]] = []
+    newest = states.filter(pl.col("session") == pl.col("session").max())
+    for row in newest.filter(pl.col("decided_by") == "proposal").iter_rows(named=True):
+        verb = "promote" if "promotion" in row["reason"] else "retire"
+        rows.append(
+            (
+                "warning",
+                str(row["session"]),
+                f"{row['model']}: {row['reason']}",
+                f"`aurora models {verb} {row['model']}`",
+            )
+        )
+    changed = states.filter(pl.col("since") == pl.col("session"), pl.col("decided_by") != "founding")
+    for row in changed.sort("session", "model").iter_rows(named=True):
+        severity = "warning" if row["state"] in {"retired", "probation"} else "info"
+        rows.append(
+            (
+                severity,
+                str(row["session"]),
+                f"{row['model']} is {row['state']}: {row['reason']}",
+                "`aurora models history` has the evidence",
+            )
+        )
+    last = drift.filter(pl.col("session") == pl.col("session").max(), "drifted")
+    for (kind,), group in last.group_by("kind", maintain_order=True):
+        names = ", ".join(group.get_column("subject").head(4))
+        more = f" and {group.height - 4} more" if group.height > 4 else ""
+        severity = "info" if kind == "feature" else "warning"
+        rows.append(
+            (
+                severity,
+                str(last["session"][0]),
+                f"{kind} drift: {names}{more}",
+                "a challenger is trained where the settings say so",
+            )
+        )
+    return rows
+
+
+def needs_a_person(attention: pl.DataFrame) -> Sequence[Block]:
+    """Panel of what needs a person in the newest session.
+
+    Parameters
+    ----------
+    attention : polars.DataFrame
+        Columns :data:`ITEM`.
+    """
+    counts = dict(attention.group_by("severity").len().iter_rows())
+    lead = Facts(tuple(Fact(severity, str(counts.get(severity, 0))) for severity in RANKS))
+    if attention.is_empty():
+        return [lead, Note("Nothing needs a person.")]
+    rows = tuple(
+        (Tagged(severity, TONES[severity]), at, what, todo) for severity, at, what, todo in attention.iter_rows()
+    )
+    return [lead, Rows(("severity", "when", "what", "what to do"), rows)]

@@ -1,0 +1,148 @@
+"""A day or week of a book, and its result beside the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, RED, clocked, dated, drawn, in_percent
+from aurora_pipeline.monitoring.dashboard.panel import Absent, Block, Chart, Fact, Facts, Rows, bps, number, percent
+
+LONG = 63
+"""Sessions that say what is usual."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A day or week with what came before it.
+
+    Attributes
+    ----------
+    this, before : tuple of date
+        Sessions of the period, and of the one before; the latter may be empty.
+    unit : str
+        `session` or `week`.
+    portfolio, fills, attribution : polars.DataFrame
+        Tables of one book; `portfolio` reaches back :data:`LONG` sessions.
+    weights, states, data_quality : polars.DataFrame
+        Tables `ensemble_weights`, `model_states` and `data_quality` of both periods.
+    ticks : polars.DataFrame
+        Columns :data:`~aurora_pipeline.monitoring.dashboard.data_panels.TICKS` of the period.
+    closes : mapping of date to mapping
+        Reports of the end of day of the period.
+    attention : polars.DataFrame
+        Columns :data:`~aurora_pipeline.monitoring.dashboard.attention.ITEM`.
+    """
+
+    this: tuple[date, ...]
+    before: tuple[date, ...]
+    unit: str
+    portfolio: pl.DataFrame
+    fills: pl.DataFrame
+    attribution: pl.DataFrame
+    weights: pl.DataFrame
+    states: pl.DataFrame
+    data_quality: pl.DataFrame
+    ticks: pl.DataFrame
+    closes: Mapping[date, Mapping[str, Any]]
+    attention: pl.DataFrame
+
+
+def account(portfolio: pl.DataFrame) -> pl.DataFrame:
+    """One row per session: opening NAV, gross, cost, net (fractions of it), turnover, mean gross exposure, closing NAV."""
+    bars = portfolio.sort("decision_time").with_columns(
+        (pl.col("nav") - pl.col("gross_pnl") + pl.col("cost")).alias("opening")
+    )
+    sessions = bars.group_by("session", maintain_order=True).agg(
+        pl.col("opening").first(),
+        pl.col("nav").last(),
+        pl.col("gross_pnl", "cost", "turnover").sum(),
+        pl.col("gross").mean().alias("utilisation"),
+        pl.col("net").last().alias("net_exposure"),
+    )
+    return sessions.with_columns(
+        (pl.col("gross_pnl") / pl.col("opening")).alias("gross"),
+        (pl.col("cost") / pl.col("opening")).alias("cost"),
+        ((pl.col("gross_pnl") - pl.col("cost")) / pl.col("opening")).alias("net"),
+    )
+
+
+def result(period: Period) -> Sequence[Block]:
+    """Net, gross, costs, turnover and exposure beside the period before, and how unusual the net result is."""
+    sessions = account(period.portfolio)
+    this, before = (sessions.filter(pl.col("session").is_in(list(days))) for days in (period.this, period.before))
+    if this.is_empty():
+        return [Absent(f"the book has nothing of this {period.unit}", "aurora run")]
+    usual = sessions.filter(pl.col("session") < period.this[0])
+    spread = usual.get_column("net").std()
+    span = len(period.this)
+    measures: tuple[tuple[str, Callable[[pl.DataFrame], float | None], Callable[[float | None], str]], ...] = (
+        ("gross return", lambda rows: _total(rows, "gross"), lambda value: bps(value, 2)),
+        ("costs", lambda rows: _total(rows, "cost"), lambda value: bps(value, 2)),
+        ("net return", lambda rows: _total(rows, "net"), lambda value: bps(value, 2)),
+        ("turnover", lambda rows: _total(rows, "turnover"), lambda value: percent(value, 2)),
+        ("mean gross exposure", lambda rows: _mean(rows, "utilisation"), lambda value: percent(value, 2)),
+        ("net exposure at the end", lambda rows: _last(rows, "net_exposure"), lambda value: percent(value, 2)),
+    )
+    table = []
+    for name, measure, show in measures:
+        now, then = measure(this), measure(before)
+        change = None if now is None or then is None else now - then
+        table.append((name, show(now), show(then), show(change)))
+    net = _total(this, "net")
+    swing = None if not isinstance(spread, float) or spread == 0.0 or net is None else net / (spread * span**0.5)
+    lead = Facts(
+        (
+            Fact("net", bps(net, 1), f"{number((net or 0.0) * float(this['opening'][0]), 0)} USD"),
+            Fact("against what is usual", f"{number(swing, 1)} sd", f"of {usual.height} sessions before"),
+            Fact("NAV", f"{number(float(this['nav'][-1]), 0)} USD", str(period.this[-1])),
+        )
+    )
+    return [lead, _drawing(period, sessions), Rows(("of NAV", f"this {period.unit}", "before", "change"), tuple(table))]
+
+
+def _drawing(period: Period, sessions: pl.DataFrame) -> Chart:
+    if len(period.this) == 1:
+        bars = period.portfolio.filter(pl.col("session") == period.this[0]).sort("decision_time")
+        opening = float(sessions.filter(pl.col("session") == period.this[0])["opening"][0])
+        times = bars.get_column("decision_time").to_list()
+
+        def draw(axes: Any) -> None:
+            axes.plot(times, 1e4 * (bars["nav"] / opening - 1.0), color=BLUE)
+            axes.axhline(0.0, color=GREY, linewidth=0.6)
+            axes.set_ylabel("net, bps of NAV")
+            clocked(axes)
+
+        return Chart(drawn(draw, height=1.9), f"net result through {period.this[0]}, bps of opening NAV")
+    shown = sessions.tail(LONG)
+
+    def by_session(axes: Any) -> None:
+        colours = [
+            (BLUE if net >= 0.0 else RED) if day in period.this else GREY
+            for day, net in shown.select("session", "net").iter_rows()
+        ]
+        axes.bar(shown["session"].to_list(), shown["net"], color=colours, width=0.8)
+        axes.axhline(0.0, color=GREY, linewidth=0.6)
+        axes.set_ylabel("net, % of NAV")
+        axes.grid(visible=False, axis="x")
+        in_percent(axes, digits=2)
+        dated(axes)
+
+    return Chart(drawn(by_session, height=1.9), f"net result by session; this {period.unit} in colour")
+
+
+def _total(rows: pl.DataFrame, column: str) -> float | None:
+    return float(rows.get_column(column).sum()) if rows.height else None
+
+
+def _mean(rows: pl.DataFrame, column: str) -> float | None:
+    found = rows.get_column(column).mean()
+    return float(found) if isinstance(found, float) else None
+
+
+def _last(rows: pl.DataFrame, column: str) -> float | None:
+    return float(rows.get_column(column)[-1]) if rows.height else None

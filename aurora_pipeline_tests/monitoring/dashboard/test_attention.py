@@ -1,0 +1,78 @@
+import polars as pl
+
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.monitoring.dashboard.attention import attention, needs_a_person
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, facts, rows
+
+NOTHING = {
+    "alerts": [],
+    "switch": {"mode": "on", "reason": "", "since": ""},
+    "events": empty("events"),
+    "states": empty("model_states"),
+    "drift": empty("drift"),
+    "quarantine": empty("quarantine"),
+    "closes": {},
+    "failed_trainings": [],
+}
+
+
+def found(**given) -> pl.DataFrame:
+    return attention(day(1), day(1), **(NOTHING | given))
+
+
+def test_nothing_needs_a_person_where_nothing_is_wrong():
+    assert found().is_empty()
+    assert facts(needs_a_person(found()))["critical"][0] == "0"
+
+
+def test_a_thrown_switch_a_difference_and_a_refused_session_are_critical():
+    closes = {
+        day(0): {"differences": 9, "backfill_differences": 0},
+        day(1): {"differences": 1, "backfill_differences": 2, "backfill_blocked": "too few bars"},
+    }
+    rows_ = found(switch={"mode": "halt", "reason": "by hand", "since": "2024-12-17 15:00"}, closes=closes)
+    assert rows_["severity"].to_list() == ["critical"] * 3
+    assert any("3 value(s)" in text for text in rows_["what"])
+    assert any("too few bars" in text for text in rows_["what"])
+    assert "`aurora resume` when the cause is gone" in rows_["do"].to_list()
+
+
+def test_alerts_of_one_key_are_one_row_and_the_worst_comes_first():
+    alerts = [
+        {"at": "2024-12-17T15:00:00+00:00", "severity": "warning", "key": "model:ridge", "text": "first"},
+        {"at": "2024-12-17T15:05:00+00:00", "severity": "warning", "key": "model:ridge", "text": "second"},
+        {"at": "2024-12-17T15:06:00+00:00", "severity": "critical", "key": "parity", "text": "differs"},
+    ]
+    told = found(alerts=alerts)
+    assert told["severity"].to_list() == ["critical", "warning"]
+    assert told["what"][1] == "alert model:ridge (2 times): second"
+
+
+def test_breakers_quarantines_approvals_drift_and_failed_trainings_are_told_each_with_what_to_do():
+    told = found(
+        events=rows(
+            "events",
+            {"session": day(1), "event": "breaker_drawdown", "name": "", "times": 3, "detail": "6 targets", "action": "flat"},
+            {"session": day(1), "event": "no_price", "name": "A"},
+            {"session": day(0), "event": "breaker_spread", "name": ""},
+        ),
+        states=rows(
+            "model_states",
+            {"session": day(1), "since": day(0), "model": "a~1", "state": "shadow", "decided_by": "proposal",
+             "reason": "promotion awaits approval: gain"},
+            {"session": day(1), "since": day(1), "model": "ridge", "state": "retired", "decided_by": "test",
+             "reason": "no skill"},
+        ),
+        drift=rows("drift", {"session": day(1), "kind": "regime", "subject": "volatility", "drifted": True}),
+        quarantine=rows("quarantine", {"session": day(1), "source": "bars", "symbol": "B", "reason": "bad_price"}),
+        failed_trainings=["ridge 2024-12: too little"],
+    )  # fmt: skip
+    text = "\n".join(told["what"])
+    for part in ("breaker drawdown, 3 time(s)", "a~1: promotion awaits", "ridge is retired: no skill", "regime drift: volatility",
+                 "1 row(s) of bars in quarantine: bad price (B)", "not trained: ridge 2024-12"):  # fmt: skip
+        assert part in text
+    assert "no price" not in text
+    assert "breaker spread" not in text
+    assert "`aurora models promote a~1`" in told["do"].to_list()
+    assert told["severity"].to_list() == sorted(told["severity"], key=["critical", "warning", "info"].index)
+    assert all(told["do"].to_list())

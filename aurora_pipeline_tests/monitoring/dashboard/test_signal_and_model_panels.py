@@ -1,0 +1,111 @@
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.monitoring.dashboard.charts import stretches
+from aurora_pipeline.monitoring.dashboard.model_panels import drift, ensemble_weights, model_states
+from aurora_pipeline.monitoring.dashboard.panel import Note
+from aurora_pipeline.monitoring.dashboard.signal_panels import calibration, information_coefficient
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, rows, table
+
+MISSING = dict.fromkeys(("ic_lower", "ic_upper", "slope_lower", "slope_upper", "half_life_sessions", "ic_stability"))
+
+
+def quality():
+    return rows(
+        "signal_quality",
+        {"period": str(day(0)), "kind": "session", "ic": 0.1},
+        {"period": str(day(1)), "kind": "session", "ic": None},
+        {"period": "2024-12", "kind": "month", "ic": 0.1, "coverage_80": 0.79, "matured_sessions": 1, **MISSING},
+        {
+            "period": "all", "kind": "all", "ic": 0.1234, "ic_t": 2.5, "ic_lower": 0.02, "ic_upper": 0.2,
+            "matured_sessions": 1, "slope": 1.1, "coverage_50": 0.5, "coverage_80": 0.79, "coverage_90": None,
+            "matured_rows": 1234, "calibration_error": 0.0125, "slope_lower": None, "slope_upper": None,
+            "half_life_sessions": None, "ic_stability": None,
+        },
+    )  # fmt: skip
+
+
+def test_ic_shows_interval_and_dashes_where_there_is_none():
+    models = rows("model_scores", {"model": "ridge", "ic": 0.1, "recent_ic": 0.05, "ic_lower": None, "ic_upper": None})
+    blocks = information_coefficient(quality(), models)
+    found = facts(blocks)
+    assert found["rank IC, ensemble"] == ("0.1234", "95 %: 0.020 to 0.200")
+    assert found["half-life"][0] == "–"
+    assert len(charts(blocks)) == 2
+    assert "ridge" in charts(blocks)[1]
+    assert table(blocks, "month")[0]["from"] == "–"
+
+
+def test_without_anything_matured_there_is_no_chart():
+    assert absent(information_coefficient(empty("signal_quality"), empty("model_scores"))).command == "aurora run"
+    unmatured = rows("signal_quality", {"period": str(day(0)), "kind": "session", "ic": None})
+    assert "matured" in absent(information_coefficient(unmatured, empty("model_scores"))).why
+    assert absent(calibration(quality(), empty("reliability"))).command == "aurora run"
+
+
+def test_calibration_by_hand():
+    bins = rows(
+        "reliability",
+        {"period": "all", "bin": 0, "rows": 10, "expected_bps": -5.0, "realised_bps": -4.0, "realised_error_bps": None},
+        {"period": "all", "bin": 1, "rows": 10, "expected_bps": 5.0, "realised_bps": 6.25, "realised_error_bps": 1.0},
+        {"period": "2024-12", "bin": 0, "rows": 10},
+    )
+    blocks = calibration(quality(), bins)
+    found = facts(blocks)
+    assert found["calibration error"][0] == "1.25 %"
+    assert found["coverage 50 / 80 / 90 %"][0] == "50.0 / 79.0 / –"
+    assert [row["realised, bps"] for row in table(blocks, "tenth")] == ["−4.0", "6.2"]
+
+
+def test_weights_of_the_newest_session_largest_first():
+    weights = rows(
+        "ensemble_weights",
+        {"session": day(0), "model": "ridge", "weight": 1.0},
+        {"session": day(1), "model": "ridge", "weight": 0.25, "matured_sessions": 7},
+        {"session": day(1), "model": "xgboost", "weight": 0.75, "matured_sessions": 7, "cold_start": True},
+    )
+    blocks = ensemble_weights(weights)
+    assert facts(blocks)["largest"] == ("75.0 %", "xgboost")
+    assert facts(blocks)["equal weights"] == ("cold start", "why")
+    assert [row["family"] for row in table(blocks, "family")] == ["xgboost", "ridge"]
+    assert "xgboost 75 %" in charts(blocks)[0]
+
+
+def test_states_say_why_and_what_waits_for_a_person():
+    states = rows(
+        "model_states",
+        {"session": day(0), "model": "ridge", "state": "champion", "serves": True},
+        {"session": day(1), "model": "ridge", "state": "retired", "reason": "IC below 0.02", "decided_by": "test"},
+        {
+            "session": day(1), "model": "xgboost~2024-12-16", "state": "shadow", "decided_by": "proposal",
+            "reason": "promotion awaits approval", "gain_evidence": 4.0, "promotion_threshold": 3.9,
+        },
+    )  # fmt: skip
+    scores = rows("model_scores", {"session": day(1), "model": "ridge", "fault": "constant scores"})
+    blocks = model_states(states, scores)
+    assert facts(blocks)["trading"][0] == "0"
+    assert facts(blocks)["wait for approval"] == ("1", "`aurora models promote` or `retire`")
+    by_model = {row["model"]: row for row in table(blocks, "why")}
+    assert by_model["ridge"]["why"] == "IC below 0.02; newest session: constant scores"
+    assert (by_model["ridge"]["state"], by_model["ridge"]["state"].tone) == ("retired", "bad")
+    assert by_model["xgboost~2024-12-16"]["evidence of a gain"] == "4.00 of 3.90"
+
+
+def test_a_state_is_drawn_from_its_first_session_to_the_first_of_the_next():
+    days = [day(number) for number in range(4)]
+    assert stretches(days, ["shadow", "shadow", "champion", None]) == [
+        (day(0), day(2), "shadow"),
+        (day(2), day(3), "champion"),
+    ]
+    assert stretches(days[:1], ["champion"]) == [(day(0), day(0), "champion")]
+
+
+def test_drift_names_what_drifted_or_that_nothing_did():
+    calm = rows("drift", {"kind": "feature", "subject": "a"}, {"kind": "regime", "subject": "volatility"})
+    assert any(isinstance(block, Note) for block in drift(calm))
+    found = rows(
+        "drift",
+        {"kind": "feature", "subject": "a", "psi": 0.3, "drifted": True, "z": None},
+        {"kind": "residual", "subject": "ridge", "psi": None, "z": -5.0, "drifted": True},
+        {"kind": "feature", "subject": "b", "psi": 0.9},
+    )
+    assert [row["subject"] for row in table(drift(found), "subject")] == ["ridge", "a"]
+    assert absent(drift(empty("drift"))).command == "aurora run"
