@@ -20,7 +20,7 @@ from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.models.configuration import configuration
 from aurora_pipeline.settings import Settings
 
-LOG = "model_configurations"
+LOG = "model_configurations.jsonl"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from aurora_pipeline.adapters.sealed_log import SealedLog
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 
-LOG = "model_decisions"
+LOG = "model_decisions.jsonl"
 
 
 class DecisionLog:

@@ -23,13 +23,13 @@ class SealedLog:
     home : Home
         The installation.
     name : str
-        File name, `<name>.jsonl`.
+        File name.
     """
 
     def __init__(self, home: Home, name: str) -> None:
         self.home = home
         self.name = name
-        self.path: Path = home.path / f"{name}.jsonl"
+        self.path: Path = home.path / name
 
     def lines(self) -> list[Line]:
         """Every line as written, oldest first.

@@ -133,7 +133,7 @@ def test_a_home_from_before_the_log_is_founded_as_it_stands(home):
 
 def test_a_line_that_was_changed_is_found(home):
     note_configurations(home, wanted())
-    path = home.path / f"{LOG}.jsonl"
+    path = home.path / LOG
     path.write_text(path.read_text().replace('"founding": true', '"founding": false', 1))
     with pytest.raises(LakeError, match="line 1: the seal does not match"):
         recorded_configurations(home)
