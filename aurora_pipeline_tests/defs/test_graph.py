@@ -21,7 +21,7 @@ ASSETS = {
     "calibrated_signals", "target_positions", "orders", "fills", "portfolio", "report", "model_comparison",
     "model_tracking",
     *(f"{stage}/{family}" for stage in ("trained_model", "prediction") for family in FAMILIES),
-    "signal_quality", "claims", "performance_dashboard",
+    "signal_quality", "claims", "performance_dashboard", "model_contributions",
 }  # fmt: skip
 JOBS = {
     "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",

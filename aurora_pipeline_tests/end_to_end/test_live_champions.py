@@ -47,7 +47,7 @@ def challenge(loop):
     (directory / "manifest.json").write_text(json.dumps(manifest))
     row = {
         "session": trained, "model": name, "family": "lightgbm", "first_session": first, "serves_from": first,
-        "model_version": f"{name}-v1", "directory": f"{name}/{first}", "reason": "test",
+        "model_version": f"{name}-v1", "directory": f"{name}/{first}", "configuration": "{}", "reason": "test",
     }  # fmt: skip
     schema = home.lake.read("challengers").schema
     home.lake.write("challengers", pl.DataFrame([row], schema=schema), trained.isoformat(), fingerprint="x")
