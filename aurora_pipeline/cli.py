@@ -29,6 +29,7 @@ from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
 from aurora_pipeline.commands.scale_commands import scale
 from aurora_pipeline.commands.terminal import (
+    REPLACE_MODELS,
     Day,
     HomeOption,
     SetOption,
@@ -36,6 +37,7 @@ from aurora_pipeline.commands.terminal import (
     opened_home,
     out,
     pairs,
+    print_changed,
     print_failed,
     progress_bars,
 )
@@ -74,6 +76,7 @@ def run(
     end: Day = None,
     set_: SetOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the home first.")] = False,
+    replace_models: Annotated[bool, typer.Option("--replace-models", help=REPLACE_MODELS)] = False,
 ) -> None:
     """Materialise everything that is missing or stale, through Dagster, and print the scorecard."""
     from aurora_pipeline.workflows.main_job import run_main_job
@@ -83,9 +86,10 @@ def run(
     overrides += [f"market.start={start:%Y-%m-%d}"] if start else []
     overrides += [f"market.end={end:%Y-%m-%d}"] if end else []
     with progress_bars():
-        outcome = run_main_job(opened, market, overrides, fresh=fresh)
+        outcome = run_main_job(opened, market, overrides, fresh=fresh, replace_models=replace_models)
     _print_scorecard(outcome.scorecard)
     print_failed(outcome.failed)
+    print_changed(outcome.changed)
     out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
     out.print(f"look at it with [bold]aurora ui --home {opened.path}[/]", highlight=False)
 

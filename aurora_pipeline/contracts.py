@@ -183,6 +183,13 @@ class ShortInterest(_Instrument):
     avg_daily_volume = _maybe("as published", "shares")
 
 
+class Borrow(_Instrument):
+    """Lending rates of stocks; an optional feed of ours."""
+
+    known_at = _time("quotation", key=True)
+    rate = _maybe("yearly rate on a short from then on; null where nobody lends", "fraction a year", min=0.0)
+
+
 class EtfFlows(_Instrument):
     """Daily creations and redemptions of ETFs."""
 
@@ -497,7 +504,22 @@ class Challengers(dy.Schema):
     serves_from = _day("first session this version scores")
     model_version = _text("family, fold and content hash")
     directory = _text("below the home's `models/`")
+    configuration = _text("settings of `models` it is trained with, the same for every refit; JSON")
     reason = _text("what asked for it")
+
+
+class ModelContributions(dy.Schema):
+    """What each model that traded added in a session."""
+
+    session = _day(SESSION, key=True)
+    model = _key("name its scores are stored under")
+    family = _text("model family")
+    model_version = _text("version that served", nullable=True)
+    weight = _number("in the ensemble", "fraction")
+    ensemble_gain = _maybe(
+        "rank IC of the ensemble less that of the others without it; null until matured", "correlation"
+    )
+    result = _maybe("what the part of the holdings that follows its score earned in residual return", "fraction of NAV")
 
 
 class _Book(dy.Schema):
@@ -685,6 +707,7 @@ TABLES: dict[str, Table] = {
         Table("short_interest", ShortInterest, "known_at", "none"),
         Table("etf_flows", EtfFlows, "known_at", "none"),
         Table("options", Options, "known_at", "none"),
+        Table("borrow", Borrow, "known_at", "none"),
         Table("residual_returns", ResidualReturns, "known_at"),
         _feature_table("price_features"),
         _feature_table("sector_features"),
@@ -704,6 +727,7 @@ TABLES: dict[str, Table] = {
         Table("ensemble", Ensemble, "decision_time"),
         Table("signals", Signals, "decision_time"),
         Table("model_comparison", ModelComparison, None, "none"),
+        Table("model_contributions", ModelContributions, None, "none"),
         Table("signal_quality", SignalQuality, None, "none"),
         Table("reliability", Reliability, None, "none"),
         Table("claims", Claims, None, "none"),
@@ -730,7 +754,16 @@ BOOK_TABLES = (
     "portfolio",
 )
 """Tables of a book in the order they are written; the last one is what says that a session is there."""
-FEED_TABLES = ("daily_bars", "corporate_actions", "earnings", "fundamentals", "short_interest", "etf_flows", "options")
+FEATURE_FEEDS = (
+    "daily_bars",
+    "corporate_actions",
+    "earnings",
+    "fundamentals",
+    "short_interest",
+    "etf_flows",
+    "options",
+)
+FEED_TABLES = (*FEATURE_FEEDS, "borrow")
 
 
 def table(name: str) -> Table:

@@ -21,16 +21,17 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.adapters.configuration_log import Configured, recorded_configurations
 from aurora_pipeline.adapters.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
-from aurora_pipeline.contracts import FEED_TABLES, table
+from aurora_pipeline.contracts import FEATURE_FEEDS, table
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
 from aurora_pipeline.settings import Settings
 
-Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw", "decisions"]
+Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw", "decisions", "configurations"]
 TRAINED = "trained_model/"
 _PACKAGE = Path(__file__).parent
 _FOUNDATIONS = ("calendar.py", "contracts.py", "market/point_in_time.py")
@@ -47,7 +48,8 @@ class Read:
     window : str
         `same` partition; `back` or `ahead` by `sessions`; all `history` up to the partition; a `feed` up to the session's
         close; the `fold`'s train block; the `model` that serves; the market's `raw` bars up to the
-        partition (verdicts on bars look back); the `decisions` of persons that hold by then.
+        partition (verdicts on bars look back); the `decisions` of persons that hold by then; the `configurations` models are
+        to have by the session after.
     sessions : int
         Length of `back` and `ahead`.
     """
@@ -77,6 +79,8 @@ class Stage:
         Whether the stage starts with the first walk-forward fold instead of the first session.
     by_fold : bool
         Whether its partitions are folds.
+    configuration : str
+        What the result depends on beside the settings in force: a family's recorded configuration.
     """
 
     name: str
@@ -86,9 +90,10 @@ class Stage:
     code: tuple[str, ...]
     scored: bool = False
     by_fold: bool = False
+    configuration: str = ""
 
 
-FEEDS = tuple(Read(name, "feed") for name in FEED_TABLES)
+FEEDS = tuple(Read(name, "feed") for name in FEATURE_FEEDS)
 
 
 @lru_cache(maxsize=64)
@@ -175,6 +180,10 @@ class Lineage:
         return DecisionLog(self.home).lines()
 
     @cached_property
+    def _configurations(self) -> list[Configured]:
+        return recorded_configurations(self.home)
+
+    @cached_property
     def _first_scored(self) -> int:
         return self._position[partition_of(self.folds[0].test_sessions[0], self.home.frequency)]
 
@@ -235,7 +244,7 @@ class Lineage:
         return self._seen[memo]
 
     def _combine(self, stage: Stage, key: str, upstream: Callable[[Stage, str], str]) -> str:
-        parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings)]
+        parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings), stage.configuration]
         parts += [f"{read.table}:{self._input(stage, read, key, upstream)}" for read in stage.reads]
         return _hash("\n".join(parts))
 
@@ -245,10 +254,14 @@ class Lineage:
         if read.window == "raw":
             return self._raw(self.partitions[: self._position[key] + 1])
         if read.window == "decisions":
-            last = max(day for day in self.sessions if partition_of(day, self.home.frequency) == key)
+            last = self._last(key)
             return _hash(
                 *(json.dumps(line, sort_keys=True) for line in self._decisions if line["session"] <= f"{last}")
             )
+        if read.window == "configurations":
+            following = self.home.calendar.shift(self._last(key), 1)
+            held = [entry for entry in self._configurations if entry.by(following)]
+            return _hash(*(json.dumps([e.family, f"{e.session}", e.values, e.founding], sort_keys=True) for e in held))
         if read.window == "model":
             served = [fold.key for fold in self.folds if key in self._partitions_of(fold.test_sessions)]
             return _hash(*(upstream(self._stages[read.table], fold) for fold in served))
@@ -263,6 +276,9 @@ class Lineage:
             return upstream(source, key)
         reach = -read.sessions if read.window == "back" else read.sessions
         return _hash(*(upstream(source, part) for part in self._around(key, reach)))
+
+    def _last(self, key: str) -> date:
+        return max(day for day in self.sessions if partition_of(day, self.home.frequency) == key)
 
     def _chain(self, source: Stage, upstream: Callable[[Stage, str], str], keys: Sequence[str] = ()) -> list[str]:
         """Running hash over partitions in order: the i-th entry covers everything up to the i-th."""

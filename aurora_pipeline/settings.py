@@ -269,7 +269,11 @@ class CostSettings(Section):
         default_factory=dict, description="yearly rate on shorts of single symbols, where it is known, fraction"
     )
     unknown_borrow: Literal["default", "no_short"] = Field(
-        default="default", description="a symbol not in borrow_rates costs borrow_rate, or is not sold short"
+        default="default",
+        description="a symbol neither the feed `borrow` nor borrow_rates knows costs borrow_rate, or is not sold short",
+    )
+    borrow_expiry_sessions: Count = Field(
+        default=10, description="a rate of the feed `borrow` older than this is unknown"
     )
     stress: Positive = Field(default=1.0, description="every cost times this: 2 and 3 are the stress cases")
 
@@ -387,7 +391,7 @@ class DriftSettings(Section):
     psi: Positive = Field(default=0.25, description="population stability index above which a distribution has shifted")
     missing: Fraction = Field(default=0.5, description="rise of the missing share above which a feature is lost")
     feature_share: Fraction = Field(
-        default=0.5, description="share of drifted features above which the first family is asked"
+        default=0.5, description="share of drifted features above which every family is asked"
     )
     z: Positive = Field(default=3.0, description="standard deviations of an IC's fall or of a regime's change")
     challenger_half_life_sessions: Positive = Field(

@@ -6,8 +6,10 @@ too short would be a silent gap, so the assets refuse to run where a session the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
+from aurora_pipeline.adapters.configuration_log import own_configurations
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
@@ -59,19 +61,24 @@ def book_name(settings: Settings) -> str:
 def plan_stages(home: Home, settings: Settings) -> list[Stage]:
     """Return the stages of this home's frequency, families and horizon."""
     bars = FULL_SESSION_BARS if home.frequency == "5min" else 1
-    return build_stages(settings.models.families, label_reach(settings.purge_bars(home.frequency), bars))
+    own = own_configurations(home, settings)
+    described = {
+        family: json.dumps([str(entry.session), entry.values], sort_keys=True) for family, entry in own.items()
+    }
+    return build_stages(described, label_reach(settings.purge_bars(home.frequency), bars))
 
 
-def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
+def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
     """Return all stages for the given model families, in an order in which each comes after what it reads.
 
     Parameters
     ----------
-    families : sequence of str
-        Model families that are trained.
+    configurations : mapping of str to str
+        Model families that are trained, each with what identifies the configuration its own name stands for.
     reach : int
         Sessions a label looks ahead, from :func:`label_reach`.
     """
+    families = list(configurations)
     stages = [
         Stage(
             "session_data",
@@ -137,9 +144,10 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
                 f"trained_model/{family}",
                 (f"trained_model/{family}",),
                 (Read("features", "fold"), Read("labels", "fold")),
-                ("models", "walk_forward", "seed", "horizon", "warm_up_sessions"),
+                ("walk_forward", "seed", "horizon", "warm_up_sessions"),
                 ("models", "adapters/fold_inputs.py"),
                 by_fold=True,
+                configuration=configurations[family],
             ),
             Stage(
                 f"prediction/{family}",
@@ -148,6 +156,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
                 (),
                 ("models",),
                 scored=True,
+                configuration=configurations[family],
             ),
         ]
     scored = tuple(Read(f"prediction/{family}", "history") for family in families)
@@ -195,6 +204,7 @@ def build_stages(families: Sequence[str], reach: int) -> list[Stage]:
                 Read("residual_returns", "back", RISK_LOOKBACK),
                 Read("daily_bars", "feed"),
                 Read("corporate_actions", "feed"),
+                Read("borrow", "feed"),
             ),
             ("book", "costs", "horizon"),
             ("policy", "execution"),
@@ -212,6 +222,12 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
         "monitoring/model_evidence.py",
         "monitoring/sequential_tests.py",
         "monitoring/lifecycle.py",
+        "monitoring/lifecycle_decisions.py",
+        "monitoring/lifecycle_gates.py",
+        "monitoring/lifecycle_tests.py",
+        "monitoring/standings.py",
+        "monitoring/served_states.py",
+        "adapters/configuration_log.py",
         "adapters/zoo.py",
     )
     standing = (*tests, "monitoring/model_monitor.py", "adapters/champions_in_force.py")
@@ -232,8 +248,13 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
         Stage(
             "challengers",
             ("challengers",),
-            (Read("drift", "history"), Read("features", "history"), labels),
-            ("models", "walk_forward", "seed", "horizon", "warm_up_sessions", "drift"),
+            (
+                Read("drift", "history"),
+                Read("features", "history"),
+                labels,
+                Read("model_configurations", "configurations"),
+            ),
+            ("walk_forward", "seed", "horizon", "warm_up_sessions", "drift"),
             ("models", "monitoring/drift.py", "adapters/challenger_store.py"),
             scored=True,
         ),

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aurora_pipeline.monitoring.lifecycle import Health, Model, model_states
+from aurora_pipeline.monitoring.lifecycle import model_states
+from aurora_pipeline.monitoring.lifecycle_gates import Health
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics
 from aurora_pipeline.monitoring.sequential_tests import MeanTest, evidence_path, lane_count
+from aurora_pipeline.monitoring.standings import Model
 from aurora_pipeline.settings import LifecycleSettings
 
 MONTH, YEAR = 21, 252

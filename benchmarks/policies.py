@@ -17,17 +17,14 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
-from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
 from aurora_pipeline.monitoring.performance import book_performance, session_returns
-from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
-from aurora_pipeline.policy.session_returns import session_returns as returns_of_sessions
+from aurora_pipeline.reports.book_reports import replayed_portfolio, stored_inputs
 from aurora_pipeline.settings import Settings
 
 POLICIES = ("cost_aware", "one_horizon", "cost_blind", "proportional")
-LOOK_BACK = max(RETURN_SESSIONS, WINDOW_SESSIONS) + 5
 NOISE_HALF_LIFE = 10.0
 NOISE_SEED = 7
 VOLATILITY = 0.02
@@ -67,71 +64,12 @@ def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl
     )
 
 
-def prepared(home: Home, settings: Settings, signals: pl.DataFrame) -> list[SessionInputs]:
-    """Inputs of every session with signals."""
-    days = signals.get_column("session").unique().sort().to_list()
-    sessions, lake = home.sessions(settings), home.lake
-    first = sessions[max(0, sessions.index(days[0]) - LOOK_BACK)]
-    back = {name: lake.read(name, first, days[-1]) for name in ("residual_returns", "session_bars", "daily_bars")}
-    back["residual_returns"] = returns_of_sessions(back["residual_returns"])
-    own = {
-        name: {key[0]: part for key, part in frame.partition_by("session", as_dict=True).items()}
-        for name, frame in (
-            ("bars", lake.read("bars", days[0], days[-1])),
-            ("universe", lake.read("universe", days[0], days[-1])),
-            ("signals", signals),
-        )
-    }
-    actions, scores, manifest = lake.read("corporate_actions"), closing_scores(signals), home.folder().manifest
-    made = []
-    for day in days:
-        start = sessions[max(0, sessions.index(day) - LOOK_BACK)]
-        window = {name: frame.filter(pl.col("session").is_between(start, day)) for name, frame in back.items()}
-        made.append(
-            prepare_session_inputs(
-                day,
-                home.calendar,
-                home.frequency,
-                manifest,
-                settings,
-                bars=own["bars"][day],
-                signals=own["signals"][day],
-                universe=own["universe"][day],
-                returns=window["residual_returns"],
-                session_bars=window["session_bars"],
-                daily_bars=window["daily_bars"],
-                corporate_actions=actions,
-                scores=scores.filter(pl.col("session").is_between(start, day)),
-            )
-        )
-    return made
-
-
-def book(inputs: list[SessionInputs], settings: Settings) -> pl.DataFrame:
-    """Table `portfolio` of a book from flat."""
-    state, rows = None, []
-    for day in inputs:
-        result = run_session(state, day.session, day, settings)
-        state = result.state
-        rows.append(result.portfolio)
-    return pl.concat(rows)
-
-
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--attainable", type=float)
-    arguments = parser.parse_args()
-    home = Home(arguments.home.absolute())
-    settings = home.settings()
-    stored = home.lake.read("signals") if arguments.attainable is None else None
-    signals = stored if stored is not None else attainable_signals(home, settings, arguments.attainable)
-    inputs = prepared(home, settings, signals)
+def compared(inputs: list[SessionInputs], settings: Settings) -> None:
+    """Run every sizing and print it beside the first."""
     ours: pl.DataFrame | None = None
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
-        portfolio = book(inputs, chosen)
+        portfolio = replayed_portfolio(inputs, chosen)
         found = book_performance(portfolio, settings.seed)
         net = session_returns(portfolio).select("session", "net")
         print(
@@ -146,8 +84,27 @@ def main() -> None:
         both = ours.join(net, on="session", suffix="_other").sort("session")
         difference = BPS * (both.get_column("net") - both.get_column("net_other")).to_numpy()
         print(
-            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}"
+            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}",
+            flush=True,
         )
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--attainable", type=float)
+    parser.add_argument(
+        "--stress", type=float, action="append", help="multiple of the costs, repeatable; 1 if left out"
+    )
+    arguments = parser.parse_args()
+    home = Home(arguments.home.absolute())
+    settings = home.settings()
+    signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
+    inputs = list(stored_inputs(home, settings, signals))
+    for stress in arguments.stress or [1.0]:
+        print(f"costs times {stress:g}")
+        compared(inputs, settings.model_copy(update={"costs": settings.costs.model_copy(update={"stress": stress})}))
 
 
 if __name__ == "__main__":

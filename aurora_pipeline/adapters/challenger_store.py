@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.adapters.configuration_log import Configured, asked_for, new_configurations
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.model_store import FIT_COST, fit_cost
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.features.registry import feature_names
+from aurora_pipeline.models.configuration import configured
 from aurora_pipeline.models.training_pipeline import load_trained, predict, save_trained, train_model
 from aurora_pipeline.models.walk_forward import Fold, purged_labels
 from aurora_pipeline.monitoring.drift import ChallengerWanted
-from aurora_pipeline.settings import Settings
+from aurora_pipeline.settings import DriftSettings, Settings
 
 
 def challenger_name(family: str, first_session: date) -> str:
@@ -24,16 +30,43 @@ def challenger_name(family: str, first_session: date) -> str:
     return f"{family}~{first_session}"
 
 
-def challenger_settings(settings: Settings) -> Settings:
-    """Settings a challenger is trained with: what happened lately counts for more."""
-    half_life = settings.drift.challenger_half_life_sessions
-    models = settings.models.model_copy(update={"recency_half_life_sessions": half_life})
-    return settings.model_copy(update={"models": models})
+@dataclass(frozen=True)
+class DueVersion:
+    """A version of a challenger that has to be trained.
+
+    Attributes
+    ----------
+    name, family : str
+        Challenger and its family.
+    first_session : date
+        First session of the challenger, refits included.
+    configuration : str
+        Settings of `models` it is trained with, JSON.
+    reason : str
+        What asked for it.
+    """
+
+    name: str
+    family: str
+    first_session: date
+    configuration: str
+    reason: str
+
+
+def drift_configuration(values: Mapping[str, Any], settings: DriftSettings) -> dict[str, Any]:
+    """Configuration of a challenger that drift asked for: what happened lately counts for more."""
+    return {**values, "recency_half_life_sessions": settings.challenger_half_life_sessions}
 
 
 def versions_due(
-    session: date, following: date, wanted: Sequence[ChallengerWanted], alive: pl.DataFrame, fold_begins: bool
-) -> list[tuple[str, str, date, str]]:
+    session: date,
+    following: date,
+    wanted: Sequence[ChallengerWanted],
+    configurations: Sequence[Configured],
+    alive: pl.DataFrame,
+    fold_begins: bool,
+    settings: Settings,
+) -> list[DueVersion]:
     """Versions to train after a session's close.
 
     Parameters
@@ -41,52 +74,66 @@ def versions_due(
     session, following : date
         The session, and the one after it.
     wanted : sequence of ChallengerWanted
-        New challengers of any session.
+        Challengers drift asks for, of any session.
+    configurations : sequence of Configured
+        Recorded configurations; a family whose settings changed for `following` gets that challenger and none for drift.
     alive : polars.DataFrame
         Table `challengers` of the sessions before: each of them is refitted when a fold begins.
     fold_begins : bool
         Whether `following` is the first session of a test block.
-
-    Returns
-    -------
-    list of tuple
-        Name, family, first session, reason.
+    settings : Settings
+        Section `drift`.
     """
-    due = [
-        (challenger_name(want.family, following), want.family, following, want.reason)
+    changed = {entry.family: entry.values for entry in new_configurations(configurations) if entry.session == following}
+    asked = {
+        want.family: drift_configuration(asked_for(configurations, want.family, session, settings), settings.drift)
         for want in wanted
         if want.session == session
+    }
+    reasons = {want.family: want.reason for want in wanted if want.session == session}
+    reasons |= dict.fromkeys(changed, "settings of `models` changed")
+    due = [
+        DueVersion(
+            challenger_name(family, following), family, following, json.dumps(values, sort_keys=True), reasons[family]
+        )
+        for family, values in sorted((asked | changed).items())
     ]
     if fold_begins:
-        known = alive.select("model", "family", "first_session").unique(maintain_order=True).sort("model")
-        due += [(name, family, first, "refit with the fold") for name, family, first in known.iter_rows()]
+        columns = ("model", "family", "first_session", "configuration")
+        known = alive.select(columns).unique(maintain_order=True).sort("model")
+        due += [
+            DueVersion(name, family, first, values, "refit with the fold")
+            for name, family, first, values in known.iter_rows()
+        ]
     return due
 
 
 def train_challenger(
-    home: Home, settings: Settings, name: str, family: str, serves_from: date, axis: Sequence[date]
-) -> tuple[str, str]:
-    """Train one version on everything matured before the session it serves from.
-
-    Returns
-    -------
-    version : str
-        Model version.
-    directory : str
-        Below the home's `models/`.
-    """
-    own = challenger_settings(settings)
+    home: Home, settings: Settings, due: DueVersion, serves_from: date, axis: Sequence[date]
+) -> dict[str, Any]:
+    """Train one version on everything matured before the session it serves from; returns its row of table `challengers`."""
+    own = configured(settings, json.loads(due.configuration))
     place = axis.index(serves_from) if serves_from in axis else len(axis)
     rolling = settings.walk_forward.scheme == "rolling"
     train = list(axis[max(0, place - settings.walk_forward.train_sessions) if rolling else 0 : place])
     fold = Fold(serves_from.isoformat(), (train[0], train[-1]), (serves_from, serves_from), train, [serves_from])
     labels = purged_labels(home.lake.read("labels", train[0], train[-1]), fold, home.calendar, own)
     features = home.lake.read("features", train[0], train[-1])
-    names = [column for view in settings.models.views for column in feature_names(view)]
-    trained = train_model(family, fold, features, labels, own, names)
-    directory = f"{name}/{fold.key}"
-    save_trained(trained, home.models / directory)
-    return trained.version, directory
+    names = [column for view in own.models.views for column in feature_names(view)]
+    trained = train_model(due.family, fold, features, labels, own, names)
+    directory = f"{due.name}/{fold.key}"
+    save_trained(trained, home.models / directory, documents={FIT_COST: fit_cost(trained)})
+    return {
+        "session": axis[place - 1],
+        "model": due.name,
+        "family": due.family,
+        "first_session": due.first_session,
+        "serves_from": serves_from,
+        "model_version": trained.version,
+        "directory": directory,
+        "configuration": due.configuration,
+        "reason": due.reason,
+    }
 
 
 def shadow_scores(

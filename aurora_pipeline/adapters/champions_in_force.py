@@ -24,7 +24,8 @@ from aurora_pipeline.adapters.zoo import (
 from aurora_pipeline.ensemble.ic_weighted_ensemble import ensemble_weights, session_information_coefficients
 from aurora_pipeline.ensemble.score_correlation import ScoreCorrelations
 from aurora_pipeline.monitoring.drift import lost_features
-from aurora_pipeline.monitoring.lifecycle import Health, model_states
+from aurora_pipeline.monitoring.lifecycle import model_states
+from aurora_pipeline.monitoring.lifecycle_gates import Health
 from aurora_pipeline.monitoring.model_monitor import (
     model_health,
     model_scores,

@@ -17,6 +17,7 @@ from aurora_pipeline.settings import Settings
 
 PIPELINE_PROOF = "proof_pipeline.json"
 SCORER_PROOF = "proof_scorer.json"
+ABLATION = "ablation.json"
 _SCORED = ("session", "symbol", "decision_time")
 
 
@@ -53,6 +54,7 @@ def read_claims_inputs(home: Home, settings: Settings, book: str) -> ClaimInputs
         calibration_interval=calibration_error_interval(matured_signals(signals, labels), settings.seed),
         proof_pipeline=_json(home.reports / PIPELINE_PROOF),
         proof_scorer=_json(home.reports / SCORER_PROOF),
+        ablation=_json(home.reports / ABLATION),
         utilisation_cap=settings.book.utilisation_cap,
         build_sessions=settings.book.build_sessions,
     )

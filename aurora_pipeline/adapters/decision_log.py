@@ -1,4 +1,4 @@
-"""What persons decided about models: one line of JSON each, appended for ever, every line sealed with the hash of the one before.
+"""What persons decided about models, in a sealed log.
 
 A decision holds from the open of a session that had not begun when it was written, so nothing changes in the middle of one.
 """
@@ -6,15 +6,14 @@ A decision holds from the open of a session that had not begun when it was writt
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
-from aurora_pipeline.errors import LakeError
-from aurora_pipeline.monitoring.lifecycle import Decision
+from aurora_pipeline.adapters.sealed_log import SealedLog
+from aurora_pipeline.errors import BookError
+from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 
 LOG = "model_decisions.jsonl"
 
@@ -29,34 +28,16 @@ class DecisionLog:
     """
 
     def __init__(self, home: Home) -> None:
-        self.home = home
-        self.path = home.path / LOG
+        self._log = SealedLog(home, LOG)
+
+    @property
+    def path(self) -> Path:
+        """File."""
+        return self._log.path
 
     def lines(self) -> list[dict[str, Any]]:
-        """Every decision as written, oldest first.
-
-        Raises
-        ------
-        LakeError
-            A line was changed, removed or is not readable.
-        """
-        if not self.path.exists():
-            return []
-        seal, lines = "", []
-        for number, text in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                line: dict[str, Any] = json.loads(text)
-                found = line.pop("seal")
-            except (ValueError, KeyError, AttributeError) as error:
-                raise LakeError(f"{self.path}, line {number}: not a sealed decision ({error}); restore it") from error
-            seal = _seal(seal, line)
-            if found != seal:
-                raise LakeError(
-                    f"{self.path}, line {number}: the seal does not match: this line or one before it was changed; the "
-                    "history of who decided what is append-only, restore the file"
-                )
-            lines.append(line)
-        return lines
+        """Every decision as written, oldest first; raises as :meth:`SealedLog.lines`."""
+        return self._log.lines()
 
     def decisions(self) -> list[Decision]:
         """Every decision, oldest first; raises as :meth:`lines`."""
@@ -67,21 +48,15 @@ class DecisionLog:
 
     def append(self, decision: Decision) -> None:
         """Write one decision, under a lock, behind the others."""
-        with self.home.locked("decisions"):
-            before = self.lines()
-            line = {
-                "session": decision.session.isoformat(),
-                "kind": decision.kind,
-                "model": decision.model,
-                "by": decision.by,
-                "reason": decision.reason,
-                "written_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
-            }
-            seal, text = "", ""
-            for entry in [*before, line]:
-                seal = _seal(seal, entry)
-                text += json.dumps(entry | {"seal": seal}, sort_keys=True) + "\n"
-            atomic_text(self.path, text)
+        line = {
+            "session": decision.session.isoformat(),
+            "kind": decision.kind,
+            "model": decision.model,
+            "by": decision.by,
+            "reason": decision.reason,
+            "written_at": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        }
+        self._log.append(lambda _: [line])
 
 
 def user_name() -> str:
@@ -89,5 +64,28 @@ def user_name() -> str:
     return f"person:{getpass.getuser()}"
 
 
-def _seal(before: str, line: dict[str, Any]) -> str:
-    return hashlib.sha256((before + json.dumps(line, sort_keys=True)).encode()).hexdigest()
+def next_session(home: Home, now: datetime, wanted: date | None) -> date:
+    """First session a decision made now can hold from, or the one asked for if that is not too early.
+
+    Raises
+    ------
+    BookError
+        The session asked for has begun, and a live market's history is not rewritten.
+    """
+    record, calendar = home.market(), home.calendar
+    first = record.first_session if not record.live else _opening_after(home, now)
+    if wanted is None:
+        stored = home.lake.read("model_states", columns=["session"]).get_column("session").unique().sort()
+        return first if record.live or stored.is_empty() else calendar.shift(stored.to_list()[-1], 1)
+    if not calendar.is_session(wanted):
+        raise BookError(f"{wanted} is not a session of {calendar.code}")
+    if wanted < first:
+        raise BookError(f"session {wanted} has begun or is over; the first one a decision can hold from is {first}")
+    return wanted
+
+
+def _opening_after(home: Home, now: datetime) -> date:
+    day = now.date()
+    while not home.calendar.is_session(day) or home.calendar.open(day) <= now:
+        day = date.fromordinal(day.toordinal() + 1)
+    return day

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.contracts import FEED_TABLES
+from aurora_pipeline.contracts import FEATURE_FEEDS
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK
@@ -46,5 +46,5 @@ def read_feature_inputs(
         session_bars=read_back("session_bars", sessions, SESSION_LOOKBACK),
         residual_returns=read_back("residual_returns", sessions, BAR_LOOKBACK),
         universe=read_back("universe", sessions, BAR_LOOKBACK),
-        **{name: home.lake.read(name) for name in FEED_TABLES},
+        **{name: home.lake.read(name) for name in FEATURE_FEEDS},
     )

@@ -65,7 +65,7 @@ def read_train_block(home: Home, settings: Settings, fold: Fold, content: str) -
         str(home.path),
         fold.key,
         settings.walk_forward.model_dump_json(),
-        settings.models.model_dump_json(),
+        settings.models.model_dump_json(include={"views", "recency_half_life_sessions"}),
         content,
     )
     if key not in _blocks:

@@ -7,19 +7,35 @@ time; states, the champion set and the book do not depend on it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
-from aurora_pipeline.adapters.model_registry import CHAMPION, ModelRegistry
+from aurora_pipeline.adapters.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHALLENGER = "challenger"
+CHAMPION, CHALLENGER = "champion", "challenger"
 PUBLISHED = "published_states.json"
+_EVIDENCE = (
+    "state",
+    "since",
+    "reason",
+    "decided_by",
+    "trial",
+    "matured_sessions",
+    "information_coefficient",
+    "skill_evidence",
+    "retirement_evidence",
+    "retirement_threshold",
+    "gain_evidence",
+    "promotion_threshold",
+    "evidence_through",
+)
 
 
 def record_challenger(registry: ModelRegistry, home: Home, trained: pl.DataFrame) -> str | None:
@@ -77,9 +93,8 @@ def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) ->
     if record.exists() and json.loads(record.read_text(encoding="utf-8")) == wanted:
         return None
     try:
-        client = registry.client
-        for row in newest.iter_rows(named=True):
-            _publish(client, row)
+        for family in newest.partition_by("family", maintain_order=True):
+            _publish(registry.client, family.to_dicts())
     except Exception as error:  # as above
         return f"unreachable: {type(error).__name__}: {error}"
     atomic_text(record, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
@@ -91,39 +106,42 @@ def _newest_fold(home: Home, model: str) -> str | None:
     return max((path.parent.name for path in (home.models / model).glob("*/manifest.json")), default=None)
 
 
-def _publish(client: MlflowClient, row: dict[str, Any]) -> None:
-    name = f"aurora-{row['family']}"
-    version = _newest_version(client, name, row["model"])
-    if version is None:
-        return
-    for key in ("state", "since", "reason", "decided_by", "trial", "matured_sessions", "information_coefficient",
-                "skill_evidence", "retirement_evidence", "retirement_threshold", "gain_evidence", "promotion_threshold",
-                "evidence_through"):  # fmt: skip
-        client.set_model_version_tag(name, version, key, str(row[key]))
-    if row["serves"]:
-        client.set_registered_model_alias(name, CHAMPION, version)
-    elif row["state"] in {"candidate", "shadow"}:
-        client.set_registered_model_alias(name, CHALLENGER, version)
-    else:
-        _withdraw(client, name, version)
-
-
-def _withdraw(client: MlflowClient, name: str, version: str) -> None:
-    """Take both aliases from a version that has them."""
-    for alias in client.get_model_version(name, version).aliases:
-        if alias in {CHAMPION, CHALLENGER}:
-            client.delete_registered_model_alias(name, alias)
+def _publish(client: MlflowClient, rows: Sequence[dict[str, Any]]) -> None:
+    """Tag the newest version of each model of one family, and let the aliases say who trades and who was admitted last."""
+    name = f"aurora-{rows[0]['family']}"
+    versions = {row["model"]: _newest_version(client, name, row["model"]) for row in rows}
+    told = [row for row in rows if versions[row["model"]] is not None]
+    for row in told:
+        for key in _EVIDENCE:
+            client.set_model_version_tag(name, versions[row["model"]], key, str(row[key]))
+    if told:
+        waiting = [row for row in told if row["state"] in {"candidate", "shadow"}]
+        newest = max(waiting, key=lambda row: row["trial"], default=None)
+        serving = next((row for row in told if row["serves"]), None)
+        for alias, bearer in ((CHAMPION, serving), (CHALLENGER, newest)):
+            if bearer is not None:
+                client.set_registered_model_alias(name, alias, versions[bearer["model"]])
+            elif alias in client.get_registered_model(name).aliases:
+                client.delete_registered_model_alias(name, alias)
 
 
 def _newest_version(client: MlflowClient, name: str, model: str) -> str | None:
-    """Newest registered version of a model; those the training registers carry no `model` tag and are the family's own."""
+    """Registered version that serves latest; those the training registers carry no `model` tag and are the family's own.
+
+    Folds are trained side by side, so the number of a version does not say which one is newest.
+    """
     family = name.removeprefix("aurora-")
     own = [
         version
         for version in client.search_model_versions(f"name='{name}'")
         if version.tags.get("model", family) == model
     ]
-    return str(max(own, key=lambda version: int(version.version)).version) if own else None
+    newest = max(
+        own,
+        key=lambda version: (version.tags.get("serves_from") or version.tags.get("fold", ""), int(version.version)),
+        default=None,
+    )
+    return None if newest is None else str(newest.version)
 
 
 def _register(client: MlflowClient, home: Home, row: dict[str, Any]) -> None:

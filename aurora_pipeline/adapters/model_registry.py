@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import RegisteredModel
 
-CHAMPION = "champion"
 OUT_OF_FOLD_IC = "out_of_fold_ic"
 FINISHED, FAILED = "FINISHED", "FAILED"
 
@@ -195,10 +194,10 @@ class ModelRegistry:
         return self._experiments[family]
 
     def _register(self, record: FoldRecord, run_id: str, source: str) -> None:
-        """Make a version of the registered model, alias `fold-<key>`; `champion` is the version of the newest fold."""
+        """Make a version of the registered model, alias `fold-<key>`; who is champion the lifecycle says."""
         name = f"aurora-{record.family}"
         with self._locked():
-            model = self._registered_model(name)
+            self._registered_model(name)
             held = self.client.search_model_versions(f"run_id = '{run_id}'")
             created = (
                 held[0]
@@ -212,8 +211,6 @@ class ModelRegistry:
                 )
             )
             self.client.set_registered_model_alias(name, f"fold-{record.fold}", created.version)
-            if all(f"fold-{record.fold}" >= alias for alias in model.aliases if alias.startswith("fold-")):
-                self.client.set_registered_model_alias(name, CHAMPION, created.version)
 
     def _registered_model(self, name: str) -> RegisteredModel:
         from mlflow.exceptions import MlflowException

@@ -6,6 +6,7 @@ Killed anywhere in between, the model has no fingerprint and is trained again; e
 from __future__ import annotations
 
 import json
+from statistics import median
 
 from aurora_pipeline import __version__
 from aurora_pipeline.adapters.code_version import git_state
@@ -17,6 +18,8 @@ from aurora_pipeline.models.model_card import model_card
 from aurora_pipeline.models.stored_model import stamp_fingerprint
 from aurora_pipeline.models.training_pipeline import TrainedModel, save_trained
 from aurora_pipeline.models.walk_forward import Fold
+
+FIT_COST = "fit_cost.json"
 
 
 def publish_model(
@@ -48,6 +51,7 @@ def publish_model(
         documents={
             "model_card.md": model_card(trained.manifest, trained.importance, tags),
             "importance.csv": trained.importance.write_csv(),
+            FIT_COST: fit_cost(trained),
         },
     )
     run_id = registry.record_fold(
@@ -73,6 +77,17 @@ def publish_model(
     name_champion(home, family, fold.key)
     stamp_fingerprint(directory, lineage.actual(stage, fold.key))
     return run_id
+
+
+def fit_cost(trained: TrainedModel) -> str:
+    """Content of a version's `fit_cost.json`, which is no part of what identifies it: time differs between equal fits."""
+    return json.dumps({"fit_seconds": trained.seconds}) + "\n"
+
+
+def fit_seconds(home: Home, model: str) -> float | None:
+    """Median time a fit of the model took over its stored versions, seconds; None where none is kept."""
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in (home.models / model).glob(f"*/{FIT_COST}")]
+    return median(one["fit_seconds"] for one in kept) if kept else None
 
 
 def training_facts(lineage: Lineage, stage: Stage, fold: Fold) -> dict[str, str]:

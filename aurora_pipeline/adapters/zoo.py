@@ -12,12 +12,14 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.adapters.configuration_log import own_configurations
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.execution.session_inputs import NO_MODEL
-from aurora_pipeline.monitoring.lifecycle import Model, serving
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics, stack
 from aurora_pipeline.monitoring.model_monitor import MonitoredModel
 from aurora_pipeline.monitoring.sequential_tests import lane_count
+from aurora_pipeline.monitoring.served_states import serving
+from aurora_pipeline.monitoring.standings import Model
 from aurora_pipeline.settings import Settings
 
 SCORE_COLUMNS = ("session", "symbol", "decision_time", "model", "model_version", "score")
@@ -28,14 +30,20 @@ _BARS = {"5min": 78, "session": 1}
 def read_zoo(home: Home, settings: Settings, scored_from: date, last: date) -> list[MonitoredModel]:
     """Every model that has scores up to a session: the families of the settings, then the challengers."""
     members = []
-    for family in settings.models.families:
+    for family, first in first_sessions(home, settings, scored_from).items():
         manifest = _newest_manifest(home.models / family)
-        members.append(_monitored(Model(family, family, scored_from, founding=True), manifest))
+        members.append(_monitored(Model(family, family, first, founding=first == scored_from), manifest))
     challengers = home.lake.read("challengers", scored_from, last).filter(pl.col("first_session") <= last)
     known = challengers.select("model", "family", "first_session").unique().sort("first_session", "model")
     for name, family, first in known.iter_rows():
         members.append(_monitored(Model(name, family, first, founding=False), _newest_manifest(home.models / name)))
     return members
+
+
+def first_sessions(home: Home, settings: Settings, scored_from: date) -> dict[str, date]:
+    """First session each family has scores for: the first scored one, or a later one where the family was added later."""
+    own = own_configurations(home, settings)
+    return {family: max(scored_from, entry.session or scored_from) for family, entry in own.items()}
 
 
 def score_parts(home: Home, settings: Settings, first: date, last: date) -> Iterator[pl.DataFrame]:
@@ -47,9 +55,13 @@ def score_parts(home: Home, settings: Settings, first: date, last: date) -> Iter
 
 def read_evidence(home: Home, settings: Settings, labels: pl.DataFrame, first: date, last: date) -> Evidence:
     """Tests on the matured ICs of every model over a span, against the given labels."""
-    lanes = lane_count(_BARS[home.frequency], settings.horizon_bars(home.frequency))
     ics = stack([matured_session_ics(part, labels) for part in score_parts(home, settings, first, last)])
-    return Evidence(ics, lanes, settings.lifecycle)
+    return Evidence(ics, overlap_lanes(home, settings), settings.lifecycle)
+
+
+def overlap_lanes(home: Home, settings: Settings) -> int:
+    """Sessions after which labels no longer overlap."""
+    return lane_count(_BARS[home.frequency], settings.horizon_bars(home.frequency))
 
 
 def champion_sets(states: pl.DataFrame, sessions: Sequence[date]) -> list[tuple[list[date], dict[str, str]]]:

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, SetOption, opened_home, out, print_failed, progress_bars
+from aurora_pipeline.commands.terminal import (
+    REPLACE_MODELS,
+    Day,
+    HomeOption,
+    SetOption,
+    opened_home,
+    out,
+    print_changed,
+    print_failed,
+    progress_bars,
+)
 from aurora_pipeline.errors import SettingsError
 
 FirstDay = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")]
@@ -26,6 +36,7 @@ def backfill(
     market: Annotated[Path | None, typer.Option(help="Market folder; the home's if left out.")] = None,
     home: HomeOption = None,
     set_: SetOption = None,
+    replace_models: Annotated[bool, typer.Option("--replace-models", help=REPLACE_MODELS)] = False,
 ) -> None:
     """Run the walk-forward test of a range of sessions: what is missing or stale is trained, predicted, weighed and traded.
 
@@ -44,6 +55,7 @@ def backfill(
         return
     opened = opened_home(home)
     with progress_bars():
-        outcome = run_walk_forward(opened, market, list(set_ or []), first, last)
+        outcome = run_walk_forward(opened, market, list(set_ or []), first, last, replace_models=replace_models)
     print_failed(outcome.failed)
+    print_changed(outcome.changed)
     out.print(f"scorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")

@@ -87,7 +87,7 @@ def capacity(
         found = capacity_report(opened_home(home), set_ or [], nav or [])
     _print("net result against capital", found.capacity)
     _print("net result against costs", found.stress)
-    out.print(f"page  {found.page}\nplot  {found.plot}", highlight=False)
+    out.print(f"page  {found.page}\nplot  {found.plot}\ndata  {found.data}", highlight=False)
 
 
 def _print(title: str, frame: pl.DataFrame) -> None:

@@ -16,7 +16,7 @@ from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
-    from aurora_pipeline.monitoring.lifecycle import Decision
+    from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 
 models = typer.Typer(help="Who trades and why; promote, retire, roll back.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Model, as `aurora models list` names it.")]
@@ -108,9 +108,9 @@ def rollback(
 
 
 def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
-    from aurora_pipeline.adapters.decision_log import DecisionLog, user_name
+    from aurora_pipeline.adapters.decision_log import DecisionLog, next_session, user_name
     from aurora_pipeline.errors import ModelError
-    from aurora_pipeline.monitoring.lifecycle import Decision
+    from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 
     session = next_session(opened, datetime.now(tz=UTC), from_.date() if from_ else None)
     states = _states(opened, None)
@@ -123,35 +123,6 @@ def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | 
     decision: Decision = Decision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
     DecisionLog(opened).append(decision)
     out.print(f"{kind} {model}: holds from the open of {session} on; states follow with the next run", highlight=False)
-
-
-def next_session(opened: Home, now: datetime, wanted: date | None) -> date:
-    """First session a decision made now can hold from, or the one asked for if that is not too early.
-
-    Raises
-    ------
-    BookError
-        The session asked for has begun, and a live market's history is not rewritten.
-    """
-    from aurora_pipeline.errors import BookError
-
-    record, calendar = opened.market(), opened.calendar
-    first = record.first_session if not record.live else _opening_after(opened, now)
-    if wanted is None:
-        stored = opened.lake.read("model_states", columns=["session"]).get_column("session").unique().sort()
-        return first if record.live or stored.is_empty() else calendar.shift(stored.to_list()[-1], 1)
-    if not calendar.is_session(wanted):
-        raise BookError(f"{wanted} is not a session of {calendar.code}")
-    if wanted < first:
-        raise BookError(f"session {wanted} has begun or is over; the first one a decision can hold from is {first}")
-    return wanted
-
-
-def _opening_after(opened: Home, now: datetime) -> date:
-    day = now.date()
-    while not opened.calendar.is_session(day) or opened.calendar.open(day) <= now:
-        day = date.fromordinal(day.toordinal() + 1)
-    return day
 
 
 def _check_rollback(opened: Home, family: str, session: date) -> None:

@@ -30,6 +30,7 @@ HomeOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, such as book.name_cap=0.02; repeatable.")
 ]
+REPLACE_MODELS = "Make history again with changed settings of `models` instead of sending challengers."
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -55,6 +56,14 @@ def print_failed(failed: Sequence[str]) -> None:
         err.print(f"[bold red]not trained:[/] {escape(line)}", highlight=False, soft_wrap=True)
     if failed:
         err.print("the other families went on without them; the next run tries them again", highlight=False)
+
+
+def print_changed(changed: Sequence[str]) -> None:
+    """Say which changed settings became challengers."""
+    for line in changed:
+        err.print(f"[bold yellow]challenger:[/] {escape(line)}", highlight=False, soft_wrap=True)
+    if changed:
+        err.print("`--replace-models` makes history again with the new settings instead", highlight=False)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ def challenger_sensor(home: Home) -> dg.SensorDefinition:
         description="Trains a challenger after a session whose drift asks for one; it predicts in shadow and trades nothing.",
     )
     def drift_asks_for_challenger(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from aurora_pipeline.adapters.zoo import first_sessions
         from aurora_pipeline.monitoring.drift import challengers_wanted
 
         settings = home.settings()
@@ -33,7 +34,8 @@ def challenger_sensor(home: Home) -> dg.SensorDefinition:
             return dg.SkipReason(f"drift of {newest} has been looked at")
         cursor = newest.isoformat()
         axis = home.sessions(settings)
-        wanted = challengers_wanted(drift, axis, settings.models.families, settings.drift)
+        families = first_sessions(home, settings, drift.get_column("session").min())  # type: ignore[arg-type]
+        wanted = challengers_wanted(drift, axis, families, settings.drift)
         asked = [want for want in wanted if want.session == newest]
         if not asked:
             return dg.SensorResult(skip_reason=f"nothing that drifted by {newest} asks for a challenger", cursor=cursor)

@@ -15,16 +15,12 @@ from aurora_pipeline.defs.feature_audit import feature_audit_asset
 from aurora_pipeline.defs.features import feature_panel_asset, residual_returns_asset, views_asset
 from aurora_pipeline.defs.jobs import build_jobs
 from aurora_pipeline.defs.labels import labels_asset
-from aurora_pipeline.defs.lifecycle import (
-    challengers_asset,
-    drift_asset,
-    model_scores_asset,
-    model_states_asset,
-    shadow_predictions_asset,
-)
+from aurora_pipeline.defs.lifecycle import challengers_asset, drift_asset, shadow_predictions_asset
 from aurora_pipeline.defs.live import empty_run, tick_job
 from aurora_pipeline.defs.market_data import market_feeds, session_data_asset
 from aurora_pipeline.defs.model_comparison import model_comparison_asset
+from aurora_pipeline.defs.model_contributions import model_contributions
+from aurora_pipeline.defs.model_states import model_scores_asset, model_states_asset
 from aurora_pipeline.defs.model_tracking import model_tracking_asset
 from aurora_pipeline.defs.models import prediction_asset, trained_model_asset
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
@@ -63,6 +59,7 @@ def build_definitions(home: Home) -> dg.Definitions:
             calibrated_signals_asset(sessions),
             trade_book_asset(sessions),
             model_comparison_asset(families),
+            model_contributions,
             signal_quality,
             report,
             model_tracking_asset(families),

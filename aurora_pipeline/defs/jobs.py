@@ -57,7 +57,15 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
         ),
         job(
             REPORT_JOB,
-            ["signal_quality", "report", "model_comparison", "claims", TRACKING_ASSET, DASHBOARD_ASSET],
-            "Scorecard, signal quality, model comparison, claims and dashboard of everything stored; out-of-fold ICs to MLflow.",
+            [
+                "signal_quality",
+                "report",
+                "model_comparison",
+                "model_contributions",
+                "claims",
+                TRACKING_ASSET,
+                DASHBOARD_ASSET,
+            ],
+            "Scorecard, signal quality, comparison and contributions of models, claims, dashboard; out-of-fold ICs to MLflow.",
         ),
     ]

@@ -15,6 +15,7 @@ from datetime import date
 
 import dagster as dg
 
+from aurora_pipeline.adapters.configuration_log import note_configurations
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
@@ -113,16 +114,29 @@ class UpToDate:
         Ids of the Dagster runs.
     failed : list of str
         Folds and families that could not be trained, each with its reason.
+    changed : list of str
+        Families whose changed settings became a challenger.
     """
 
     runs: list[str]
     failed: list[str]
+    changed: list[str]
 
 
-def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, until: date | None = None) -> UpToDate:
+def bring_up_to_date(
+    home: Home,
+    settings: Settings,
+    *,
+    trade: bool = True,
+    until: date | None = None,
+    replace_models: bool = False,
+    report: bool = True,
+) -> UpToDate:
     """Materialise everything that is missing or stale.
 
-    A family that cannot be trained for a fold sits its test block out, the others go on; the next call tries it again.
+    A changed configuration of a family is recorded and becomes a challenger, see
+    :mod:`aurora_pipeline.adapters.configuration_log`. A family that cannot be trained for a fold sits its test block out, the
+    others go on; the next call tries it again.
 
     Parameters
     ----------
@@ -134,12 +148,19 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, unti
         Go on to the book and the scorecard; otherwise stop at calibrated signals.
     until : date, optional
         Last session wanted; the market's last by default.
+    replace_models : bool
+        Take changed configurations for the whole history instead.
+    report : bool
+        Go on from the book to scorecard, comparison and claims.
 
     Raises
     ------
+    SettingsError
+        A family that has states is no longer named.
     TrainingError
         The span is too short to train on, or not one model could be trained; bars, features and labels are made all the same.
     """
+    changed = note_configurations(home, settings, replace=replace_models)
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
         prepare_tracking(home)
@@ -156,11 +177,11 @@ def bring_up_to_date(home: Home, settings: Settings, *, trade: bool = True, unti
         _ranges(launcher, wanted, jobs.LIFECYCLE_JOB, [stages[name] for name in jobs.LIFECYCLE_ASSETS])
         _ranges(launcher, wanted, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
         if not trade:
-            return UpToDate(launcher.launched, failed)
+            return UpToDate(launcher.launched, failed, changed)
         _ranges(launcher, wanted, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
-        if launcher.launched or not is_reported(home):
+        if report and (launcher.launched or not is_reported(home)):
             launcher.job(jobs.REPORT_JOB)
-        return UpToDate(launcher.launched, failed)
+        return UpToDate(launcher.launched, failed, changed)
 
 
 class _Wanted:

@@ -54,8 +54,10 @@ def trained_model_asset(
     def trained_model(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.configuration_log import own_configurations
         from aurora_pipeline.adapters.fold_inputs import read_train_block
         from aurora_pipeline.adapters.model_store import publish_model, withdraw_champion
+        from aurora_pipeline.models.configuration import configured
         from aurora_pipeline.models.training_pipeline import train_on_block
         from aurora_pipeline.models.walk_forward import purge_violations
 
@@ -64,8 +66,9 @@ def trained_model_asset(
         tracking = registry.open()
         metadata: dict[str, Any] = {"train_sessions": len(fold.train_sessions)}
         with _sitting_out_on_failure(run, tracking, family, final=context.retry_number >= training.retries):
-            block, rows = read_train_block(run.home, run.settings, fold, run.lineage.content(run.stage, fold.key))
-            trained = train_on_block(family, fold, block, rows, run.settings)
+            settings = configured(run.settings, own_configurations(run.home, run.settings)[family].values)
+            block, rows = read_train_block(run.home, settings, fold, run.lineage.content(run.stage, fold.key))
+            trained = train_on_block(family, fold, block, rows, settings)
             violations = purge_violations(rows, fold, run.home.calendar)
             metadata |= {
                 **trained.metrics,
@@ -141,6 +144,7 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
         ],
     )
     def prediction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+        from aurora_pipeline.adapters.configuration_log import own_configurations
         from aurora_pipeline.contracts import empty
         from aurora_pipeline.models.training_pipeline import load_trained, predict, prediction_violations
 
@@ -148,6 +152,8 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
         champions = run.home.champions()
         asked = set(run.sessions)
         fold_of = {day: fold.key for fold in run.lineage.folds for day in fold.test_sessions if day in asked}
+        # What a family that was added later would have predicted before is known only with hindsight.
+        begins = own_configurations(run.home, run.settings)[family].session or run.scored_from
         if not any(
             fold in champions.get(other, {}) for other in run.settings.models.families for fold in fold_of.values()
         ):
@@ -159,7 +165,7 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
         loaded = {fold: load_trained(run.home.models / own[fold]) for fold in sorted(set(fold_of.values()) & set(own))}
         violations = []
         for keys, sessions in run.blocks():
-            served = [day for day in sessions if fold_of.get(day) in loaded]
+            served = [day for day in sessions if day >= begins and fold_of.get(day) in loaded]
             scores = empty("predictions")
             if served:
                 features = run.read_back("features", served, 0).filter(pl.col("session").is_in(served))
@@ -170,7 +176,10 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
                 scores = pl.concat([predict(loaded[str(fold[0])], part) for fold, part in parts.items()])
                 violations.append(prediction_violations(scores, features))
             run.write("predictions", scores, keys, model=family)
-        unserved = pl.DataFrame({"session": [day for day, fold in fold_of.items() if fold not in loaded]})
+        unserved = pl.DataFrame(
+            {"session": [day for day, fold in fold_of.items() if day >= begins and fold not in loaded]},
+            schema={"session": pl.Date},
+        )
         found = pl.concat(violations) if violations else pl.DataFrame()
         return dg.MaterializeResult(
             metadata={**run.summary(), "unserved_sessions": unserved.height},

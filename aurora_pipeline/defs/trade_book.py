@@ -90,7 +90,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         manifest = run.home.folder().manifest
         first = max(run.sessions[0], run.scored_from)
         state = store.state_before(first, run.lineage.sessions, run.scored_from)
-        daily_bars, actions = lake.read("daily_bars"), lake.read("corporate_actions")
+        daily_bars, actions, borrow = (lake.read(name) for name in ("daily_bars", "corporate_actions", "borrow"))
         limits: list[pl.DataFrame] = []
         identity: list[pl.DataFrame] = []
         for keys, sessions in run.blocks(BOOK_BLOCK_SESSIONS):
@@ -118,6 +118,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
                     daily_bars=daily_bars,
                     corporate_actions=actions,
                     scores=scores,
+                    borrow=borrow,
                 )
                 result = run_session(state, session, inputs, settings, store.book)
                 state = result.state

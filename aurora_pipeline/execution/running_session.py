@@ -68,7 +68,7 @@ class RunningSession:
         switch: KillSwitch,
     ) -> None:
         self.opening, self.inputs, self.settings, self.switch = opening, inputs, settings, switch
-        self.borrow = borrow_rates(inputs.symbols, settings.costs)
+        self.borrow = borrow_rates(inputs.symbols, settings.costs, inputs.quoted_borrow)
         unlendable = [name for name, rate in zip(inputs.instruments, self.borrow, strict=True) if np.isnan(rate)]
         self.broker = broker or SimulatedBroker(opening.shares, settings.book.participation, unlendable)
         require_paper(self.broker, settings.book.real_money_account)

@@ -21,7 +21,7 @@ from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats, bar_arrays
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
 from aurora_pipeline.market.point_in_time import as_known_at
-from aurora_pipeline.policy.cost_model import bounded_half_spread, estimate_half_spread
+from aurora_pipeline.policy.cost_model import bounded_half_spread, estimate_half_spread, quoted_borrow
 from aurora_pipeline.policy.holding_period import UNKNOWN, measure_persistence
 from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees, sale_fees
 from aurora_pipeline.policy.risk_model import HISTORY_SESSIONS, RiskModel, estimate_risk_model
@@ -92,6 +92,9 @@ class SessionInputs:
         Horizons an edge lasts, see :mod:`aurora_pipeline.policy.holding_period`.
     fees : SaleFees
         Regulatory fees in force.
+    quoted_borrow : tuple of float or None
+        What the feed quotes for a short of each name, see :func:`aurora_pipeline.policy.cost_model.quoted_borrow`; empty without
+        a feed.
     served : bool
         Whether any model trades the session; without one the book goes flat.
     """
@@ -120,6 +123,7 @@ class SessionInputs:
     horizon_sessions: float
     holding_horizons: float = 1.0
     fees: SaleFees = NO_SALE_FEES
+    quoted_borrow: tuple[float | None, ...] = ()
     served: bool = True
 
 
@@ -138,6 +142,7 @@ def prepare_session_inputs(
     daily_bars: pl.DataFrame,
     corporate_actions: pl.DataFrame,
     scores: pl.DataFrame | None = None,
+    borrow: pl.DataFrame | None = None,
     through: datetime | None = None,
 ) -> SessionInputs:
     """Build the inputs of one session from lake frames; rows of other sessions and rows known later are left out here.
@@ -166,6 +171,8 @@ def prepare_session_inputs(
     scores : polars.DataFrame, optional
         Output of :func:`aurora_pipeline.policy.holding_period.closing_scores` over the sessions before; without it an edge
         is valued over one horizon.
+    borrow : polars.DataFrame, optional
+        Lake table; without it a short costs what the settings say.
     through : datetime, optional
         Newest bar end to handle, for a session that is still running. Default: all of them.
     """
@@ -197,6 +204,7 @@ def prepare_session_inputs(
     horizon_sessions = settings.horizon_bars(frequency) / FULL_SESSION_BARS[frequency]
     persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
     estimate = estimate_half_spread(risk.total_volatility, average_value)
+    expired = calendar.open(calendar.shift(session, -settings.costs.borrow_expiry_sessions))
     return SessionInputs(
         session=session,
         previous_session=calendar.shift(session, -1),
@@ -222,6 +230,7 @@ def prepare_session_inputs(
         horizon_sessions=horizon_sessions,
         holding_horizons=persistence.horizons(horizon_sessions),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
+        quoted_borrow=() if borrow is None else quoted_borrow(borrow, instruments, opening, expired),
         served=not universe.filter(pl.col("session") == session).get_column("reason").eq(NO_MODEL).any(),
     )
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.champion_set import champion_set_before
 from aurora_pipeline.adapters.clock import ReplayClock
+from aurora_pipeline.adapters.configuration_log import LOG as CONFIGURATIONS
 from aurora_pipeline.adapters.decision_log import LOG as DECISIONS
 from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home, MarketRecord
@@ -105,8 +106,9 @@ def make_replay(source: Home, session: date, target: Path) -> Home:
     for place in [*challengers, *(place for folds in champions.values() for place in folds.values())]:
         _share(source.models / place, home.models / place)
     champion_set_before(source, home, session)
-    if (source.path / DECISIONS).exists():
-        shutil.copy(source.path / DECISIONS, home.path / DECISIONS)
+    for log in (DECISIONS, CONFIGURATIONS):
+        if (source.path / log).exists():
+            shutil.copy(source.path / log, home.path / log)
     atomic_text(home.champions_file, json.dumps(champions, indent=1, sort_keys=True) + "\n")
     (target / "live").mkdir(exist_ok=True)
     ReplayClock(target / "live" / "replay-clock.json").set(opened)

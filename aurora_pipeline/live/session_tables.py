@@ -236,6 +236,7 @@ def trade(
         daily_bars=feeds["daily_bars"],
         corporate_actions=feeds["corporate_actions"],
         scores=opening.scores,
+        borrow=feeds["borrow"],
         through=until,
     )
     idle = np.array([end in set(skipped) for end in inputs.decision_times], dtype=bool)

@@ -106,6 +106,8 @@ FEEDS: dict[str, RawFile] = {
         "date",
     ),
     "options": _file("symbol", "date", _OPTIONS, "symbol date known_at", "symbol date", "date"),
+    # Ours, beyond version 1 of the contract: lending rates, without which a short costs what the settings say.
+    "borrow": _file("symbol", "", "rate", "symbol known_at rate", "symbol", None),
 }
 
 

@@ -23,6 +23,7 @@ COSTS = {
     "short_interest": "short-interest features are missing",
     "etf_flows": "ETF-flow features are missing",
     "options": "implied-volatility, skew and put-call features are missing",
+    "borrow": "a short costs what the section `costs` says (`borrow_rates`, `borrow_rate`, `unknown_borrow`)",
 }
 _DAY_OF = {"daily_bars": "session"}
 

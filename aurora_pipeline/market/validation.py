@@ -221,6 +221,11 @@ def _option_rules(_: FeedContext) -> list[Rule]:
     ]
 
 
+def _borrow_rules(_: FeedContext) -> list[Rule]:
+    """A rate that is null is a fact: nobody lends the name."""
+    return [_finite("rate"), _not_negative("rate")]
+
+
 def _empty(columns: Sequence[str]) -> Rule:
     return Rule("empty_row", pl.all_horizontal(pl.col(list(columns)).is_null()), "at least one value")
 
@@ -241,4 +246,5 @@ _RULES = {
     "short_interest": _short_rules,
     "etf_flows": _flow_rules,
     "options": _option_rules,
+    "borrow": _borrow_rules,
 }

@@ -30,6 +30,7 @@ import polars as pl
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
+from aurora_pipeline.models.configuration import configuration
 from aurora_pipeline.models.hyper_parameter_search import fit_family
 from aurora_pipeline.models.importance import feature_importance, spread_rows
 from aurora_pipeline.models.model_factory import Model, load_model
@@ -165,7 +166,8 @@ def train_on_block(family: str, fold: Fold, block: TrainBlock, rows: pl.DataFram
         "in_fold_ic": in_fold_ic,
         "validation_ic": described["validation_ic"],
     }
-    relevant = settings.model_dump(mode="json", include={"seed", "models", "walk_forward"})
+    relevant = settings.model_dump(mode="json", include={"seed", "walk_forward"})
+    relevant["models"] = configuration(family, settings.models)
     version = f"{family}-{fold.key}-{_content_hash(family, block, relevant)[:12]}"
     matured_through: datetime = rows.get_column("matured_at").max()  # type: ignore[assignment]
     manifest = {

@@ -240,11 +240,18 @@ def automatic_changes(inputs: ClaimInputs, states: tuple[str, ...]) -> Measured:
     return Measured(float(changed.height), beside="decided by test or gate, not by a person")
 
 
-def phases_that_add(_: ClaimInputs) -> Measured:
-    """Phases of the plan that add to the result."""
-    return Measured(
-        missing="no ablation of the phases is stored; it takes the same folds run once per phase, 500 scored sessions or more"
-    )
+def phases_that_add(inputs: ClaimInputs) -> Measured:
+    """Phases whose gain in net return over the one before has its whole interval above 0."""
+    phases = (inputs.ablation or {}).get("phases", [])[1:]
+    if not phases:
+        return Measured(missing="no ablation of the phases is stored; it takes `aurora ablate`")
+    told = [phase for phase in phases if phase["net_gain_lower"] is not None]
+    if not told:
+        return Measured(missing=f"{phases[0]['sessions']} scored session(s); an interval takes 20")
+    adds = [phase["phase"] for phase in told if phase["net_gain_lower"] > 0.0]
+    costs = [phase["phase"] for phase in told if phase["net_gain_upper"] < 0.0]
+    beside = f"of {len(phases)} phases over {phases[0]['sessions']} sessions: {', '.join(adds) or 'none'}"
+    return Measured(float(len(adds)), beside=f"{beside}; {', '.join(costs) or 'none'} take away")
 
 
 def decision_interval(inputs: ClaimInputs) -> Measured:

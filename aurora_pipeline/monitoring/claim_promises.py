@@ -274,7 +274,7 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
             "phases whose paired difference in net return has its whole 95 % interval above 0",
             "at least",
             9,
-            command="aurora claims",
+            command="aurora ablate && aurora claims",
         ),
         phases_that_add,
     ),

@@ -37,6 +37,8 @@ class ClaimInputs:
         95 % interval of the calibration error.
     proof_pipeline, proof_scorer : mapping or None
         Reports kept by `aurora prove`.
+    ablation : mapping or None
+        Progression kept by `aurora ablate`.
     utilisation_cap : float
         Limit of gross exposure, fraction of NAV.
     build_sessions : int
@@ -56,6 +58,7 @@ class ClaimInputs:
     calibration_interval: tuple[float, float] | None = None
     proof_pipeline: Mapping[str, Any] | None = None
     proof_scorer: Mapping[str, Any] | None = None
+    ablation: Mapping[str, Any] | None = None
     utilisation_cap: float = 0.22
     build_sessions: int = 10
 

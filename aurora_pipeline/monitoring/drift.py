@@ -15,7 +15,7 @@ Drift asks for a challenger (:func:`challengers_wanted`). It never trades: only 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -239,12 +239,12 @@ def regime_measures(residual_returns: pl.DataFrame) -> pl.DataFrame:
 
 
 def challengers_wanted(
-    drift: pl.DataFrame, axis: Sequence[date], families: Sequence[str], settings: DriftSettings
+    drift: pl.DataFrame, axis: Sequence[date], families: Mapping[str, date], settings: DriftSettings
 ) -> list[ChallengerWanted]:
     """Challengers that drift asks for, in time order.
 
     A family gets one at most every `drift.wait_sessions`, and `drift.most_challengers` a year. A model's own drift (scores, ICs)
-    asks for its family; drift of the market or of many features, which says nothing about a family, for the first one.
+    asks for its family; drift of the market or of many features, which no family escapes, for every one.
 
     Parameters
     ----------
@@ -252,8 +252,8 @@ def challengers_wanted(
         Table `drift`.
     axis : sequence of date
         All sessions in time order.
-    families : sequence of str
-        Families that are trained, in the order of the settings.
+    families : mapping of str to date
+        Families that are trained, in the order of the settings, each with its first session.
     settings : DriftSettings
         Limits.
     """
@@ -265,8 +265,9 @@ def challengers_wanted(
         for key, rows in drift.sort("session", "kind", "subject").partition_by("session", as_dict=True).items()
     }
     for session in sorted(day for day in parts if day in place):
-        now, reasons = place[session], _reasons(parts[session], families, settings)
-        for family in families:
+        there = [family for family, first in families.items() if first <= session]
+        now, reasons = place[session], _reasons(parts[session], there, settings)
+        for family in there:
             ages = [now - then for then in past[family]]
             rested = not ages or min(ages) >= settings.wait_sessions
             if family in reasons and rested and sum(age < 252 for age in ages) < settings.most_challengers:
@@ -288,8 +289,8 @@ def _reasons(rows: pl.DataFrame, families: Sequence[str], settings: DriftSetting
     general = [f"{100 * share:.0f} % of the features drifted"] if share > settings.feature_share else []
     regime = rows.filter((pl.col("kind") == "regime") & pl.col("drifted"))
     general += [f"regime: {row['subject']} z {row['z']:.1f}" for row in regime.iter_rows(named=True)]
-    if general:
-        found.setdefault(families[0], general[0])
+    for family in families if general else ():
+        found.setdefault(family, general[0])
     return found
 
 

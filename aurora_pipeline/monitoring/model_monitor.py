@@ -19,8 +19,9 @@ import polars as pl
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.information_coefficient import decision_time_correlations, mean_with_interval
-from aurora_pipeline.monitoring.lifecycle import Health, Model
+from aurora_pipeline.monitoring.lifecycle_gates import Health
 from aurora_pipeline.monitoring.model_evidence import Evidence, complete_sessions
+from aurora_pipeline.monitoring.standings import Model
 from aurora_pipeline.settings import LifecycleSettings
 
 RECENT = 21

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees
@@ -151,15 +153,47 @@ def trade_cost(
     )
 
 
-def borrow_rates(symbols: Sequence[str], costs: CostSettings) -> Floats:
+def borrow_rates(symbols: Sequence[str], costs: CostSettings, quoted: Sequence[float | None] | None = None) -> Floats:
     """Yearly rate on a short of each name, fraction, stress included; NaN where a name must not be sold short.
 
-    `costs.borrow_rates` holds the rates that are known. What is not in it costs `costs.borrow_rate`, or is no short at all,
-    as `costs.unknown_borrow` says.
+    What the feed quotes comes first, then `costs.borrow_rates`. What neither knows costs `costs.borrow_rate`, or is no short at
+    all, as `costs.unknown_borrow` says.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        Symbols of the day.
+    costs : CostSettings
+        The settings' part.
+    quoted : sequence of float or None, optional
+        Result of :func:`quoted_borrow`: NaN where nobody lends, None where the feed says nothing. Default: no feed.
     """
     unknown = costs.borrow_rate if costs.unknown_borrow == "default" else np.nan
-    rates = [costs.borrow_rates.get(symbol, unknown) for symbol in symbols]
+    rates = [
+        costs.borrow_rates.get(symbol, unknown) if rate is None else rate
+        for symbol, rate in zip(symbols, quoted or [None] * len(symbols), strict=True)
+    ]
     return costs.stress * np.array(rates, dtype=np.float64)
+
+
+def quoted_borrow(
+    borrow: pl.DataFrame, instruments: Sequence[str], opening: datetime, expired: datetime
+) -> tuple[float | None, ...]:
+    """Newest rate of each name known before an open: NaN where nobody lends, None where there is no quotation in force.
+
+    Parameters
+    ----------
+    borrow : polars.DataFrame
+        Table `borrow`.
+    instruments : sequence of str
+        Permanent names.
+    opening, expired : datetime
+        Quotations known at the open and not before `expired` count.
+    """
+    known = borrow.filter(pl.col("known_at").is_between(expired, opening)).sort("known_at")
+    newest = known.group_by("instrument_id", maintain_order=True).agg(pl.col("rate").last())
+    rates = dict(newest.iter_rows())
+    return tuple((np.nan if rates[name] is None else rates[name]) if name in rates else None for name in instruments)
 
 
 def borrow_cost(short_value: Floats, rates: Floats, costs: CostSettings) -> Floats:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.adapters.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.zoo import tradable_universe
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
 from aurora_pipeline.execution.trade_book import BookState, run_session
@@ -29,11 +31,13 @@ from aurora_pipeline.monitoring.book_quality import (
 )
 from aurora_pipeline.monitoring.performance import book_performance
 from aurora_pipeline.policy.capital_schedule import gates
-from aurora_pipeline.policy.holding_period import closing_scores
+from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
 
+LOOK_BACK = max(RETURN_SESSIONS, WINDOW_SESSIONS) + 5
+"""Sessions before a session that its inputs look back over."""
 CAPITALS = (1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 STRESSES = (1.0, 2.0, 3.0)
 CURVE = {
@@ -56,14 +60,15 @@ class CapacityReport:
     ----------
     capacity, stress : polars.DataFrame
         One row per amount of capital (USD), and per multiple of the costs.
-    page, plot : Path
-        Where it is written up; the tables lie beside the page as JSON for the dashboard.
+    page, plot, data : Path
+        Where it is written up, and the tables as JSON.
     """
 
     capacity: pl.DataFrame
     stress: pl.DataFrame
     page: Path
     plot: Path
+    data: Path
 
 
 def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
@@ -110,20 +115,33 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
     }
 
 
-def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
-    """Inputs of every session the lake has signals for, in time order; parameters as in the asset of the book."""
+def stored_inputs(home: Home, settings: Settings, signals: pl.DataFrame | None = None) -> Iterator[SessionInputs]:
+    """Inputs of every session with signals, in time order; parameters as in the asset of the book.
+
+    Parameters
+    ----------
+    home : Home
+        The installation.
+    settings : Settings
+        Horizon and cost bounds.
+    signals : polars.DataFrame, optional
+        Table `signals`; what the lake holds by default.
+    """
     lake = home.lake
-    signals = lake.read("signals")
+    signals = lake.read("signals") if signals is None else signals
     days = signals.get_column("session").unique().sort().to_list()
     if not days:
         raise BookError(f"home {home.path} has no signals; start with `aurora run`")
     sessions = home.sessions(settings)
-    first = sessions[max(0, sessions.index(days[0]) - RETURN_SESSIONS)]
-    returns = session_returns(lake.read("residual_returns", first, days[-1]))
-    session_bars, daily_bars = lake.read("session_bars"), lake.read("daily_bars")
-    actions, scores = lake.read("corporate_actions"), closing_scores(signals)
-    manifest = home.folder().manifest
+    first = sessions[max(0, sessions.index(days[0]) - LOOK_BACK)]
+    back = {name: lake.read(name, first, days[-1]) for name in ("residual_returns", "session_bars", "daily_bars")}
+    back |= {"residual_returns": session_returns(back["residual_returns"]), "scores": closing_scores(signals)}
+    universe, states = lake.read("universe", days[0], days[-1]), lake.read("model_states", days[0], days[-1])
+    of_day = {"signals": _by_session(signals), "universe": _by_session(tradable_universe(universe, states))}
+    actions, borrow, manifest = lake.read("corporate_actions"), lake.read("borrow"), home.folder().manifest
     for done, day in enumerate(days, start=1):
+        start = sessions[max(0, sessions.index(day) - LOOK_BACK)]
+        window = {name: frame.filter(pl.col("session").is_between(start, day)) for name, frame in back.items()}
         yield prepare_session_inputs(
             day,
             home.calendar,
@@ -131,15 +149,20 @@ def stored_inputs(home: Home, settings: Settings) -> Iterator[SessionInputs]:
             manifest,
             settings,
             bars=lake.read("bars", day, day),
-            signals=signals.filter(pl.col("session") == day),
-            universe=lake.read("universe", day, day),
-            returns=returns,
-            session_bars=session_bars,
-            daily_bars=daily_bars,
+            signals=of_day["signals"][day],
+            universe=of_day["universe"][day],
+            returns=window["residual_returns"],
+            session_bars=window["session_bars"],
+            daily_bars=window["daily_bars"],
             corporate_actions=actions,
-            scores=scores,
+            scores=window["scores"],
+            borrow=borrow,
         )
         report("inputs", done, len(days))
+
+
+def _by_session(frame: pl.DataFrame) -> dict[Any, pl.DataFrame]:
+    return {key[0]: part for key, part in frame.partition_by("session", as_dict=True).items()}
 
 
 def replayed_portfolio(inputs: Sequence[SessionInputs], settings: Settings) -> pl.DataFrame:
@@ -154,7 +177,7 @@ def replayed_portfolio(inputs: Sequence[SessionInputs], settings: Settings) -> p
 
 
 def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[float]) -> CapacityReport:
-    """Run the stored signals at several amounts of capital and multiples of the costs; writes a page and a plot."""
+    """Run the stored signals at several amounts of capital and multiples of the costs; writes page, plot and JSON."""
     settings = home.settings(overrides)
     inputs = list(stored_inputs(home, settings))
     amounts = tuple(capitals) or CAPITALS
@@ -169,13 +192,21 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
     capacity, stress = (pl.DataFrame(rows, schema=CURVE, orient="row") for rows in (capacity_rows, stress_rows))
     kind = "synthetic market" if home.folder().synthetic else "market"
     title = f"{kind} {home.market().name}, {inputs[0].session} to {inputs[-1].session}"
-    page, plot = home.reports / "capacity.md", home.reports / "capacity.png"
+    page, plot, data = (home.reports / f"capacity.{ending}" for ending in ("md", "png", "json"))
+    content = {
+        "title": title,
+        "market": home.market().name,
+        "synthetic": kind == "synthetic market",
+        "first": f"{inputs[0].session}",
+        "last": f"{inputs[-1].session}",
+        "capacity": capacity.to_dicts(),
+        "stress": stress.to_dicts(),
+    }
     picture = _plot(capacity, stress, title)
     atomic_text(page, _markdown(capacity, stress, title, plot.name))
     atomic_write(plot, lambda path: _write(path, picture))
-    content = {"title": title, "capacity": capacity.to_dicts(), "stress": stress.to_dicts()}
-    atomic_text(page.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
-    return CapacityReport(capacity, stress, page, plot)
+    atomic_text(data, json.dumps(content, indent=1) + "\n")
+    return CapacityReport(capacity, stress, page, plot, data)
 
 
 def _outcome(at: float, inputs: Sequence[SessionInputs], settings: Settings) -> tuple[float | None, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from aurora_pipeline.adapters.claims_inputs import ABLATION
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
@@ -57,7 +58,7 @@ def run_ablation(home: Home, market: Path | None, overrides: Sequence[str]) -> A
         for number, (phase, keys) in enumerate(zip(PHASES, phase_settings(final), strict=True), start=1):
             chosen = [f"{key}={_text(value)}" for key, value in keys.items()]
             home, _, now = prepare_home(home, market, [*overrides, *chosen])
-            bring_up_to_date(home, now)
+            bring_up_to_date(home, now, replace_models=True, report=False)
             results.append(PhaseResult(phase, home.lake.read("portfolio", book=book_name(now)), _session_ic(home)))
             report("phases", number, len(PHASES))
     finally:
@@ -65,7 +66,7 @@ def run_ablation(home: Home, market: Path | None, overrides: Sequence[str]) -> A
     table = progression(results, settings.seed)
     kind = " (SYNTHETIC)" if folder.synthetic else ""
     title = f"{folder.manifest.name}{kind}, {settings.market.start or folder.span[0]} to {settings.market.end or folder.span[1]}"
-    page, data = home.reports / "ablation.md", home.reports / "ablation.json"
+    page, data = home.reports / "ablation.md", home.reports / ABLATION
     atomic_text(page, _markdown(table, title))
     content = {
         "market": folder.manifest.name,
@@ -74,6 +75,7 @@ def run_ablation(home: Home, market: Path | None, overrides: Sequence[str]) -> A
         "phases": table.to_dicts(),
     }
     atomic_text(data, json.dumps(content, indent=1) + "\n")
+    bring_up_to_date(home, settings)
     return Ablation(table, page, data)
 
 

@@ -13,7 +13,13 @@ from aurora_pipeline.workflows.main_job import Outcome, prepare_home, run_main_j
 
 
 def run_walk_forward(
-    home: Home, market: Path | None, overrides: Sequence[str], first: date | None, last: date | None
+    home: Home,
+    market: Path | None,
+    overrides: Sequence[str],
+    first: date | None,
+    last: date | None,
+    *,
+    replace_models: bool = False,
 ) -> Outcome:
     """Make signals and book of a range of sessions as the walk-forward would have: folds, predictions, signals, book.
 
@@ -22,7 +28,7 @@ def run_walk_forward(
 
     Parameters
     ----------
-    home, market, overrides
+    home, market, overrides, replace_models
         As for :func:`~aurora_pipeline.workflows.main_job.run_main_job`.
     first, last : date, optional
         Range of sessions; from the first walk-forward fold and to the market's last session by default.
@@ -43,7 +49,7 @@ def run_walk_forward(
             f"{asked[0]} to {asked[-1]} lies in the warm-up: the first fold starts after {warm_up} sessions "
             f"(warm_up_sessions); ask for a later range"
         )
-    return run_main_job(home, market, overrides, until=asked[-1])
+    return run_main_job(home, market, overrides, until=asked[-1], replace_models=replace_models)
 
 
 def run_range(home: Home, job: str, first: date, last: date) -> str:

@@ -45,15 +45,24 @@ class Outcome:
         `<home>/runs/<id>.json`.
     failed : list of str
         Folds and families that could not be trained, each with its reason.
+    changed : list of str
+        Families whose changed settings became a challenger.
     """
 
     scorecard: dict[str, Any]
     manifest: Path
     failed: list[str]
+    changed: list[str]
 
 
 def run_main_job(
-    home: Home, market: Path | None, overrides: Sequence[str], *, fresh: bool = False, until: date | None = None
+    home: Home,
+    market: Path | None,
+    overrides: Sequence[str],
+    *,
+    fresh: bool = False,
+    until: date | None = None,
+    replace_models: bool = False,
 ) -> Outcome:
     """Bring a home up to date with a market and settings.
 
@@ -69,6 +78,8 @@ def run_main_job(
         Empty the home first.
     until : date, optional
         Last session wanted; the market's last by default.
+    replace_models : bool
+        Make history again with a changed configuration of the models instead of sending a challenger.
     """
     from aurora_pipeline.defs.launch import bring_up_to_date
 
@@ -76,9 +87,9 @@ def run_main_job(
     if fresh:
         _empty(home)
     home, folder, settings = prepare_home(home, market, overrides)
-    done = bring_up_to_date(home, settings, until=until)
+    done = bring_up_to_date(home, settings, until=until, replace_models=replace_models)
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
-    return Outcome(card, _write_manifest(home, folder, settings, done, started), done.failed)
+    return Outcome(card, _write_manifest(home, folder, settings, done, started), done.failed, done.changed)
 
 
 def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> tuple[Home, MarketFolder, Settings]:

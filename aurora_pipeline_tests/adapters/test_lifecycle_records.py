@@ -1,20 +1,22 @@
 import json
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters.challenger_store import challenger_name, challenger_settings, manifest_hash, versions_due
+from aurora_pipeline.adapters.challenger_store import DueVersion, challenger_name, manifest_hash, versions_due
 from aurora_pipeline.adapters.champion_set import FILE, read_champion_set, write_champion_set
-from aurora_pipeline.adapters.decision_log import DecisionLog
+from aurora_pipeline.adapters.configuration_log import Configured
+from aurora_pipeline.adapters.decision_log import DecisionLog, next_session
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.model_lifecycle import PUBLISHED, publish_states
 from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe
-from aurora_pipeline.commands.models_commands import next_session
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.models.configuration import configuration
 from aurora_pipeline.monitoring.drift import ChallengerWanted
-from aurora_pipeline.monitoring.lifecycle import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 from aurora_pipeline.settings import Settings
 
 FIRST, SECOND = date(2024, 11, 4), date(2024, 11, 5)
@@ -60,7 +62,7 @@ def test_decisions_are_read_back_in_order_and_a_changed_line_is_found(tmp_path):
     with pytest.raises(LakeError, match="seal"):
         log.decisions()
     log.path.write_text("not json\n")
-    with pytest.raises(LakeError, match="not a sealed decision"):
+    with pytest.raises(LakeError, match="not a sealed line"):
         log.lines()
 
 
@@ -119,33 +121,60 @@ def test_a_registry_that_cannot_be_reached_is_reported_and_told_the_next_time(tm
     assert not (tmp_path / PUBLISHED).exists()
 
 
+class Client:
+    """The registry's part that states are told to; versions as (number, tags)."""
+
+    def __init__(self, *versions):
+        self.versions = [SimpleNamespace(version=number, tags=tags) for number, tags in versions]
+        self.aliases, self.tags = {}, {}
+
+    def search_model_versions(self, query):
+        return self.versions if "ridge" in query else []
+
+    def set_model_version_tag(self, name, version, key, value):
+        self.tags[name, version, key] = value
+
+    def get_registered_model(self, name):
+        return SimpleNamespace(aliases={alias: version for (of, alias), version in self.aliases.items() if of == name})
+
+    def set_registered_model_alias(self, name, alias, version):
+        self.aliases[name, alias] = version
+
+    def delete_registered_model_alias(self, name, alias):
+        del self.aliases[name, alias]
+
+
 def test_aliases_and_tags_follow_the_states_and_an_unchanged_state_costs_nothing(tmp_path):
-    class Client:
-        def __init__(self):
-            self.aliases, self.tags = {}, {}
-
-        def search_model_versions(self, query):
-            from types import SimpleNamespace
-
-            own = SimpleNamespace(version="1", tags={"model_version": "v"})
-            return [own] if "ridge" in query else []
-
-        def set_model_version_tag(self, name, version, key, value):
-            self.tags[name, version, key] = value
-
-        def set_registered_model_alias(self, name, alias, version):
-            self.aliases[name, alias] = version
-
-    class Registry:
-        client = Client()
-
+    registry = SimpleNamespace(client=Client(("1", {"model_version": "v"})))
     home = Home(tmp_path)
-    assert publish_states(Registry(), home, states(FIRST, {"ridge"})) is None
-    assert Registry.client.aliases == {("aurora-ridge", "champion"): "1"}
-    assert Registry.client.tags["aurora-ridge", "1", "state"] == "champion"
-    Registry.client.aliases.clear()
-    assert publish_states(Registry(), home, states(FIRST, {"ridge"})) is None
-    assert Registry.client.aliases == {}
+    assert publish_states(registry, home, states(FIRST, {"ridge"})) is None
+    assert registry.client.aliases == {("aurora-ridge", "champion"): "1"}
+    assert registry.client.tags["aurora-ridge", "1", "state"] == "champion"
+    registry.client.aliases.clear()
+    assert publish_states(registry, home, states(FIRST, {"ridge"})) is None
+    assert registry.client.aliases == {}
+
+
+def test_the_version_of_the_newest_fold_is_champion_whichever_was_registered_last(tmp_path):
+    client = Client(("1", {"fold": "2024-08"}), ("2", {"fold": "2024-10"}), ("3", {"fold": "2024-09"}))
+    publish_states(SimpleNamespace(client=client), Home(tmp_path), states(FIRST, {"ridge"}))
+    assert client.aliases == {("aurora-ridge", "champion"): "2"}
+
+
+def test_a_challenger_takes_the_alias_and_a_family_without_champion_has_none(tmp_path):
+    client = Client(("1", {"fold": "2024-10"}), ("2", {"model": "ridge~a", "serves_from": "2024-11-04"}))
+    registry, home = SimpleNamespace(client=client), Home(tmp_path)
+    own = states(FIRST, {"ridge"}, ["ridge"])
+    challenger = own.with_columns(
+        pl.lit("ridge~a").alias("model"), pl.lit("shadow").alias("state"), pl.lit(False).alias("serves")
+    )
+    publish_states(registry, home, pl.concat([own, challenger]))
+    assert client.aliases == {("aurora-ridge", "champion"): "1", ("aurora-ridge", "challenger"): "2"}
+    promoted = challenger.with_columns(pl.lit("champion").alias("state"), pl.lit(True).alias("serves"))
+    publish_states(registry, home, pl.concat([states(SECOND, set(), ["ridge"]), promoted.with_columns(session=SECOND)]))
+    assert client.aliases == {("aurora-ridge", "champion"): "2"}
+    publish_states(registry, home, states(date(2024, 11, 6), set(), ["ridge"]))
+    assert client.aliases == {}
 
 
 def test_a_decision_in_the_middle_of_a_session_holds_from_the_next_one(tmp_path):
@@ -162,23 +191,50 @@ def test_a_decision_in_the_middle_of_a_session_holds_from_the_next_one(tmp_path)
         next_session(home, during, date(2024, 11, 9))
 
 
+def configured(family, session, founding=False, **values):
+    return Configured(family, session, configuration(family, Settings().models) | values, founding)
+
+
 def test_versions_are_due_after_drift_and_when_a_fold_begins():
     wanted = [ChallengerWanted(FIRST, "ridge", "drift"), ChallengerWanted(SECOND, "ridge", "drift")]
     alive = pl.DataFrame(
-        {"model": ["lightgbm~2024-10-01"] * 2, "family": ["lightgbm"] * 2, "first_session": [date(2024, 10, 1)] * 2}
+        {
+            "model": ["lightgbm~2024-10-01"] * 2,
+            "family": ["lightgbm"] * 2,
+            "first_session": [date(2024, 10, 1)] * 2,
+            "configuration": ["{}"] * 2,
+        }
     )
-    due = versions_due(FIRST, SECOND, wanted, alive, fold_begins=False)
-    assert due == [("ridge~2024-11-05", "ridge", SECOND, "drift")]
-    due = versions_due(FIRST, SECOND, wanted, alive, fold_begins=True)
-    assert due[1] == ("lightgbm~2024-10-01", "lightgbm", date(2024, 10, 1), "refit with the fold")
+    founding = [configured("ridge", None, founding=True, ridge_penalties=[7.0])]
+    (due,) = versions_due(FIRST, SECOND, wanted, founding, alive, False, Settings())
+    assert (due.name, due.family, due.first_session, due.reason) == ("ridge~2024-11-05", "ridge", SECOND, "drift")
+    both = versions_due(FIRST, SECOND, wanted, founding, alive, True, Settings())
+    assert both[0] == due
+    assert both[1] == DueVersion("lightgbm~2024-10-01", "lightgbm", date(2024, 10, 1), "{}", "refit with the fold")
     assert challenger_name("ridge", FIRST) == "ridge~2024-11-04"
 
 
-def test_a_challenger_differs_in_its_half_life_only():
-    own = challenger_settings(Settings())
-    assert own.models.recency_half_life_sessions == Settings().drift.challenger_half_life_sessions
-    again = own.model_copy(update={"models": Settings().models})
-    assert again == Settings()
+def test_a_challenger_of_drift_is_the_recorded_configuration_with_another_half_life():
+    founding = [configured("ridge", None, founding=True, ridge_penalties=[7.0])]
+    wanted = [ChallengerWanted(FIRST, "ridge", "drift")]
+    none = empty("challengers")
+    (due,) = versions_due(FIRST, SECOND, wanted, founding, none, False, Settings())
+    half_life = Settings().drift.challenger_half_life_sessions
+    assert json.loads(due.configuration) == founding[0].values | {"recency_half_life_sessions": half_life}
+
+
+def test_a_changed_configuration_is_due_for_its_session_instead_of_what_drift_asks_for():
+    entries = [
+        configured("ridge", None, founding=True, ridge_penalties=[7.0]),
+        configured("ridge", SECOND, ridge_penalties=[9.0]),
+        configured("ridge", date(2024, 11, 6), ridge_penalties=[7.0]),
+    ]
+    wanted = [ChallengerWanted(FIRST, "ridge", "drift")]
+    (due,) = versions_due(FIRST, SECOND, wanted, entries, empty("challengers"), False, Settings())
+    assert json.loads(due.configuration) == entries[1].values
+    assert due.reason == "settings of `models` changed"
+    back = versions_due(SECOND, date(2024, 11, 6), [], entries, empty("challengers"), False, Settings())
+    assert back == [], "settings that went back are the family's own model, not a challenger"
 
 
 def test_the_book_closes_everything_while_no_model_trades(tmp_path):

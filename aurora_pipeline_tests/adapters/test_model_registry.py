@@ -2,7 +2,7 @@
 
 import pytest
 
-from aurora_pipeline.adapters.model_registry import CHAMPION, FoldRecord, ModelRegistry
+from aurora_pipeline.adapters.model_registry import FoldRecord, ModelRegistry
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,11 @@ def test_a_fold_is_recorded_once_with_everything(registry, tmp_path):
     assert version.tags == {"fold": "2024-08", "model_version": "once-2024-08-abc", "lake_fingerprint": "f00"}
 
 
-def test_champion_is_the_newest_fold_whatever_the_order(registry, tmp_path):
+def test_training_names_folds_and_no_champion(registry, tmp_path):
     for fold in ("2024-08", "2024-10", "2024-09"):
         registry.record_fold(_record(tmp_path, "order", fold))
     aliases = registry.client.get_registered_model("aurora-order").aliases
-    assert set(aliases) == {CHAMPION, "fold-2024-08", "fold-2024-09", "fold-2024-10"}
-    assert aliases[CHAMPION] == aliases["fold-2024-10"]
+    assert set(aliases) == {"fold-2024-08", "fold-2024-09", "fold-2024-10"}
 
 
 @pytest.mark.parametrize(

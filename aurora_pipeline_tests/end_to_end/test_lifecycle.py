@@ -1,14 +1,17 @@
 """Models are measured, challenged, promoted, rolled back and retired, through the command line."""
 
+import json
 import shutil
 from datetime import date
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from aurora_pipeline import open_home
 from aurora_pipeline.adapters.champion_set import read_champion_set
 from aurora_pipeline.contracts import validated
+from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, settings
 
@@ -44,6 +47,20 @@ def test_every_scored_session_has_states_scores_and_drift(tiny_home):
     assert {champion.family for champion in read_champion_set(home)[0]} == set(
         states.filter(pl.col("session") == scored[-1], pl.col("serves")).get_column("family")
     )
+
+
+def test_what_every_model_contributed_and_cost_is_kept(tiny_home):
+    home = open_home(tiny_home)
+    families = sorted(home.settings().models.families)
+    table = home.read("model_contributions")
+    validated("model_contributions", table)
+    assert table.get_column("model").unique().sort().to_list() == families
+    assert table.get_column("session").n_unique() == home.read("ensemble_weights").get_column("session").n_unique()
+    assert table.get_column("ensemble_gain").is_not_null().any()
+    assert table.get_column("result").is_not_null().any()
+    kept = json.loads((home.reports / "model_contributions.json").read_text())["models"]
+    assert [row["model"] for row in kept] == families
+    assert all(row["fit_seconds"] > 0.0 for row in kept)
 
 
 def test_the_list_and_the_history_say_who_serves(tiny_home):
@@ -139,3 +156,44 @@ def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_roll
     tried = [found for found in client.search_model_versions("name='aurora-ridge'") if found.tags.get("model") == name]
     assert tried[-1].tags["state"] == "retired"
     assert float(tried[-1].tags["promotion_threshold"]) > 0
+
+
+@pytest.mark.slow
+def test_changed_settings_send_a_challenger_and_the_old_model_goes_on(tiny_market, tmp_path):
+    from aurora_pipeline.adapters.model_registry import ModelRegistry
+
+    home_path = tmp_path / "home"
+    folder = MarketFolder.open(tiny_market)
+    days = folder.calendar.sessions(*folder.span)
+    last, following = days[-6], days[-5]
+    options = settings(*SHORT, "models.families=[ridge]", "drift.most_challengers=0")
+    aurora("run", "--market", tiny_market, "--home", home_path, "--end", last, *options)
+    home = open_home(home_path)
+    before = home.read("predictions", end=last), home.read("ensemble", end=last), home.champions()
+
+    done = aurora("run", "--home", home_path, "--end", days[-1], "--set", "models.ridge_penalties=[3.0]")
+    assert f"ridge: its settings changed; the new configuration is a challenger from {following} on" in done.stderr
+    home = open_home(home_path)
+    assert_frame_equal(home.read("predictions", end=last), before[0])
+    assert_frame_equal(home.read("ensemble", end=last), before[1])
+    (asked,) = home.read("challengers").filter(pl.col("session") == last).iter_rows(named=True)
+    name = f"ridge~{following}"
+    assert (asked["model"], asked["reason"]) == (name, "settings of `models` changed")
+    assert json.loads(asked["configuration"])["ridge_penalties"] == [3.0]
+    shadow = home.read("shadow_predictions")
+    assert shadow.get_column("session").min() == following
+    own = home.read("predictions", start=following)
+    assert (
+        own.get_column("model_version").unique().to_list() == before[0].get_column("model_version").unique().to_list()
+    )
+    beside = own.join(shadow, on=["symbol", "decision_time"], suffix="_shadow")
+    assert (beside.get_column("score") != beside.get_column("score_shadow")).any()
+    states = home.read("model_states").filter(pl.col("session") == days[-1]).sort("model")
+    assert states.select("model", "serves", "trial").rows() == [("ridge", True, 0), (name, False, 1)]
+
+    client = ModelRegistry(home_path / "mlflow").client
+    assert "model" not in client.get_model_version_by_alias("aurora-ridge", "champion").tags
+    assert client.get_model_version_by_alias("aurora-ridge", "challenger").tags["model"] == name
+    gone = aurora("run", "--home", home_path, "--set", "models.families=[lasso]", check=False)
+    assert gone.returncode == 2
+    assert "aurora models retire ridge" in gone.stderr

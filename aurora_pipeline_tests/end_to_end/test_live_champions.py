@@ -15,7 +15,7 @@ from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
-from aurora_pipeline.monitoring.lifecycle import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
 
@@ -47,7 +47,7 @@ def challenge(loop):
     (directory / "manifest.json").write_text(json.dumps(manifest))
     row = {
         "session": trained, "model": name, "family": "lightgbm", "first_session": first, "serves_from": first,
-        "model_version": f"{name}-v1", "directory": f"{name}/{first}", "reason": "test",
+        "model_version": f"{name}-v1", "directory": f"{name}/{first}", "configuration": "{}", "reason": "test",
     }  # fmt: skip
     schema = home.lake.read("challengers").schema
     home.lake.write("challengers", pl.DataFrame([row], schema=schema), trained.isoformat(), fingerprint="x")

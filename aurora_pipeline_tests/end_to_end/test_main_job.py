@@ -15,6 +15,7 @@ from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes
 
 FILLED = set(TABLES) - {
     "orders", "fills", "positions", "attribution", "events", "quarantine", "challengers", "shadow_predictions",
+    "borrow",
 }  # fmt: skip
 
 

@@ -234,3 +234,21 @@ def test_a_session_still_going_on_expects_only_its_bars_so_far(tmp_path):
     assert made.data_quality["missing_bars"].sum() == 0
     whole = ingest(folder, DAYS[:1])["bars"].filter(pl.col("bar_end") <= until)
     assert_frame_equal(validated("bars", made.bars), whole, check_exact=True)
+
+
+def test_lending_rates_are_a_feed_and_no_rate_is_a_fact(tmp_path):
+    known = moment("2025-03-03T12:00")
+    rows = [
+        {"symbol": "AAA", "known_at": known, "rate": 0.004},
+        {"symbol": "BBB", "known_at": known, "rate": None},
+        {"symbol": "AAA", "known_at": known + timedelta(days=1), "rate": -0.1},
+    ]
+    bars = flat_sessions(["AAA", "BBB"], DAYS[:2])
+    path = write_market(tmp_path, universe("AAA", "BBB"), bars, borrow=feed_rows("borrow", rows))
+    feeds = ingest_feeds(MarketFolder.open(path), SETTINGS)
+    assert feeds["borrow"].select("symbol", "instrument_id", "rate").rows() == [
+        ("AAA", "AAA", 0.004),
+        ("BBB", "BBB", None),
+    ]
+    validated("borrow", feeds["borrow"])
+    assert feeds.quarantine.get_column("reason").to_list() == ["negative_rate"]

@@ -1,11 +1,14 @@
+import json
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.models.configuration import configuration
+from aurora_pipeline.models.model_factory import FAMILIES
 from aurora_pipeline.monitoring.ablation import PHASES, TABLE, Phase, PhaseResult, phase_settings, progression
-from aurora_pipeline.settings import Settings, known_keys, value_of
+from aurora_pipeline.settings import Settings, known_keys, load_settings, value_of
 
 DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(60)]
 IN_FORCE = {key: value_of(Settings(), key) for key in known_keys()}
@@ -65,3 +68,13 @@ def test_a_book_that_never_held_anything_counts_as_zero():
     assert table.get_column("net_bps").to_list() == [0.0, pytest.approx(1e4 * random_net.mean())]
     assert table.get_column("net_gain_bps").to_list() == [None, pytest.approx(1e4 * random_net.mean())]
     assert table.get_column("sharpe").to_list()[0] is None
+
+
+def test_a_family_is_trained_once_for_each_set_of_features():
+    """Ten phases ask for four trainings of xgboost and three of any other: what does not change a fit trains nothing."""
+    trained = {family: set() for family in FAMILIES}
+    for keys in phase_settings(IN_FORCE):
+        settings = load_settings(None, [f"{key}={json.dumps(value)}" for key, value in keys.items()], {})
+        for family in settings.models.families:
+            trained[family].add(json.dumps(configuration(family, settings.models)))
+    assert {family: len(found) for family, found in trained.items()} == dict.fromkeys(FAMILIES, 3) | {"xgboost": 4}

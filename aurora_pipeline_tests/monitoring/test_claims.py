@@ -252,3 +252,25 @@ def test_pages_carry_every_claim_and_say_what_is_synthetic():
     assert "http" not in html
     assert "<script" not in html
     assert empty("claims").columns == ledger.columns
+
+
+def _phases(*gains: tuple[float | None, float | None]) -> ClaimInputs:
+    phases = [{"phase": "baseline", "sessions": 60, "net_gain_lower": None, "net_gain_upper": None}]
+    phases += [
+        {"phase": f"phase {number}", "sessions": 60, "net_gain_lower": lower, "net_gain_upper": upper}
+        for number, (lower, upper) in enumerate(gains, start=1)
+    ]
+    return replace(EMPTY, ablation={"phases": phases})
+
+
+def test_a_phase_adds_where_the_whole_interval_of_its_gain_lies_above_zero():
+    claim = ledger_of(_phases((0.1, 0.4), (0.0, 0.4), (-0.3, -0.1)))["phases"]
+    assert (claim["value"], claim["verdict"]) == (1.0, "not met")
+    assert "of 3 phases over 60 sessions: phase 1; phase 3 take away" in claim["reason"]
+    assert ledger_of(_phases(*[(0.1, 0.4)] * 9))["phases"]["verdict"] == "met"
+
+
+def test_an_ablation_too_short_for_intervals_decides_nothing():
+    claim = ledger_of(_phases((None, None)))["phases"]
+    assert claim["verdict"] == "not testable"
+    assert "an interval takes 20" in claim["reason"]

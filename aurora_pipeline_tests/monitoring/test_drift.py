@@ -140,17 +140,19 @@ def _drifted(session, kind, subject):
             "missing": 0.0, "reference_missing": 0.0, "z": -4.0, "drifted": True}  # fmt: skip
 
 
-def test_a_models_own_drift_asks_for_its_family_and_the_markets_for_the_first():
+def test_a_models_own_drift_asks_for_its_family_and_the_markets_for_every_one_there_is():
     rows = [_drifted(DAYS[3], "residual", "lightgbm~2024-01-02"), _drifted(DAYS[9], "regime", "market_volatility")]
     frame = pl.DataFrame(rows, schema=empty("drift").schema)
     rules = DriftSettings(wait_sessions=3)
-    found = challengers_wanted(frame, DAYS, ["ridge", "lightgbm"], rules)
-    assert [(want.session, want.family) for want in found] == [(DAYS[3], "lightgbm"), (DAYS[9], "ridge")]
+    families = {"ridge": DAYS[0], "lightgbm": DAYS[0], "added later": DAYS[10]}
+    found = challengers_wanted(frame, DAYS, families, rules)
+    asked = [(want.session, want.family) for want in found]
+    assert asked == [(DAYS[3], "lightgbm"), (DAYS[9], "ridge"), (DAYS[9], "lightgbm")]
     assert found[0].reason == "residual drift of lightgbm~2024-01-02: z -4.0"
-    patient = challengers_wanted(frame, DAYS, ["lightgbm"], DriftSettings(wait_sessions=10))
-    assert [want.session for want in patient] == [DAYS[3]]
-    assert challengers_wanted(frame, DAYS, ["ridge"], DriftSettings(most_challengers=0)) == []
-    assert challengers_wanted(empty("drift"), DAYS, ["ridge"], rules) == []
+    patient = challengers_wanted(frame, DAYS, {"lightgbm": DAYS[0]}, DriftSettings(wait_sessions=10))
+    assert [want.session for want in patient] == [DAYS[3]], "it had one six sessions before"
+    assert challengers_wanted(frame, DAYS, {"ridge": DAYS[0]}, DriftSettings(most_challengers=0)) == []
+    assert challengers_wanted(empty("drift"), DAYS, {"ridge": DAYS[0]}, rules) == []
 
 
 def test_few_drifted_features_ask_for_nobody():
@@ -158,5 +160,5 @@ def test_few_drifted_features_ask_for_nobody():
         _drifted(DAYS[3], "feature", name) | {"drifted": False} for name in "bc"
     ]
     frame = pl.DataFrame(rows, schema=empty("drift").schema)
-    assert challengers_wanted(frame, DAYS, ["ridge"], DriftSettings()) == []
-    assert len(challengers_wanted(frame, DAYS, ["ridge"], DriftSettings(feature_share=0.3))) == 1
+    assert challengers_wanted(frame, DAYS, {"ridge": DAYS[0]}, DriftSettings()) == []
+    assert len(challengers_wanted(frame, DAYS, {"ridge": DAYS[0]}, DriftSettings(feature_share=0.3))) == 1

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora_pipeline.contracts import validated
-from aurora_pipeline.monitoring.lifecycle import Decision, Health, Model, model_states, promotion_threshold, serving
+from aurora_pipeline.monitoring.lifecycle import model_states
+from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_gates import Health
+from aurora_pipeline.monitoring.lifecycle_tests import promotion_threshold
 from aurora_pipeline.monitoring.model_evidence import NOTHING, Measured
+from aurora_pipeline.monitoring.served_states import serving
+from aurora_pipeline.monitoring.standings import Model
 from aurora_pipeline.settings import LifecycleSettings
 
 DAYS = [date(2024, 1, 1) + timedelta(days=k) for k in range(12)]

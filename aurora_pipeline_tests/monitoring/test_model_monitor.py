@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import empty, validated
-from aurora_pipeline.monitoring.lifecycle import Model
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics
 from aurora_pipeline.monitoring.model_monitor import (
     MonitoredModel,
@@ -13,6 +12,7 @@ from aurora_pipeline.monitoring.model_monitor import (
     session_earnings,
     session_looks,
 )
+from aurora_pipeline.monitoring.standings import Model
 from aurora_pipeline.settings import LifecycleSettings
 
 DAYS = [date(2024, 3, 4) + timedelta(days=k) for k in range(5)]

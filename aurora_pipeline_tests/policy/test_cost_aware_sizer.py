@@ -210,7 +210,7 @@ def test_the_naive_book_is_proportional_to_the_signal_within_every_limit():
         random_request(2, names=4, held=False), proportional=True, alpha=np.array([0.03, 0.01, -0.01, -0.03])
     )
     wide = ExposureLimits(1.0, 1.0, 1.0, 0.08)
-    free = replace(request, limits=wide, max_trade=np.ones(4), turnover=1.0)
+    free = replace(request, limits=wide, max_trade=np.ones(4), turnover=1.0, volatility=1.0)
     np.testing.assert_allclose(size_positions(free).target, [0.03, 0.01, -0.01, -0.03])
     half = size_positions(replace(free, turnover=0.02))
     np.testing.assert_allclose(half.target, [0.015, 0.005, -0.005, -0.015])
@@ -218,6 +218,9 @@ def test_the_naive_book_is_proportional_to_the_signal_within_every_limit():
     np.testing.assert_allclose(long_only.target, [0.06, 0.02, 0.0, 0.0], atol=1e-12)
     missing = size_positions(replace(free, alpha=np.array([0.03, np.nan, -0.01, -0.03])))
     assert missing.target[1] == 0.0
+    limit = 0.5 * np.sqrt(free.risk.variance(np.array([0.03, 0.01, -0.01, -0.03])))
+    calm = size_positions(replace(free, volatility=limit))
+    np.testing.assert_allclose(calm.target, [0.015, 0.005, -0.005, -0.015])
     for seed in range(20):
         bound = replace(random_request(seed, names=30, sectors=4), proportional=True)
         result = size_positions(bound)

@@ -1,4 +1,7 @@
+from datetime import UTC, datetime
+
 import numpy as np
+import polars as pl
 import pytest
 
 from aurora_pipeline.policy.cost_model import (
@@ -9,6 +12,7 @@ from aurora_pipeline.policy.cost_model import (
     estimate_half_spread,
     impact_rate,
     linear_rate,
+    quoted_borrow,
     trade_cost,
 )
 from aurora_pipeline.policy.regulatory_fees import SaleFees
@@ -113,3 +117,28 @@ def test_break_even_is_gross_result_per_traded_dollar():
 
 def test_an_illiquid_name_has_no_impact_price():
     assert np.isnan(impact_rate(np.array([0.02, 0.02]), np.array([0.0, np.nan]), 1e7, COSTS)).all()
+
+
+def _quotations(*rows):
+    moments = [(name, datetime(2026, 1, day, 21, tzinfo=UTC), rate) for name, day, rate in rows]
+    return pl.DataFrame(
+        moments,
+        schema={"instrument_id": pl.String, "known_at": pl.Datetime("us", "UTC"), "rate": pl.Float64},
+        orient="row",
+    )
+
+
+def test_the_newest_rate_quoted_before_the_open_counts_until_it_expires():
+    feed = _quotations(("A", 5, 0.01), ("A", 6, 0.02), ("A", 7, 0.09), ("B", 2, 0.5), ("C", 6, None))
+    opening, expired = datetime(2026, 1, 7, 14, 30, tzinfo=UTC), datetime(2026, 1, 3, 14, 30, tzinfo=UTC)
+    a, b, c, d = quoted_borrow(feed, ["A", "B", "C", "D"], opening, expired)
+    assert (a, b, d) == (0.02, None, None)
+    assert np.isnan(c), "nobody lends C"
+
+
+def test_a_quoted_rate_comes_before_the_settings_and_an_unlendable_name_is_no_short():
+    costs = COSTS.model_copy(update={"borrow_rates": {"A": 0.3, "B": 0.3, "C": 0.3}, "stress": 2.0})
+    rates = borrow_rates(["A", "B", "C", "D"], costs, (0.02, None, np.nan, None))
+    np.testing.assert_allclose(rates, [0.04, 0.6, np.nan, 0.0504])
+    strict = costs.model_copy(update={"unknown_borrow": "no_short"})
+    assert np.isnan(borrow_rates(["D"], strict, (None,))[0])
