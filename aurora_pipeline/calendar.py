@@ -97,7 +97,11 @@ class SessionCalendar:
 
     def places(self, sessions: Sequence[date]) -> NDArray[np.int64]:
         """Positions of some sessions among all."""
-        return np.array([self._index(session) for session in sessions], dtype=np.int64)
+        days = np.array(sessions, dtype="datetime64[D]").astype(np.int64)
+        places = np.minimum(np.searchsorted(self.session_days, days), len(self.session_days) - 1)
+        for wrong in np.flatnonzero(self.session_days[places] != days):
+            raise MarketDataError(f"{sessions[int(wrong)]} is not a session of {self.code}")
+        return places
 
     def shift(self, session: date, count: int) -> date:
         """Return the session `count` sessions after (before, if negative) a session."""

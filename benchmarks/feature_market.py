@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+from aurora_pipeline.adapters.feature_inputs import read_feature_inputs, read_view_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES
@@ -70,19 +70,29 @@ def made_home(root: Path, preset: str, stocks: int, sessions: int, seed: int = 1
     return home
 
 
-def _read_back(home: Home, days: Sequence[date], name: str, block: Sequence[date], count: int) -> pl.DataFrame:
-    return home.lake.read(name, days[max(0, days.index(block[0]) - count)], block[-1])
+def _read_back(
+    home: Home,
+    days: Sequence[date],
+    name: str,
+    block: Sequence[date],
+    count: int,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    return home.lake.read(name, days[max(0, days.index(block[0]) - count)], block[-1], columns)
 
 
-def read_inputs(home: Home, block: Sequence[date], until: datetime | None = None) -> FeatureInputs:
-    """Inputs of the features of some sessions, from the lake."""
+def read_inputs(
+    home: Home, block: Sequence[date], until: datetime | None = None, *, whole: bool = False
+) -> FeatureInputs:
+    """Inputs of the features of some sessions, from the lake; `whole` also what only leak checks look at."""
     settings = home.settings()
     days = home.sessions(settings)
 
-    def back(name: str, own: Sequence[date], count: int) -> pl.DataFrame:
-        return _read_back(home, days, name, own, count)
+    def back(name: str, own: Sequence[date], count: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        return _read_back(home, days, name, own, count, columns)
 
-    return read_feature_inputs(home, settings, block, back, until)
+    read = read_feature_inputs if whole else read_view_inputs
+    return read(home, settings, block, back, until)
 
 
 def forget(folder: Path) -> int:

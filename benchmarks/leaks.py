@@ -34,7 +34,7 @@ def alarms(root: Path, seed: int, stocks: int, sessions: int, checked: int) -> t
     cuts, values, found = 0, 0, []
     for session in own:
         times = sample_decision_times(session, home.calendar, home.frequency)
-        inputs = read_inputs(home, [session])
+        inputs = read_inputs(home, [session], whole=True)
         panel = stored.filter(pl.col("session") == session)
         found.append(feature_leaks(inputs, panel, times, seed, FEATURE_CHECKS).select("check", "column"))
         label_inputs = LabelInputs(

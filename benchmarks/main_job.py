@@ -22,7 +22,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+from aurora_pipeline.adapters.feature_inputs import read_view_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.jobs import TRAINING_JOB
 from aurora_pipeline.defs.launch import instance_of
@@ -73,11 +73,11 @@ def newest_bar_seconds(home: Home) -> list[float]:
     settings = home.settings()
     session = home.sessions(settings)[-1]
 
-    def read_back(name: str, sessions: Sequence[date], count: int) -> pl.DataFrame:
-        return home.lake.read(name, home.calendar.shift(sessions[0], -count), sessions[-1])
+    def read_back(name: str, sessions: Sequence[date], count: int, columns: Sequence[str] | None) -> pl.DataFrame:
+        return home.lake.read(name, home.calendar.shift(sessions[0], -count), sessions[-1], columns)
 
     until = home.calendar.bar_ends(session, home.frequency)[-1]
-    inputs = read_feature_inputs(home, settings, [session], read_back, until)
+    inputs = read_view_inputs(home, settings, [session], read_back, until)
     times = []
     for _ in range(REPEATS):
         started = time.perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
@@ -10,25 +12,30 @@ from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.registry import REGISTRY, unavailable_features
 
 
-def absent_features(home: Home) -> dict[str, str]:
-    """Features this home's market cannot give, with the reason: not point-in-time, no such column, or the wrong frequency."""
+def absent_features(home: Home, until: datetime) -> dict[str, str]:
+    """Features this home's market cannot give up to a decision time, with the reason.
+
+    Not point-in-time, the wrong frequency, or a column without a value, be it that its feed began only later.
+    """
     reasons = unavailable_features(home.folder().manifest)
     if home.frequency == "session":
         for spec in REGISTRY:
             if "frequency `session`" in spec.expected_missing:
                 reasons.setdefault(spec.name, "not computed at frequency `session`")
-    empty = {column for column in {column for spec in REGISTRY for column in spec.columns} if _is_empty(home, column)}
+    empty = {
+        column for column in {column for spec in REGISTRY for column in spec.columns} if _is_empty(home, column, until)
+    }
     for spec in REGISTRY:
         if missing := sorted(empty & set(spec.columns)):
-            reasons.setdefault(spec.name, f"the market has no {' and no '.join(missing)}")
+            reasons.setdefault(spec.name, f"the market has no {' and no '.join(missing)} by {until:%Y-%m-%d}")
     return reasons
 
 
-def _is_empty(home: Home, column: str) -> bool:
-    """Whether a feed's column has no value in the whole market; of bars, which are many, in the first partition of the lake."""
+def _is_empty(home: Home, column: str, until: datetime) -> bool:
+    """Whether nothing of a feed's column was known by a moment; of bars, which are many, in the first partition of the lake."""
     feed, _, name = column.partition(".")
     if table(feed).partitioning == "none":
-        values = home.lake.read(feed, columns=[name])
+        values = home.lake.read(feed, columns=[name, "known_at"]).filter(pl.col("known_at") <= until)
     else:
         first = home.sessions_of(home.lake.partitions(feed)[:1], home.settings())
         values = home.lake.read(feed, end=first[-1], columns=[name]) if first else pl.DataFrame({name: []})

@@ -32,6 +32,7 @@ from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
 from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.market.folder import MarketFolder
+from aurora_pipeline.market.manifest import MarketManifest, read_manifest
 from aurora_pipeline.settings import Settings, load_settings, save_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -169,10 +170,17 @@ class Home:
 
     def folder(self) -> MarketFolder:
         """Open the market folder this home reads from."""
+        return MarketFolder.open(self._directory())
+
+    def manifest(self) -> MarketManifest:
+        """Manifest of the market folder this home reads from."""
+        return read_manifest(self._directory())
+
+    def _directory(self) -> Path:
         record = self.market()
         if record.directory is None:
             raise LakeError(f"home {self.path} has no market yet; start with `aurora run --home {self.path}`")
-        return MarketFolder.open(record.directory)
+        return Path(record.directory)
 
     @cached_property
     def frequency(self) -> Frequency:

@@ -44,7 +44,8 @@ def feature_audit_asset(folds: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinit
         key = context.partition_key
         fold = next(fold for fold in run.lineage.folds if fold.key == key)
         features, labels = read_fold_inputs(run.home, run.settings, fold, run.lineage.content(run.stage, key))
-        audit = audit_features(key, features, labels, REGISTRY, absent_features(run.home))
+        absent = absent_features(run.home, run.home.calendar.close(fold.train[1]))
+        audit = audit_features(key, features, labels, REGISTRY, absent)
         run.home.lake.write("feature_audit", audit, fingerprint=run.lineage.actual(run.stage, key), fold=key)
         title = f"Features before {key}, {run.home.market().name}"
         picture = base64.b64encode(audit_plot(audit, title)).decode()

@@ -93,14 +93,14 @@ def views_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition
         can_subset=True,
     )
     def feature_views(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:
-        from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+        from aurora_pipeline.adapters.feature_inputs import read_view_inputs
         from aurora_pipeline.features.panel_builder import compute_views
 
         views = [view for view, name in names.items() if dg.AssetKey(name) in context.selected_asset_keys]
         runs = {view: StageRun(context, home.open(), names[view]) for view in views}
         run = runs[views[0]]
         for keys, sessions in run.blocks():
-            frames = compute_views(read_feature_inputs(run.home, run.settings, sessions, run.read_back), views)
+            frames = compute_views(read_view_inputs(run.home, run.settings, sessions, run.read_back), views)
             for view, frame in frames.items():
                 runs[view].write(names[view], frame, keys, asset=names[view])
         for view in views:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from aurora_pipeline.features import earnings_surprise, filing_ratios, fund_flows, option_summary, short_interest
 from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
 from aurora_pipeline.features.as_of import FactHistory, from_states, history_at, session_ages, unexpired
+from aurora_pipeline.features.codes import axis_codes, codes_of
 from aurora_pipeline.features.earnings_surprise import earnings_features
-from aurora_pipeline.features.feed_facts import codes_of, feed_facts
+from aurora_pipeline.features.feed_facts import feed_facts
 from aurora_pipeline.features.filing_ratios import shares_outstanding
 from aurora_pipeline.features.fund_flows import fund_flow_measures
 from aurora_pipeline.features.inputs import FeatureInputs
@@ -88,9 +89,9 @@ def _readers(inputs: FeatureInputs, rows: pl.DataFrame) -> Readers:
     """The rows, and behind them their sectors' peers; flows are looked up by the fund of the sector."""
     members, funds = membership(inputs), inputs.manifest.sector_etfs
     own = rows.get_column("instrument_id").unique().to_list()
-    names = pl.Series(sorted({*own, *members.instruments, *funds.values()}), dtype=pl.String)
-    sectors = pl.Series(sorted(funds), dtype=pl.String)
-    fund = codes_of(pl.Series([funds[sector] for sector in sectors], dtype=pl.String), names)
+    names = sorted({*own, *members.instruments, *funds.values()})
+    sectors = sorted(funds)
+    fund = axis_codes([funds[sector] for sector in sectors], names)
     asking = readers_of(rows, names)
     peers, sector_of_peer = peer_readers(inputs, names)
     parts = [

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency
-from aurora_pipeline.features.bar_panel import bar_block, build_bar_panel, residual_block
+from aurora_pipeline.features.bar_panel import RESIDUAL_COLUMNS, bar_block, build_bar_panel, residual_block
 from aurora_pipeline.features.cross_section import time_of_day_mean
 from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.decision_epochs import DecisionEpoch, decision_epochs
@@ -128,7 +128,7 @@ def _intraday_history(
 ) -> BarHistory:
     bars = build_bar_panel(inputs, epoch.moment, window, instruments)
     block = residual_block(inputs)
-    returns = block.rows.seen(epoch.moment, *block.span(window[0], window[-1]), instruments)
+    returns = block.rows.seen(epoch.moment, *block.span(window[0], window[-1]), instruments, RESIDUAL_COLUMNS)
     day = daily.sessions.index(window[-1])
     columns = np.array([-1 if (at := daily.panel.column(name)) is None else at for name in instruments], dtype=np.int64)
 

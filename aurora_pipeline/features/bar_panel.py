@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.features.adjustment import adjustment_factors, carried
+from aurora_pipeline.features.codes import moments_of
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.versioned_arrays import VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
@@ -25,7 +26,7 @@ BAR_LOOKBACK = 6
 """Sessions of bars laid out before the first session that is asked for."""
 _PRICES = ("open", "high", "low", "close", "vwap")
 _BAR_COLUMNS = (*_PRICES, "volume", "known_at")
-_RESIDUAL_COLUMNS = ("bar_return", "residual_return")
+RESIDUAL_COLUMNS = ("bar_return", "residual_return")
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,23 @@ class BarBlock:
 
 def bar_block(inputs: ResidualInputs) -> BarBlock:
     """Lay out the bars of some inputs, once: `open` .. `vwap`, `volume`, `known_at`."""
-    return inputs.once("bar_block", lambda: _block(inputs, inputs.bars, _BAR_COLUMNS))
+    return inputs.once("bar_block", lambda: _block(inputs, inputs.bars))
 
 
 def residual_block(inputs: FeatureInputs) -> BarBlock:
     """Lay out the residual returns of some inputs, once: `bar_return`, `residual_return`."""
-    return inputs.once("residual_block", lambda: _block(inputs, inputs.residual_returns, _RESIDUAL_COLUMNS))
+    return inputs.once("residual_block", lambda: _block(inputs, inputs.residual_returns))
 
 
-def _block(inputs: ResidualInputs, rows: pl.DataFrame, names: Sequence[str]) -> BarBlock:
+def _block(inputs: ResidualInputs, rows: pl.DataFrame) -> BarBlock:
     calendar = inputs.calendar
     sessions = calendar.sessions(calendar.shift(inputs.sessions[0], -BAR_LOOKBACK), inputs.sessions[-1])
     grid = calendar.grid(sessions, inputs.frequency)
     ends = grid.get_column("bar_end")
     index = grid.get_column("bar_index").cast(pl.Int64).to_numpy()
     starts = np.append(np.flatnonzero(index == 0), index.size).astype(np.int64)
-    due = ends.to_physical().to_numpy()
-    return BarBlock(sessions, starts, index, ends, lay_out(rows, "bar_end", ends, due, names))
+    due = moments_of(ends)
+    return BarBlock(sessions, starts, index, ends, lay_out(rows, "bar_end", ends, due))
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def build_bar_panel(
     """
     block = bar_block(inputs)
     first, stop = block.span(sessions[0], sessions[-1])
-    values = block.rows.seen(moment, first, stop, instruments)
+    values = block.rows.seen(moment, first, stop, instruments, _BAR_COLUMNS)
     starts = block.session_starts(sessions[0], sessions[-1])
     opens = inputs.calendar.open(sessions[-1]) if inputs.frequency == "5min" else inputs.calendar.close(sessions[-1])
     closes = carried(values["close"])[starts[1:] - 1]

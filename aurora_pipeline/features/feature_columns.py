@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.features.codes import codes_of, moments_of, names_in
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.windows import Panel
 
@@ -45,18 +46,16 @@ class RowPlaces:
 
 def row_places(inputs: FeatureInputs, rows: pl.DataFrame) -> RowPlaces:
     """Place the rows of :func:`~aurora_pipeline.features.decision_rows.decision_rows`."""
-    instruments = rows.get_column("instrument_id").unique().sort()
-    codes = rows.get_column("instrument_id").cast(pl.Enum(instruments)).to_physical()
+    instruments = names_in(rows.get_column("instrument_id"))
     days = rows.get_column("session").rle().struct.unnest()
     lengths = days.get_column("len").to_numpy().astype(np.int64)
     day = {session: index for index, session in enumerate(days.get_column("value"))}
     grid = inputs.calendar.grid(list(day), inputs.frequency)
-    ends = grid.get_column("bar_end").to_physical().to_numpy()
-    place = np.searchsorted(ends, rows.get_column("decision_time").to_physical().to_numpy())
+    place = np.searchsorted(moments_of(grid.get_column("bar_end")), moments_of(rows.get_column("decision_time")))
     return RowPlaces(
         rows=rows,
-        instruments=instruments.to_list(),
-        code=codes.cast(pl.Int64).to_numpy(),
+        instruments=instruments,
+        code=codes_of(rows.get_column("instrument_id"), instruments),
         day=day,
         stops=np.append(0, np.cumsum(lengths)),
         day_of_row=np.repeat(np.arange(len(lengths)), lengths),

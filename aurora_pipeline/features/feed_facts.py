@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.features.codes import axis_codes, codes_of, moments_of, names_in, numbers_of
 from aurora_pipeline.features.inputs import FeatureInputs
 
 Moments = NDArray[np.int64]
@@ -27,7 +28,7 @@ class FeedFacts:
 
     Attributes
     ----------
-    names : polars.Series
+    names : list of str
         Instruments that have facts, sorted.
     starts : ndarray of int of shape (instruments + 1,)
         First fact of each instrument; the last entry is the number of facts.
@@ -39,20 +40,20 @@ class FeedFacts:
         Columns of the feed in the same order.
     """
 
-    names: pl.Series
+    names: list[str]
     starts: NDArray[np.int64]
     period: Moments
     known: Moments
     published: Moments
     rows: pl.DataFrame
 
-    def codes(self, names: pl.Series) -> NDArray[np.int64]:
+    def codes(self, names: list[str]) -> NDArray[np.int64]:
         """Own number of each of some instruments; -1 for those without facts."""
-        return codes_of(names, self.names)
+        return axis_codes(names, self.names)
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Values of a column, NaN where missing."""
-        return self.rows.get_column(name).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return numbers_of(self.rows.get_column(name))
 
 
 def feed_facts(inputs: FeatureInputs, name: str) -> FeedFacts:
@@ -70,11 +71,12 @@ def lay_out_facts(feed: pl.DataFrame, period: str) -> FeedFacts:
     period : str
         Column that orders the facts of an instrument.
     """
-    names = feed.get_column("instrument_id").unique().sort()
+    names = names_in(feed.get_column("instrument_id"))
     own = codes_of(feed.get_column("instrument_id"), names)
-    known = feed.get_column("known_at").to_physical().to_numpy()
-    told = feed.get_column(period).cast(pl.Datetime("us")).to_physical()
-    periods = told.to_numpy() if told.null_count() == 0 else told.fill_null(pl.Series(known)).to_numpy()
+    known = moments_of(feed.get_column("known_at"))
+    periods = moments_of(feed.get_column(period).cast(pl.Datetime("us")))
+    if feed.get_column(period).null_count():
+        periods = np.where(feed.get_column(period).is_null().to_numpy(), known, periods)
     order = _order(own, periods, known)
     if order is not None:
         feed, own, known, periods = feed[order], own[order], known[order], periods[order]
@@ -97,9 +99,3 @@ def _order(*keys: NDArray[np.int64]) -> NDArray[np.int64] | None:
             return np.lexsort(keys[::-1])
         equal &= key[1:] == key[:-1]
     return None
-
-
-def codes_of(values: pl.Series, names: pl.Series) -> NDArray[np.int64]:
-    """Place of each name among some sorted names; -1 where it is not among them."""
-    places = values.cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)
-    return places.fill_null(-1).to_numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -44,11 +45,17 @@ class ResidualInputs:
     corporate_actions: pl.DataFrame
     laid_out: dict[str, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
     """What was already derived from these frames, by name: dense arrays and betas that all views share. Never copied."""
+    guards: dict[str, Lock] = field(init=False, default_factory=dict, repr=False, compare=False)
+    """Held while something is derived."""
 
     def once(self, name: str, derive: Callable[[], Derived]) -> Derived:
-        """Derive something from these inputs the first time it is asked for, and hand out the same object from then on."""
-        if name not in self.laid_out:
-            self.laid_out[name] = derive()
+        """Derive something from these inputs the first time it is asked for, and hand out the same object from then on.
+
+        Views in other threads that ask for it meanwhile wait for it.
+        """
+        with self.guards.setdefault(name, Lock()):
+            if name not in self.laid_out:
+                self.laid_out[name] = derive()
         derived: Derived = self.laid_out[name]
         return derived
 

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.feed_facts import Moments, codes_of
+from aurora_pipeline.features.codes import axis_codes
+from aurora_pipeline.features.feed_facts import Moments
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.readers import NEVER
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
@@ -31,7 +32,7 @@ class MarketState:
         Positions of the states in the frame they came from.
     panel : SessionPanel
         Daily history known to all of them.
-    names : polars.Series
+    names : list of str
         What the codes of instruments stand for.
     row : ndarray of int of shape (members,)
         Panel row of the newest complete session of each state.
@@ -45,7 +46,7 @@ class MarketState:
 
     positions: NDArray[np.int64]
     panel: SessionPanel
-    names: pl.Series
+    names: list[str]
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     splits: pl.DataFrame
@@ -75,7 +76,7 @@ class MarketState:
 
     def of_instruments(self, codes: NDArray[np.int64]) -> MarketState:
         """The same states and sessions with other instruments, such as each stock's sector fund; -1 for none."""
-        columns = codes_of(self.names, pl.Series(self.panel.instruments, dtype=pl.String))
+        columns = axis_codes(self.names, self.panel.instruments)
         return replace(self, column=np.append(columns, -1)[codes])
 
     def take(self, members: NDArray[np.int64]) -> MarketState:
@@ -141,7 +142,7 @@ class MarketState:
 
 
 def market_states(
-    inputs: ResidualInputs, names: pl.Series, day: NDArray[np.int64], instrument: NDArray[np.int64]
+    inputs: ResidualInputs, names: list[str], day: NDArray[np.int64], instrument: NDArray[np.int64]
 ) -> Iterator[MarketState]:
     """Attach daily histories to states.
 
@@ -149,7 +150,7 @@ def market_states(
     ----------
     inputs : ResidualInputs
         Sessions, calendar, daily bars, corporate actions.
-    names : polars.Series
+    names : list of str
         Axis of the codes, sorted.
     day, instrument : ndarray of int of shape (states,)
         Session of each state, days since 1970, and code of its instrument.

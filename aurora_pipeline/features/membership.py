@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.features.codes import Codes, codes_of, days_of, names_in
 from aurora_pipeline.features.inputs import ResidualInputs
-
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,29 +62,25 @@ def membership(inputs: ResidualInputs) -> Membership:
 
 def _lay_out(universe: pl.DataFrame) -> Membership:
     sessions = universe.get_column("session").unique().sort()
-    instruments = universe.get_column("instrument_id").unique().sort()
-    symbols = universe.get_column("symbol").unique().sort()
-    sectors = universe.get_column("sector").drop_nulls().unique().sort()
-    row = np.searchsorted(sessions.to_physical().to_numpy(), universe.get_column("session").to_physical().to_numpy())
-    at = (row, _codes(universe.get_column("instrument_id"), instruments))
+    instruments, symbols, sectors = (
+        names_in(universe.get_column(name)) for name in ("instrument_id", "symbol", "sector")
+    )
+    row = np.searchsorted(days_of(sessions), days_of(universe.get_column("session")))
+    at = (row, codes_of(universe.get_column("instrument_id"), instruments))
     shape = (len(sessions), len(instruments))
     symbol, sector = np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int64)
     stock, eligible = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-    symbol[at] = _codes(universe.get_column("symbol"), symbols)
-    sector[at] = _codes(universe.get_column("sector"), sectors)
+    symbol[at] = codes_of(universe.get_column("symbol"), symbols)
+    sector[at] = codes_of(universe.get_column("sector"), sectors)
     stock[at] = (universe.get_column("kind") == "stock").to_numpy()
     eligible[at] = universe.get_column("eligible").fill_null(value=False).to_numpy()
     return Membership(
         {day: index for index, day in enumerate(sessions)},
-        instruments.to_list(),
-        symbols,
-        sectors.to_list(),
+        instruments,
+        pl.Series(symbols, dtype=pl.String),
+        sectors,
         symbol,
         sector,
         stock,
         eligible,
     )
-
-
-def _codes(values: pl.Series, categories: pl.Series) -> Codes:
-    return values.cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from aurora_pipeline.errors import ContractError
 from aurora_pipeline.features.alternative_data_engine import compute_alternative_features
 from aurora_pipeline.features.bar_views import BAR_VIEWS, compute_bar_views
-from aurora_pipeline.features.daily_history import daily_histories
+from aurora_pipeline.features.codes import codes_of, moments_of, names_in
 from aurora_pipeline.features.decision_rows import decision_rows
 from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.fundamental_engine import compute_fundamental_features
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.registry import REGISTRY, VIEWS, feature_names, unavailable_features
+from aurora_pipeline.features.session_panel import session_panels
 from aurora_pipeline.features.transforms import centred_rank, less_sector_mean, winsorised_z
 from aurora_pipeline.settings import Settings
 
@@ -38,7 +39,7 @@ def compute_views(inputs: FeatureInputs, views: Sequence[str] = VIEWS) -> dict[s
         the market's manifest forbids its use.
     """
     rows = decision_rows(inputs)
-    daily_histories(inputs)  # shared by all views: laid out before they start side by side
+    session_panels(inputs)  # shared by all views: laid out before they start side by side
     with ThreadPoolExecutor(inputs.settings.threads) as threads:
         states = {
             view: threads.submit(compute, inputs, rows) for view, compute in _STATE_VIEWS.items() if view in views
@@ -89,7 +90,7 @@ def build_panel(views: Sequence[pl.DataFrame], universe: pl.DataFrame, settings:
         If two views do not have the same rows, or a feature of the registry is in none of them.
     """
     joined = _joined(views)
-    times = joined.get_column("decision_time").to_physical().to_numpy()
+    times = moments_of(joined.get_column("decision_time"))
     starts = np.concatenate([np.flatnonzero(np.diff(times, prepend=-1)), [times.size]]).astype(np.int64)
     sector, sectors = _sector_codes(joined, universe)
     peers = settings.features.minimum_peers
@@ -109,9 +110,11 @@ def build_panel(views: Sequence[pl.DataFrame], universe: pl.DataFrame, settings:
 
 
 def _joined(views: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    ordered = [view.sort("decision_time", "symbol") for view in views]
-    joined = ordered[0]
-    for view in ordered[1:]:
+    first = views[0].select(_KEY)
+    if not all(view.select(_KEY).equals(first) for view in views[1:]):
+        views = [view.sort("decision_time", "symbol") for view in views]
+    joined = views[0]
+    for view in views[1:]:
         if not view.select(_KEY).equals(joined.select(_KEY)):
             raise ContractError(
                 f"the views do not have the same rows: {joined.height} with {joined.columns[3:4]}, {view.height} with "
@@ -121,12 +124,12 @@ def _joined(views: Sequence[pl.DataFrame]) -> pl.DataFrame:
     missing = [name for name in feature_names() if name not in joined.columns]
     if missing:
         raise ContractError(f"no view has the features {', '.join(missing)}; materialise the views again")
-    return joined
+    return joined.sort("decision_time", "symbol")
 
 
 def _sector_codes(rows: pl.DataFrame, universe: pl.DataFrame) -> tuple[NDArray[np.int64], int]:
     """Code of each row's sector, -1 if unknown, and the number of sectors."""
-    names = universe.get_column("sector").drop_nulls().unique().sort()
-    sectors = universe.select("session", "symbol", pl.col("sector").cast(pl.Enum(names)).to_physical().alias("code"))
+    names = names_in(universe.get_column("sector"))
+    sectors = universe.select("session", "symbol", "sector")
     found = rows.select("session", "symbol").join(sectors, on=["session", "symbol"], how="left", maintain_order="left")
-    return found.get_column("code").cast(pl.Int64).fill_null(-1).to_numpy(), len(names)
+    return codes_of(found.get_column("sector"), names), len(names)

@@ -13,7 +13,8 @@ import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.feed_facts import FeedFacts, codes_of
+from aurora_pipeline.features.codes import codes_of, days_of, moments_of, names_in
+from aurora_pipeline.features.feed_facts import FeedFacts
 
 NEVER = np.iinfo(np.int64).min
 """Moment or period of an absent entry."""
@@ -26,7 +27,7 @@ class Readers:
 
     Attributes
     ----------
-    names : polars.Series
+    names : list of str
         Axis of the codes, sorted.
     day : ndarray of int of shape (rows,)
         Session, days since 1970.
@@ -38,30 +39,30 @@ class Readers:
         Feeds that are looked up by another instrument than the row's own, such as its sector's fund; -1 for none.
     """
 
-    names: pl.Series
+    names: list[str]
     day: Ints
     instrument: Ints
     moment: Ints
     others: dict[str, Ints] = field(default_factory=dict)
 
 
-def readers_of(rows: pl.DataFrame, names: pl.Series | None = None) -> Readers:
+def readers_of(rows: pl.DataFrame, names: list[str] | None = None) -> Readers:
     """Readers of some rows.
 
     Parameters
     ----------
     rows : polars.DataFrame
         `session`, `instrument_id`, `decision_time`.
-    names : polars.Series, optional
+    names : list of str, optional
         Axis of the codes, sorted; the instruments of the rows by default.
     """
     instruments = rows.get_column("instrument_id")
-    names = instruments.unique().sort() if names is None else names
+    names = names_in(instruments) if names is None else names
     return Readers(
         names,
-        rows.get_column("session").to_physical().cast(pl.Int64).to_numpy(),
+        days_of(rows.get_column("session")),
         codes_of(instruments, names),
-        rows.get_column("decision_time").to_physical().to_numpy(),
+        moments_of(rows.get_column("decision_time")),
     )
 
 
@@ -82,7 +83,7 @@ class KnowledgeStates:
 
     Attributes
     ----------
-    names : polars.Series
+    names : list of str
         Axis of the codes.
     day, instrument : ndarray of int of shape (states,)
         Session (days since 1970) and code.
@@ -92,7 +93,7 @@ class KnowledgeStates:
         As in :class:`Readers`.
     """
 
-    names: pl.Series
+    names: list[str]
     day: Ints
     instrument: Ints
     moments: dict[str, Ints]

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.features.feed_facts import codes_of
+from aurora_pipeline.features.codes import axis_codes, days_of
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.readers import KnowledgeStates, Readers
@@ -22,14 +22,14 @@ STANDING_LIMIT = 3.0
 MINIMUM_MEMBERS = 3
 
 
-def peer_readers(inputs: ResidualInputs, names: pl.Series) -> tuple[Readers, pl.Series]:
+def peer_readers(inputs: ResidualInputs, names: list[str]) -> tuple[Readers, pl.Series]:
     """One row per stock with a sector and session, decided at the session's cutoff; sorted by session and instrument.
 
     Parameters
     ----------
     inputs : ResidualInputs
         Sessions and universe.
-    names : polars.Series
+    names : list of str
         Axis of the codes, sorted; all instruments of the universe are on it.
 
     Returns
@@ -42,8 +42,8 @@ def peer_readers(inputs: ResidualInputs, names: pl.Series) -> tuple[Readers, pl.
     covered = [day for day in inputs.sessions if day in members.sessions]
     rows = np.array([members.sessions[day] for day in covered], dtype=np.int64)
     place, column = np.nonzero(members.stock[rows] & (members.sector[rows] >= 0))
-    on_axis = codes_of(pl.Series(members.instruments, dtype=pl.String), names)
-    days = pl.Series(covered, dtype=pl.Date).to_physical().cast(pl.Int64).to_numpy()
+    on_axis = axis_codes(members.instruments, names)
+    days = days_of(pl.Series(covered, dtype=pl.Date))
     sector = pl.Series(members.sectors, dtype=pl.String).gather(members.sector[rows][place, column])
     return Readers(names, days[place], on_axis[column], inputs.session_cutoffs(covered)[place]), sector
 
@@ -105,8 +105,8 @@ def sector_groups(inputs: ResidualInputs, states: KnowledgeStates, peer_states: 
         State of each row of :func:`peer_readers`.
     """
     members = membership(inputs)
-    days = pl.Series(list(members.sessions), dtype=pl.Date).to_physical().to_numpy()
-    column = codes_of(states.names, pl.Series(members.instruments, dtype=pl.String))[states.instrument]
+    days = days_of(pl.Series(list(members.sessions), dtype=pl.Date))
+    column = axis_codes(states.names, members.instruments)[states.instrument]
     row = np.searchsorted(days, states.day, side="right") - 1
     known = (column >= 0) & (row >= 0) & (days[row] == states.day)
     at = (row[known], column[known])

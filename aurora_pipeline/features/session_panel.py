@@ -8,6 +8,7 @@ by (1 - dividend / close) / ratio, the usual price-relative adjustment, so a sto
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,9 +18,10 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.features.adjustment import adjustment_factors, last_close_before
+from aurora_pipeline.features.codes import moments_of
 from aurora_pipeline.features.inputs import ResidualInputs
-from aurora_pipeline.features.membership import Codes, membership
-from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out, microseconds
+from aurora_pipeline.features.membership import membership
+from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
 
 HISTORY_SESSIONS = 760
@@ -107,27 +109,22 @@ def _session_panels(inputs: ResidualInputs) -> list[tuple[list[date], SessionPan
     axis = calendar.sessions(calendar.shift(inputs.sessions[0], -HISTORY_SESSIONS), inputs.sessions[-1])
     due = _due(inputs, axis)
     days = pl.Series(axis, dtype=pl.Date)
-    feed, own = (lay_out(rows, "session", days, due, _COLUMNS) for rows in (inputs.daily_bars, inputs.session_bars))
+    feed, own = (lay_out(rows, "session", days, due) for rows in (inputs.daily_bars, inputs.session_bars))
     late = _late_moments(inputs, feed, own)
     members = membership(inputs)
-    groups: list[tuple[list[date], Codes]] = []
-    seen_before = -1
-    for session in inputs.sessions:
-        sectors = members.stock_sectors(session)
-        seen = int(np.searchsorted(late, microseconds(inputs.session_cutoff(session)), side="right"))
-        goes_on = groups and seen == seen_before and np.array_equal(sectors, groups[-1][1])
-        if goes_on and calendar.shift(groups[-1][0][-1], 1) == session:
-            groups[-1][0].append(session)
-        else:
-            groups.append(([session], sectors))
-        seen_before = seen
+    sectors = np.stack([members.stock_sectors(session) for session in inputs.sessions])
+    seen = np.searchsorted(late, inputs.session_cutoffs(inputs.sessions), side="right")
+    changed = (np.diff(seen) != 0) | (sectors[1:] != sectors[:-1]).any(axis=1)
+    changed |= np.diff(calendar.places(inputs.sessions)) != 1
+    starts = [0, *(np.flatnonzero(changed) + 1).tolist(), len(inputs.sessions)]
+    groups = [(list(inputs.sessions[first:stop]), sectors[first]) for first, stop in itertools.pairwise(starts)]
     return [(group, _build(inputs, axis, feed, own, group, members.named_sectors(codes))) for group, codes in groups]
 
 
 def _due(inputs: ResidualInputs, axis: Sequence[date]) -> Moments:
     """First cutoff that could use each session, microseconds since 1970."""
     later = [*axis[1:], inputs.calendar.shift(axis[-1], 1)] if inputs.frequency == "5min" else axis
-    return np.array([microseconds(inputs.session_cutoff(day)) for day in later], dtype=np.int64)
+    return inputs.session_cutoffs(later)
 
 
 def _late_moments(inputs: ResidualInputs, feed: VersionedArrays, own: VersionedArrays) -> Moments:
@@ -135,7 +132,7 @@ def _late_moments(inputs: ResidualInputs, feed: VersionedArrays, own: VersionedA
     actions = inputs.corporate_actions.filter(
         pl.col("known_at") > pl.col("ex_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     )
-    told = actions.get_column("known_at").to_physical().to_numpy()
+    told = moments_of(actions.get_column("known_at"))
     rows = len(feed.due)
     return np.unique(np.concatenate([feed.late_moments(0, rows), own.late_moments(0, rows), told]))
 
@@ -153,14 +150,16 @@ def _build(
     stop = bisect.bisect_right(axis, newest)
     sessions = list(axis[first:stop])
     every = sorted({*feed.instruments, *own.instruments, *sectors})
-    arrays = feed.seen(cutoff, first, stop, every)
-    of_bars = own.seen(cutoff, first, stop, every)
-    absent = np.isnan(arrays["close"])
-    arrays = {name: np.where(absent, of_bars[name], values) for name, values in arrays.items()}
+    arrays = feed.seen(cutoff, first, stop, every, _COLUMNS)
+    of_bars = own.seen(cutoff, first, stop, every, _COLUMNS)
+    absent = np.flatnonzero(np.isnan(arrays["close"]))
+    for name, values in arrays.items():
+        values.ravel()[absent] = of_bars[name].ravel()[absent]
     present = set(np.flatnonzero((~np.isnan(arrays["close"])).any(axis=0)).tolist())
     kept = [index for index, name in enumerate(every) if index in present or name in sectors]
     instruments = [every[index] for index in kept]
-    arrays = {name: np.ascontiguousarray(values[:, kept]) for name, values in arrays.items()}
+    if len(kept) < len(every):
+        arrays = {name: np.ascontiguousarray(values[:, kept]) for name, values in arrays.items()}
     factor = adjustment_factors(inputs, sessions, instruments, arrays["close"], cutoff)
     before = last_close_before(arrays["close"], factor)
     return SessionPanel(

@@ -8,23 +8,25 @@ corrections, rows withdrawn later) are kept aside with their moments and written
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
+from aurora_pipeline.features.codes import codes_of, days_of, moments_of, names_in, numbers_of
 from aurora_pipeline.features.windows import Panel
 
 Moments = NDArray[np.int64]
-_NEVER = np.iinfo(np.int64).max
+_NEVER, _MISSING = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class VersionedArrays:
-    """Versions of the rows of one table.
+    """Versions of the rows of one table; a column is laid out when it is first asked for.
 
     Attributes
     ----------
@@ -32,27 +34,40 @@ class VersionedArrays:
         Moment at which a row counts as on time, microseconds since 1970, increasing.
     instruments : list of str
         Column axis, sorted.
-    on_time : dict of str to ndarray of shape (rows, instruments)
-        Values known when due and never withdrawn; NaN where there is none.
     row, column : ndarray of int of shape (exceptions,)
         Place of each exception, in the order in which it became known; rows that were on time and withdrawn come first.
     known_at, withdrawn_at : ndarray of int of shape (exceptions,)
         Microseconds since 1970; a far future where never withdrawn.
-    values : dict of str to ndarray of shape (exceptions,)
-        Values of the exceptions.
+    exceptions : ndarray of int of shape (exceptions,)
+        Where each lies in `rows`.
+    rows : polars.DataFrame
+        The table's rows.
+    places : ndarray of int of shape (table rows,)
+        Where the value of each goes, counted row by row through the arrays; -1 for an exception.
     """
 
     due: Moments
     instruments: list[str]
-    on_time: dict[str, Panel]
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     known_at: Moments
     withdrawn_at: Moments
-    values: dict[str, NDArray[np.float64]]
+    exceptions: NDArray[np.int64]
+    rows: pl.DataFrame
+    places: NDArray[np.int64]
+    _laid_out: dict[str, tuple[Panel, NDArray[np.float64]]] = field(default_factory=dict, repr=False)
+
+    def values(self, name: str) -> tuple[Panel, NDArray[np.float64]]:
+        """Values of a column known when due and never withdrawn, shape (rows, instruments), and those of the exceptions."""
+        if name not in self._laid_out:
+            given = self.rows.get_column(name)
+            numbers = moments_of(given).astype(np.float64) if name == "known_at" else numbers_of(given)
+            on_time = _scattered(numbers, self.places, len(self.due), len(self.instruments))
+            self._laid_out[name] = (on_time, numbers[self.exceptions])
+        return self._laid_out[name]
 
     def seen(
-        self, moment: datetime, first: int, stop: int, instruments: Sequence[str], names: Sequence[str] = ()
+        self, moment: datetime, first: int, stop: int, instruments: Sequence[str], names: Sequence[str]
     ) -> dict[str, Panel]:
         """Newest version known at a moment of rows `first` .. `stop - 1`.
 
@@ -65,7 +80,7 @@ class VersionedArrays:
         instruments : sequence of str
             Columns wanted; those without any row are missing throughout.
         names : sequence of str
-            Values wanted; all if empty.
+            Values wanted; `known_at` gives microseconds since 1970.
 
         Returns
         -------
@@ -79,13 +94,11 @@ class VersionedArrays:
         at = (self.row[told] - first, placed[self.column[told]])
         withdrawn = self.withdrawn_at[told] <= now
         passed = int(np.searchsorted(self.due, now, side="right"))
-        present = np.flatnonzero(columns >= 0)
         out = {}
-        for name in names or self.on_time:
-            window = np.full((stop - first, len(columns)), np.nan)
-            visible = max(min(passed, stop) - first, 0)
-            window[:visible, present] = self.on_time[name][first : first + visible, columns[present]]
-            window[at] = np.where(withdrawn, np.nan, self.values[name][told])
+        for name in names:
+            on_time, late = self.values(name)
+            window = _window(on_time, first, stop, min(passed, stop), columns)
+            window[at] = np.where(withdrawn, np.nan, late[told])
             out[name] = window
         return out
 
@@ -98,12 +111,11 @@ class VersionedArrays:
             An array of its own, NaN where there was no row yet.
         """
         columns, placed = self._columns(instruments)
-        present = np.flatnonzero(columns >= 0)
-        out = np.full((len(self.due), len(columns)), np.nan)
-        out[:, present] = self.on_time[name][:, columns[present]]
+        on_time, late = self.values(name)
+        out: Panel = _window(on_time, 0, len(self.due), len(self.due), columns)
         told = np.flatnonzero((placed[self.column] >= 0) & (self.known_at <= self.due[self.row]))
         withdrawn = self.withdrawn_at[told] <= self.due[self.row[told]]
-        out[self.row[told], placed[self.column[told]]] = np.where(withdrawn, np.nan, self.values[name][told])
+        out[self.row[told], placed[self.column[told]]] = np.where(withdrawn, np.nan, late[told])
         return out
 
     def late_moments(self, first: int, stop: int) -> Moments:
@@ -122,51 +134,73 @@ class VersionedArrays:
         return columns, placed
 
 
-def lay_out(rows: pl.DataFrame, place: str, axis: pl.Series, due: Moments, names: Sequence[str]) -> VersionedArrays:
+def lay_out(rows: pl.DataFrame, place: str, axis: pl.Series, due: Moments) -> VersionedArrays:
     """Lay out the rows of a table.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        `instrument_id`, `place`, `known_at`, `quarantined_at` and `names`. Rows whose place is not on the axis are left out.
+        `instrument_id`, `place`, `known_at`, `quarantined_at` and values. Rows whose place is not on the axis are left out.
     place : str
         Column that says which row of the arrays: `session` or `bar_end`.
     axis : polars.Series
         Values of `place` in increasing order.
     due : ndarray of int of shape (rows,)
         Moment by which each is known if it is not late, microseconds since 1970.
-    names : sequence of str
-        Values wanted; `known_at` gives microseconds since 1970.
     """
-    inside = rows.filter(pl.col(place).is_in(axis.implode()))
-    instruments = inside.get_column("instrument_id").unique().sort()
-    column = inside.get_column("instrument_id").cast(pl.Enum(instruments)).to_physical().cast(pl.Int64).to_numpy()
-    row = np.searchsorted(axis.to_physical().to_numpy(), inside.get_column(place).to_physical().to_numpy())
-    known = inside.get_column("known_at").to_physical().to_numpy()
-    withdrawn = inside.get_column("quarantined_at").to_physical().fill_null(_NEVER).to_numpy()
+    inside, row = _placed(rows, place, axis)
+    instruments = names_in(inside.get_column("instrument_id"))
+    column = codes_of(inside.get_column("instrument_id"), instruments)
+    known = moments_of(inside.get_column("known_at"))
+    withdrawn = moments_of(inside.get_column("quarantined_at"))
+    withdrawn = np.where(withdrawn == _MISSING, _NEVER, withdrawn)
     late = known > due[row] if row.size else np.zeros(0, dtype=np.bool_)
-    plain = np.flatnonzero(~late & (withdrawn == _NEVER))
     special = np.flatnonzero(late | (withdrawn != _NEVER))
     special = special[np.argsort(np.where(late[special], known[special], 0), kind="stable")]
-    on_time, values = {}, {}
-    for name in names:
-        given = inside.get_column(name)
-        numbers = (
-            known.astype(np.float64) if name == "known_at" else given.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        )
-        on_time[name] = np.full((len(axis), len(instruments)), np.nan)
-        on_time[name][row[plain], column[plain]] = numbers[plain]
-        values[name] = numbers[special]
+    places = row * len(instruments) + column
+    places[special] = -1
     return VersionedArrays(
         due,
-        instruments.to_list(),
-        on_time,
-        row[special].astype(np.int64),
+        instruments,
+        row[special],
         column[special],
         known[special],
         withdrawn[special],
-        values,
+        special,
+        inside,
+        places,
     )
+
+
+def _placed(rows: pl.DataFrame, place: str, axis: pl.Series) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Rows whose place is on the axis, and the row of the arrays each belongs to."""
+    as_numbers = days_of if axis.dtype == pl.Date else moments_of
+    places, given = as_numbers(axis), as_numbers(rows.get_column(place))
+    row = np.searchsorted(places, given).astype(np.int64)
+    found = np.append(places, 0)[row] == given if len(places) else np.zeros(len(given), dtype=np.bool_)
+    found &= row < len(places)
+    return (rows, row) if found.all() else (rows.filter(pl.Series(found)), row[found])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scattered(numbers: NDArray[np.float64], places: NDArray[np.int64], rows: int, columns: int) -> Panel:
+    """Panel with numbers at some places, counted row by row; those at negative places are left out."""
+    out = np.full(rows * columns, np.nan)
+    for index in range(places.size):
+        if places[index] >= 0:
+            out[places[index]] = numbers[index]
+    return out.reshape(rows, columns)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _window(values: Panel, first: int, stop: int, visible: int, columns: NDArray[np.int64]) -> Panel:
+    """Rows `first` .. `stop - 1` of some columns; NaN from row `visible` on and for columns that are negative."""
+    out = np.full((stop - first, columns.size), np.nan)
+    for row in range(first, visible):
+        for column in range(columns.size):
+            if columns[column] >= 0:
+                out[row - first, column] = values[row, columns[column]]
+    return out
 
 
 def microseconds(moment: datetime) -> int:

@@ -50,6 +50,10 @@ class MarketManifest(BaseModel):
     decoys: list[str] = Field(default_factory=list)
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader; compiled where PyYAML was built with its C library, which reads ten times as fast."""
+
+
 def read_manifest(directory: Path) -> MarketManifest:
     """Read and validate a folder's `market.yaml`.
 
@@ -60,7 +64,7 @@ def read_manifest(directory: Path) -> MarketManifest:
     """
     file = directory / MANIFEST_FILE
     try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content: Any = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise MarketDataError(f"{file}: not readable as YAML: {error}") from error
     if not isinstance(content, dict):

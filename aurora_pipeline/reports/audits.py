@@ -86,7 +86,7 @@ def run_feature_audit(home: Home, fold_key: str | None = None) -> FeatureAuditRe
     features, labels = read_fold_inputs(home, settings, fold)
     if features.is_empty() or labels.is_empty():
         raise LakeError(f"the lake has no features and labels before {fold.test[0]}; start with `aurora run`")
-    absent = absent_features(home)
+    absent = absent_features(home, home.calendar.close(fold.train[1]))
     audit = audit_features(fold.key, features, labels, REGISTRY, absent)
     gains = feed_gains(features, labels, REGISTRY, settings.features.monthly_cost_usd)
     folder = home.folder()
@@ -154,8 +154,8 @@ def _session_leaks(path: Path, session: date) -> pl.DataFrame:
     sessions = home.sessions(settings)
     index = sessions.index(session)
 
-    def read_back(name: str, days: Sequence[date], count: int) -> pl.DataFrame:
-        return home.lake.read(name, sessions[max(0, sessions.index(days[0]) - count)], days[-1])
+    def read_back(name: str, days: Sequence[date], count: int, columns: Sequence[str] | None) -> pl.DataFrame:
+        return home.lake.read(name, sessions[max(0, sessions.index(days[0]) - count)], days[-1], columns)
 
     inputs = read_feature_inputs(home, settings, [session], read_back)
     cuts = sample_decision_times(session, home.calendar, home.frequency)

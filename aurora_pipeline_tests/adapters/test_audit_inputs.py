@@ -1,5 +1,7 @@
 """What the audit reads beside features and labels: decoys of a planted market, columns a market does not have."""
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
 
@@ -56,13 +58,23 @@ def test_a_funds_decoy_is_the_same_for_all_stocks_of_its_sector(home):
 
 
 def test_columns_the_market_does_not_have_cost_their_features(home):
-    assert absent_features(home) == {}
+    close = home.calendar.close(home.sessions(home.settings())[-1])
+    assert absent_features(home, close) == {}
     bare = home.lake.read("fundamentals").with_columns(pl.lit(None, pl.Float64).alias("gross_profit"))
     kept = home.lake.read("fundamentals")
     home.lake.write("fundamentals", bare, fingerprint="test")
     try:
-        lost = absent_features(home)
+        lost = absent_features(home, close)
     finally:
         home.lake.write("fundamentals", kept, fingerprint="test")
-    assert lost["gross_profitability"] == "the market has no fundamentals.gross_profit"
+    assert lost["gross_profitability"] == f"the market has no fundamentals.gross_profit by {close:%Y-%m-%d}"
+    assert "return_on_equity" not in lost
+
+
+def test_a_feed_that_begins_after_the_block_costs_its_features(home):
+    flows = home.lake.read("etf_flows")
+    begins = flows.get_column("known_at").min()
+    assert "sector_flow" not in absent_features(home, begins)
+    lost = absent_features(home, begins - timedelta(seconds=1))
+    assert lost["flow_to_volume_pressure"].startswith("the market has no etf_flows.net_flow_usd by ")
     assert "return_on_equity" not in lost
