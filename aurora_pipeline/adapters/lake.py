@@ -252,10 +252,16 @@ class Lake:
             return []
         below = "/".join(f"{branch}={branches.get(branch, '*')}" for branch in declared.branches)
         found: list[Path] = []
-        for entry in sorted(folder.iterdir()):
-            level, _, key = entry.name.partition("=")
-            if level == self._level and first <= key <= last:
-                found += sorted(entry.glob(f"{below}/{_FILE}" if below else _FILE))
+        for name in sorted(
+            os.listdir(folder)
+        ):  # plain names: a look-back of years has many, and comparing paths is slow
+            level, _, key = name.partition("=")
+            if level != self._level or not first <= key <= last:
+                continue
+            if below:
+                found += sorted((folder / name).glob(f"{below}/{_FILE}"))
+            elif (folder / name / _FILE).exists():
+                found.append(folder / name / _FILE)
         return found
 
     def connect(self) -> duckdb.DuckDBPyConnection:

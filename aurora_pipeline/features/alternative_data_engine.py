@@ -113,7 +113,7 @@ def _history(inputs: FeatureInputs, states: KnowledgeStates, name: str) -> tuple
         reach=module.REACH,
         lags=getattr(module, "LAGS", None),
     )
-    ages = session_ages(inputs.calendar, states.day, history.newest_first_known)
+    ages = session_ages(inputs.calendar, states.day, history.newest_first_known, history.entry)
     expiry = inputs.settings.features.expiry_of(name)
     return history, ages if expiry is None else unexpired(ages, ages, expiry)
 
@@ -133,7 +133,7 @@ def _values(inputs: FeatureInputs, states: KnowledgeStates) -> dict[str, NDArray
         depth=1,
         reach=filing_ratios.REACH,
     )
-    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known)
+    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known, filed.entry)
     expiry = inputs.settings.features.fundamentals_expiry_sessions
     crush = unexpired(
         _crush(inputs, states, announced), announced_age, inputs.settings.features.earnings_expiry_sessions
@@ -159,7 +159,7 @@ def _values(inputs: FeatureInputs, states: KnowledgeStates) -> dict[str, NDArray
 
 def _crush(inputs: FeatureInputs, states: KnowledgeStates, announced: FactHistory) -> NDArray[np.float64]:
     """Change of implied volatility over the newest announcement."""
-    news, now = announced.newest_first_known, states.moments["options"]
+    news, now = announced.newest_first_known[announced.entry], states.moments["options"]
     later = news + option_summary.AROUND_NEWS // timedelta(microseconds=1)
     sides = []
     for moment in (news, np.where(news == NEVER, NEVER, later)):

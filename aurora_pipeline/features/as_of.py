@@ -75,8 +75,8 @@ class FactHistory:
 
     @cached_property
     def newest_first_known(self) -> Moments:
-        """Moment the newest period was first published, of each state."""
-        return np.asarray(gathered(self.facts.known, self.first[:, 0].copy(), NEVER)[self.entry])
+        """Moment the newest period was first published, of each entry."""
+        return np.asarray(gathered(self.facts.known, self.first[:, 0].copy(), NEVER))
 
     def take(self, positions: NDArray[np.int64]) -> FactHistory:
         """Histories of some states, without the entries none of them points to."""
@@ -153,8 +153,10 @@ def history_at(
     return FactHistory(facts, newest, first, values, entry)
 
 
-def session_ages(calendar: SessionCalendar, days: NDArray[np.int64], moments: Moments) -> Panel:
-    """Sessions since each moment: 0 in the session whose decisions could first use it, NaN where there is none.
+def session_ages(
+    calendar: SessionCalendar, days: NDArray[np.int64], moments: Moments, entry: NDArray[np.int64]
+) -> Panel:
+    """Sessions since a moment, of each state: 0 in the session whose decisions could first use it, NaN where there is none.
 
     Parameters
     ----------
@@ -162,13 +164,14 @@ def session_ages(calendar: SessionCalendar, days: NDArray[np.int64], moments: Mo
         Exchange calendar.
     days : ndarray of int of shape (states,)
         Session of each state, days since 1970.
-    moments : ndarray of int of shape (states,)
+    moments : ndarray of int of shape (entries,)
         Such as ``FactHistory.newest_first_known``.
+    entry : ndarray of int of shape (states,)
+        Which of the moments.
     """
-    present = moments != NEVER
-    current = np.searchsorted(calendar.session_days, days)
-    since = np.searchsorted(calendar.close_moments, moments, side="left")
-    return np.where(present, current - since, np.nan).astype(np.float64)
+    since = np.searchsorted(calendar.close_moments, moments, side="left").astype(np.float64)
+    since[moments == NEVER] = np.nan
+    return np.asarray(np.searchsorted(calendar.session_days, days) - since[entry])
 
 
 def unexpired(values: Panel, ages: Panel, expiry_sessions: int) -> Panel:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.codes import codes_of, moments_of, names_in
 from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.known_periods import spread
 from aurora_pipeline.features.windows import Panel
 
 
@@ -108,18 +109,15 @@ class FeatureColumns:
         flat = row[found] * len(instruments) + column[found]
         whole = bool(found.all())
         for name, value in values.items():
-            target = self._values[name][span]
+            target, own = self._values[name][span], spread(np.ascontiguousarray(value).ravel(), flat)
             if whole:
-                np.take(np.ascontiguousarray(value).ravel().astype(np.float32), flat, out=target)
+                target[:] = own
             else:
-                target[found] = np.ascontiguousarray(value).ravel()[flat]
+                target[found] = own
 
     def frame(self) -> pl.DataFrame:
         """`session`, `symbol`, `decision_time` and the columns; what is not a finite number is null."""
-        columns = []
-        for name, value in self._values.items():
-            value[~np.isfinite(value)] = np.nan
-            columns.append(pl.Series(name, value, nan_to_null=True))
+        columns = [pl.Series(name, value, nan_to_null=True) for name, value in self._values.items()]
         return self._places.rows.select("session", "symbol", "decision_time").with_columns(columns)
 
     def _column(self, instruments: Sequence[str]) -> NDArray[np.int64]:

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
-from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.windows import Panel
 from aurora_pipeline.market.manifest import MarketManifest
 
-TURNOVER_SESSIONS = 20
 DEPTH = 6
 """Quarters looked at: the year before and one that may be absent."""
 REACH = timedelta(days=1100)
@@ -98,7 +96,7 @@ def filing_features(
         "earnings_yield": year["net_income"][history.entry] / value,
         "book_yield": newest["stockholders_equity"][history.entry] / value,
         "free_cash_flow_yield": free_cash_flow[history.entry] / value,
-        "turnover_20": _mean_dollar_volume(market) / value,
+        "turnover_20": market.newest(market.panel.mean_dollar_volume) / value,
     }
     missing = {"filing_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
@@ -130,13 +128,6 @@ def _market_value(
     reported: NDArray[np.float64], history: FactHistory, market: MarketState, manifest: MarketManifest
 ) -> NDArray[np.float64]:
     return shares_outstanding(reported, history, market, manifest) * market.newest(market.panel.close)
-
-
-def _mean_dollar_volume(market: MarketState) -> NDArray[np.float64]:
-    """Dollar volume of a session, mean of the last 20."""
-    return market.newest(
-        rolling_mean(market.panel.dollar_volume, TURNOVER_SESSIONS, TURNOVER_SESSIONS // 2, market.first_row)
-    )
 
 
 def _margin_change(

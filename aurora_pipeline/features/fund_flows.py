@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
-from aurora_pipeline.features.rolling import rolling_compound, rolling_mean
+from aurora_pipeline.features.rolling import rolling_compound
 from aurora_pipeline.features.rolling_moments import rolling_std
 from aurora_pipeline.features.windows import Panel
 
 SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS = 5, 20, 60
-VOLUME_SESSIONS = 20
 RETURN_SESSIONS = 60
 DEPTH = MOMENTUM_SESSIONS
 REACH = timedelta(days=120)
@@ -51,9 +50,7 @@ def fund_flow_measures(
     reach = history.gaps_at([sessions - 1 for sessions in (SHORT_SESSIONS, LONG_SESSIONS, MOMENTUM_SESSIONS)])
     assets = history.values["shares_outstanding"][:, 0] * history.values["nav"][:, 0]
     assets = np.where(assets > 0.0, assets, np.nan)
-    dollars = market.newest(
-        rolling_mean(market.panel.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, market.first_row)
-    )
+    dollars = market.newest(market.panel.mean_dollar_volume)
     recent = _sum(flows, SHORT_SESSIONS, reach[:, 0])
     longer = _sum(flows, LONG_SESSIONS, reach[:, 1])
     scale = _root_mean_square(flows[:, :LONG_SESSIONS]) * np.sqrt(SHORT_SESSIONS)

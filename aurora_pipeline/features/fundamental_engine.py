@@ -62,8 +62,8 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         reach=filing_ratios.REACH,
     )
     settings = inputs.settings.features
-    announced_age = session_ages(inputs.calendar, states.day, announced.newest_first_known)
-    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known)
+    announced_age = session_ages(inputs.calendar, states.day, announced.newest_first_known, announced.entry)
+    filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known, filed.entry)
     announced_age = unexpired(announced_age, announced_age, settings.earnings_expiry_sessions)
     filed_age = unexpired(filed_age, filed_age, settings.fundamentals_expiry_sessions)
     out = {spec.name: np.full(len(states.day), np.nan) for spec in FUNDAMENTAL_FEATURES}

@@ -38,9 +38,9 @@ def compute_views(inputs: FeatureInputs, views: Sequence[str] = VIEWS) -> dict[s
         Per view `session`, `symbol`, `decision_time` and a Float32 column per feature of the view; null where missing and where
         the market's manifest forbids its use.
     """
-    rows = decision_rows(inputs)
-    session_panels(inputs)  # shared by all views: laid out before they start side by side
     with ThreadPoolExecutor(inputs.settings.threads) as threads:
+        threads.submit(session_panels, inputs)  # shared by all views, which wait for it where they need it
+        rows = decision_rows(inputs)
         states = {
             view: threads.submit(compute, inputs, rows) for view, compute in _STATE_VIEWS.items() if view in views
         }

@@ -167,7 +167,7 @@ def daily_price_features(daily: DailyHistory) -> dict[str, Panel]:
         "overnight_return_20": rolling_sum(overnight, 20, 10, first),
         "intraday_return_20": rolling_sum(intraday, 20, 10, first),
         "amihud_20": logarithm(rolling_mean(illiquidity, 20, 10, first)),
-        "dollar_volume_20": logarithm(rolling_mean(volume, 20, 10, first)),
+        "dollar_volume_20": logarithm(panel.mean_dollar_volume[first:]),
         "volume_trend": logarithm(ratio(rolling_mean(volume, 5, 4, first), rolling_mean(volume, 60, 30, first))),
         "price_volume_correlation_20": rolling_correlation(returns, logarithm(volume), 20, 10, first),
     }

@@ -135,9 +135,10 @@ def knowledge_states(readers: Readers, feeds: Mapping[str, FeedFacts]) -> tuple[
         stops[index, found] = facts.starts[1:][lookup[index, found]] + offset
         offset += len(facts.published)
     published = np.concatenate([facts.published for facts in tables])
-    days, day = np.unique(readers.day, return_inverse=True)
+    since = readers.day - readers.day.min(initial=np.iinfo(np.int64).max)
+    number = np.cumsum(np.bincount(since) > 0)  # of the sessions there are, from 1
     first, moments, state = _states(
-        day, readers.instrument, readers.moment, len(days), size, by, begins, stops, published
+        number[since] - 1, readers.instrument, readers.moment, number.max(initial=0), size, by, begins, stops, published
     )
     told = {name: np.ascontiguousarray(moments[:, index]) for index, name in enumerate(feeds)}
     others = {name: codes[first] for name, codes in readers.others.items()}

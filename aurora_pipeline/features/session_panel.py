@@ -21,12 +21,15 @@ from aurora_pipeline.features.adjustment import adjustment_factors, last_close_b
 from aurora_pipeline.features.codes import moments_of
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import membership
+from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
 
 HISTORY_SESSIONS = 760
 """Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252
 sessions of returns orthogonalised with a market beta over 252 sessions before them."""
+VOLUME_SESSIONS = 20
+"""Sessions of dollar volume that say how much is usually traded."""
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -64,10 +67,16 @@ class SessionPanel:
     overnight_return: Panel
     sectors: dict[str, str]
 
-    @property
+    @cached_property
     def dollar_volume(self) -> Panel:
         """Close times volume, USD."""
         return self.close * self.volume
+
+    @cached_property
+    def mean_dollar_volume(self) -> Panel:
+        """Mean dollar volume of the last :data:`VOLUME_SESSIONS` sessions, USD."""
+        values: Panel = rolling_mean(self.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, 0)
+        return values
 
     def column(self, instrument: str | None) -> int | None:
         """Position of an instrument; None if it has no history at all."""

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import DAY, MarketState
 from aurora_pipeline.features.readers import NEVER
-from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.market.manifest import MarketManifest
 
-VOLUME_SESSIONS = 20
 SURPRISE_PUBLICATIONS = 6
 """Publications before the newest that say what was to be expected, three months."""
 DEPTH = SURPRISE_PUBLICATIONS + 1
@@ -77,7 +75,5 @@ def _days_to_cover(
         volume = history.values["avg_daily_volume"][:, 0]
         days = history.values["shares_short"][:, 0] / np.where(volume > 0.0, volume, np.nan)
         return np.asarray(days[history.entry])
-    dollars = market.newest(
-        rolling_mean(market.panel.dollar_volume, VOLUME_SESSIONS, VOLUME_SESSIONS // 2, market.first_row)
-    )
+    dollars = market.newest(market.panel.mean_dollar_volume)
     return now * market.newest(market.panel.close) / np.where(dollars > 0.0, dollars, np.nan)

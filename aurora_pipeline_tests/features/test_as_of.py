@@ -84,8 +84,8 @@ def test_age_is_zero_in_the_first_session_that_can_use_a_fact() -> None:
         datetime(2024, 3, 2, 12, tzinfo=UTC),  # on the Saturday before
     ]
     micro = np.array([int(moment.timestamp() * 1e6) for moment in moments])
-    assert session_ages(calendar, day, micro).tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
-    assert np.isnan(session_ages(calendar, day, np.full(5, NEVER))).all()
+    assert session_ages(calendar, day, micro, np.arange(5)).tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
+    assert np.isnan(session_ages(calendar, day, np.full(1, NEVER), np.zeros(5, dtype=np.int64))).all()
 
 
 def test_a_fact_without_a_period_is_ordered_by_when_it_was_known() -> None:
