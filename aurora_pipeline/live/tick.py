@@ -280,9 +280,12 @@ class TickRunner:
         return read_served(self.home, self.opening.champions.members, self.session, self.session)
 
     def _send_what_was_not(self, settled: Settled) -> None:
-        """Send the orders of a decision whose process died before it had, while their bar still runs."""
+        """Send the orders of a decision whose process died before it had, while their bar still runs and the switch is on."""
+        now = self.clock.now()
+        mode = FileSwitch(self.home.kill_switch_file).state(now).mode
         orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
-        send(self.folder, [order for order in orders if order.execute_by > self.clock.now()])
+        allowed = [order for order in orders if mode == "on" or (mode == "flatten" and order.reason == "flatten")]
+        send(self.folder, [order for order in allowed if order.execute_by > now])
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
         settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
