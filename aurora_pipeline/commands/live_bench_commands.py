@@ -56,6 +56,24 @@ def tick(
         raise typer.Exit(1)
 
 
+@bench.command()
+def screenshots(
+    session: SessionOption,
+    home: HomeOption = None,
+    bars: Annotated[int, typer.Option(help="Bars to replay first.", min=1)] = 4,
+    work: WorkOption = None,
+    port: Annotated[int, typer.Option(help="Port of the webserver on loopback.")] = 3097,
+    to: Annotated[Path | None, typer.Option(help="Folder for the pictures; the home's reports if left out.")] = None,
+) -> None:
+    """Replay a few bars and photograph the UI with headless Chromium."""
+    from aurora_pipeline.live.screenshots import take_screenshots
+
+    opened = opened_home(home)
+    folder = (work or opened.path / "replays" / "screenshots").absolute()
+    for picture in take_screenshots(opened, session.date(), folder, bars, port, to or opened.reports):
+        out.print(f"{picture}  {picture.stat().st_size // 1000} KB", highlight=False)
+
+
 def soak(
     session: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First session; as many follow as needed.")],
     home: HomeOption = None,

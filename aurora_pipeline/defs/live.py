@@ -30,6 +30,7 @@ TICK_TAGS = {
 }
 OP = "decide"
 SHOWN_TARGETS = 25
+SHOWN_IN_LINE = 8
 
 
 class TickConfig(dg.Config):
@@ -78,6 +79,12 @@ def _wanted(settled: "Settled") -> str:
     return "\n".join(["| symbol | target, bps of NAV | held, bps | why |", "|---|---|---|---|", *lines])
 
 
+def _largest(settled: "Settled") -> str:
+    """Return the largest targets of a decision as one line."""
+    rows = sorted(settled.content["targets"], key=lambda row: -abs(row["target_weight"]))[:SHOWN_IN_LINE]
+    return ", ".join(f"{row['symbol']} {1e4 * row['target_weight']:+.1f} bps" for row in rows)
+
+
 @dg.op(description="Does nothing.")
 def nothing() -> None:
     """Do nothing."""
@@ -123,12 +130,15 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         context.add_output_metadata({"bar_end": when, "status": settled.status, "reason": settled.reason, **numbers})
         if not outcome.rows:
             return
-        for asset, table in asset_tables(families).items():
-            book = {**numbers, "targets": dg.MetadataValue.md(_wanted(settled))} if asset == "target_positions" else {}
+        for asset, name in asset_tables(families).items():
+            book: dict[str, Any] = {}
+            if asset == "target_positions":
+                table = dg.MetadataValue.md(_wanted(settled))
+                book = {"decided": when, "largest_targets": _largest(settled), "targets": table, **numbers}
             event = dg.AssetMaterialization(
                 dg.AssetKey(asset.split("/")),
                 partition=session.isoformat(),
-                metadata={"rows": outcome.rows[table], **book},
+                metadata={"rows": outcome.rows[name], **book},
             )
             context.log_event(event)
 

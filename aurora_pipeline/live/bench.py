@@ -9,7 +9,8 @@ of the computation, which other work on the machine does not change.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,6 +38,8 @@ EMPTY_JOB = "empty_run"
 TICK_JOB = "tick"
 ARMED_SECONDS = 120.0
 """How long an armed run may take until it waits for its bar."""
+PATIENCE = 600.0
+"""Seconds a bar may take before the bench gives up."""
 _EMPTY_EVERY = 4
 """Ticks through the sensor between two empty runs."""
 _IN_TICK = {"read": "read", "market": "features", "signals": "predict", "book": "policy"}
@@ -99,19 +102,25 @@ class TickBench:
         self.inbox = Inbox(self.home.path / "inbox")
         self.log = decision_log(self.home.path / "live", session)
         self.ends = iter(self.home.calendar.bar_ends(session))
-        self.service = Service(self.home, port, "replay")
+        self.port = port
         self.client = WebserverClient(port)
         self.empty: list[float] = []
 
     def run(self, bars: int) -> list[Measured]:
         """Measure `bars` bars each way; the first of each way warms up and does not count."""
         alone = computation(self.source, self.session, self.work / "computation", bars, self.told)
-        with self.service.running():
-            if not self.service.wait(lambda: self.service.ready() and _launches(self.client), 180.0):
-                raise LakeError(f"the webserver did not come up; look at {self.home.path / 'live' / 'logs'}")
+        with self._served("replay"):
             sensor = self._ways("arrival sensor", bars, self._through_sensor)
+        with self._served("armed"):
             armed = self._ways("armed", bars, self._armed)
         return [alone, Measured("empty run", tuple(self.empty[1:])), sensor, armed]
+
+    @contextmanager
+    def _served(self, mode: str) -> Iterator[None]:
+        with Service(self.home, self.port, mode).running() as self.service:
+            if not self.service.wait(lambda: self.service.ready() and _launches(self.client), 300.0):
+                raise LakeError(f"the webserver did not come up; look at {self.home.path / 'live' / 'logs'}")
+            yield
 
     def facts(self) -> dict[str, Any]:
         """What was the same for all ways."""
@@ -160,8 +169,8 @@ class TickBench:
         self.clock.set(end)
         pump([self.feed], self.inbox, end)
         visible = time.time()
-        if not self.service.wait(lambda: self.log.get(end) is not None, 180.0):
-            raise ReplayStalledError(f"the bar that ends {end:%H:%M} UTC was not settled within three minutes")
+        if not self.service.wait(lambda: self.log.get(end) is not None, PATIENCE):
+            raise ReplayStalledError(f"the bar that ends {end:%H:%M} UTC was not settled within {PATIENCE:.0f} s")
         settled = self.log.get(end)
         if settled is None or settled.status != "decided":
             raise ReplayStalledError(f"the bar that ends {end:%H:%M} UTC was not decided: {settled and settled.reason}")

@@ -241,7 +241,7 @@ def trade(
     )
     idle = np.array([end in set(skipped) for end in inputs.decision_times], dtype=bool)
     inputs = replace(inputs, fresh=inputs.fresh & ~idle[:, None])
-    rates = borrow_rates(inputs.symbols, settings.costs)
+    rates = borrow_rates(inputs.symbols, settings.costs, inputs.quoted_borrow)
     unlendable = [name for name, rate in zip(inputs.instruments, rates, strict=True) if np.isnan(rate)]
     view = replace(opening.broker, sent=opening.broker.sent | frozenset(sent))
     broker = RehearsedBroker(view, until, settings.book.participation, unlendable)

@@ -8,6 +8,7 @@ A backfill can run beside the undisturbed part.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -115,7 +116,7 @@ class SoakResult:
     @property
     def memory_growth(self) -> float:
         """Median of the last quarter over that of the first, less 1, after warming up."""
-        seen = self.memory[int(_WARM_UP * len(self.memory)) :]
+        seen = self.memory[math.ceil(_WARM_UP * len(self.memory)) :]
         quarter = max(1, len(seen) // 4)
         return float(np.median(seen[-quarter:]) / np.median(seen[:quarter]) - 1.0) if seen else 0.0
 

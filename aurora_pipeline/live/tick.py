@@ -144,6 +144,7 @@ class TickRunner:
         self._feeds: FeedTables | None = None
         self._stamps = self._stored()
         self._first_seen: dict[datetime, float] = {}
+        self._closed: set[datetime] = set()
 
     @property
     def feeds(self) -> FeedTables:
@@ -194,8 +195,9 @@ class TickRunner:
             if settled is not None:
                 self._send_what_was_not(settled)
                 return TickOutcome(self.session, wanted, settled, own=False, alerts=_of_arrivals(arrivals))
+            skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
             coverage = self._coverage(wanted)
-            if not self._complete(wanted, coverage):
+            if wanted > self.clock.now() + skew or not self._complete(wanted, coverage):
                 return None
             outcome = self._decide(wanted, coverage)
             outcome.alerts += _of_arrivals(arrivals)
@@ -215,6 +217,8 @@ class TickRunner:
     def _locked(self) -> Iterator[Arrivals]:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
+            # Marks are dropped after their bars: one that is seen before the inbox is emptied speaks of rows that are taken.
+            self._closed = self.market.inbox.closed_bars()
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
             self._follow()
             changed = self.market.changed()
@@ -252,7 +256,7 @@ class TickRunner:
         """End of the newest bar on the session's grid of which a row is known."""
         starts = self.market.session_bars(self.session).get_column("bar_start").drop_nulls().unique()
         ends = {start + timedelta(minutes=5) for start in starts}
-        known = [end for end in self.bar_ends if end in ends or end in self.market.inbox.closed_bars()]
+        known = [end for end in self.bar_ends if end in ends or end in self._closed]
         return known[-1] if known else None
 
     def _coverage(self, bar_end: datetime) -> float:
@@ -266,7 +270,7 @@ class TickRunner:
 
     def _complete(self, bar_end: datetime, coverage: float) -> bool:
         """Whether nothing more of a bar is worth waiting for."""
-        if bar_end in self.market.inbox.closed_bars() or coverage == 1.0:
+        if bar_end in self._closed or coverage == 1.0:
             return True
         if coverage == 0.0:
             return False
@@ -280,9 +284,12 @@ class TickRunner:
         return read_served(self.home, self.opening.champions.members, self.session, self.session)
 
     def _send_what_was_not(self, settled: Settled) -> None:
-        """Send the orders of a decision whose process died before it had, while their bar still runs."""
+        """Send the orders of a decision whose process died before it had, while their bar still runs and the switch is on."""
+        now = self.clock.now()
+        mode = FileSwitch(self.home.kill_switch_file).state(now).mode
         orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
-        send(self.folder, [order for order in orders if order.execute_by > self.clock.now()])
+        allowed = [order for order in orders if mode == "on" or (mode == "flatten" and order.reason == "flatten")]
+        send(self.folder, [order for order in allowed if order.execute_by > now])
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
         settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
@@ -6,7 +8,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.challenger_store import DueVersion, challenger_name, manifest_hash, versions_due
-from aurora_pipeline.adapters.champion_set import FILE, read_champion_set, write_champion_set
+from aurora_pipeline.adapters.champion_set import FILE, champion_set_before, read_champion_set, write_champion_set
 from aurora_pipeline.adapters.configuration_log import Configured
 from aurora_pipeline.adapters.decision_log import DecisionLog, next_session
 from aurora_pipeline.adapters.home import Home, MarketRecord
@@ -249,3 +251,45 @@ def test_the_book_closes_everything_while_no_model_trades(tmp_path):
     found = tradable_universe(universe, pl.concat([states(FIRST, {"ridge"}), states(SECOND, set())]))
     assert found.get_column("eligible").to_list() == [True, False, False]
     assert found.get_column("reason").to_list() == [None, "no model trades", "new"]
+
+
+def test_a_model_file_that_changed_counts_as_much_as_its_manifest(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-11")
+    directory = home.models / "ridge/2024-11"
+    (directory / "model.json").write_text("{}")
+    listed = {"model.json": hashlib.sha256(b"{}").hexdigest()}
+    manifest = json.loads((directory / "manifest.json").read_text()) | {"files": listed}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    assert len(read_champion_set(home)[0]) == 1
+    (directory / "model.json").write_text("{ }")
+    champions, problems = read_champion_set(home)
+    assert champions == []
+    assert "model.json: not what its manifest lists" in problems[0]
+    (directory / "model.json").unlink()
+    assert "model.json: missing" in read_champion_set(home)[1][0]
+
+
+def test_a_champion_whose_files_are_gone_when_the_set_is_written_falls_back_and_is_told_of(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-10")
+    write_champion_set(home, states(date(2024, 10, 31), {"ridge"}), date(2024, 10, 31))
+    model_files(home, "ridge", "2024-11")
+    shutil.rmtree(home.models / "ridge/2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    champions, problems = read_champion_set(home)
+    assert [champion.version for champion in champions] == ["ridge-2024-10-v1"]
+    assert "manifest is missing" in problems[0]
+
+
+def test_a_replay_falls_back_on_what_was_champion_before_its_session_only(tmp_path):
+    source, target = Home(tmp_path / "source"), Home(tmp_path / "target")
+    for fold, day in (("2024-10", date(2024, 10, 31)), ("2024-11", FIRST)):
+        model_files(source, "ridge", fold)
+        write_champion_set(source, states(day, {"ridge"}), day)
+    target.path.mkdir()
+    champion_set_before(source, target, FIRST)
+    content = json.loads((target.path / FILE).read_text())
+    assert [line["version"] for line in content["families"]["ridge"]] == ["ridge-2024-10-v1"]
+    assert content["session"] == "2024-10-31"

@@ -292,6 +292,31 @@ def test_a_bar_nobody_closed_waits_for_missing_symbols(tiny_home, tmp_path):
     assert outcome.numbers["coverage"] == 1.0
 
 
+def test_a_bar_that_is_dropped_and_closed_while_the_inbox_is_being_emptied_waits_for_the_next_look(loop, monkeypatch):
+    """Its mark is there when completeness is judged, its rows are not: it was taken for a bar without symbols once."""
+    take = type(loop.runner.market).take
+
+    def slow(self, *arguments):
+        found = take(self, *arguments)
+        loop.feed(0)
+        return found
+
+    loop.runner.clock.set(loop.ends[0])
+    with monkeypatch.context() as racing:
+        racing.setattr(type(loop.runner.market), "take", slow)
+        assert loop.runner.attempt(loop.ends[0]) is None
+    assert loop.runner.attempt(loop.ends[0]).settled.status == "decided"
+
+
+def test_a_bar_ahead_of_the_clock_is_not_decided_although_it_is_said_to_be_complete(loop):
+    loop.feed(0)
+    loop.runner.clock.set(loop.ends[0] - timedelta(minutes=4))
+    assert loop.runner.attempt(loop.ends[0]) is None
+    assert loop.status() == []
+    loop.runner.clock.set(loop.ends[0])
+    assert loop.runner.attempt(loop.ends[0]).settled.status == "decided"
+
+
 def test_a_failing_model_is_left_out_told_of_and_stays_out_of_that_decision(loop, monkeypatch):
     loop.tick(0)
     model = loop.runner.models["ridge"].model
