@@ -216,12 +216,12 @@ def test_every_panel_has_data_in_a_browser_and_its_console_is_silent(everything,
 def test_panels_that_changed_are_replaced_in_the_open_page(tiny_home, tmp_path, monkeypatch):
     with served(Home(tiny_home)) as server:
         page, version = server.page(None)
-        older = re.sub(r'(id="pnl" data-digest=")', r"\1old", page.replace(">NAV</dt>", ">EARLIER</dt>"))
+        older = re.sub(r'(id="data" data-digest=")', r"\1old", page.replace(">bars present</dt>", ">EARLIER</dt>"))
         answers = iter([(older.replace(f'data-version="{version}"', 'data-version="old"'), "old")])
         monkeypatch.setattr(server, "page", lambda book: next(answers, (page, version)))
         dom, console = browse(server.address, tmp_path, "--dump-dom")
     assert console == []
-    assert ">NAV</dt>" in dom
+    assert ">bars present</dt>" in dom
     assert ">EARLIER</dt>" not in dom
 
 
