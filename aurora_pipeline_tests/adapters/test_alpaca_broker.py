@@ -22,7 +22,7 @@ from aurora_pipeline.execution.kill_switch import AlwaysOn
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.order_planning import client_order_id
 from aurora_pipeline.execution.reconciliation import reconcile
-from aurora_pipeline_tests.adapters.vendors.alpaca_account import KEYS, PaperAccount
+from aurora_pipeline_tests.adapters.vendors.alpaca_account import KEYS, QUICK, PaperAccount
 from aurora_pipeline_tests.adapters.vendors.loopback import Fault, Reply, Request
 from aurora_pipeline_tests.market.tiny import moment
 
@@ -148,12 +148,12 @@ def test_wrong_keys_are_named_and_not_a_refused_order(account):
 
 
 @pytest.mark.parametrize(
-    "silence", [Reply(drop=True), Reply(late=1.0), Reply(504, b""), Reply(body={"a": 1}, cut=True)]
+    "silence", [Reply(drop=True), Reply(late=30.0), Reply(504, b""), Reply(body={"a": 1}, cut=True)]
 )
 @pytest.mark.parametrize("carried_out", [True, False])
 def test_an_order_without_an_answer_is_asked_about_and_not_sent_again(account, silence, carried_out):
     account.faults.append(Fault(silence, "POST", carried_out=carried_out))
-    broker = account.broker(NAMES)
+    broker = account.broker(NAMES, patience=replace(QUICK, timeout=1.5))
     sent, refused, events = send_orders(broker, [order()], AlwaysOn())
     assert sum(request.method == "POST" for request in account.asked) == 1
     assert (len(sent), len(refused)) == ((1, 0) if carried_out else (0, 1))

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
-from zoneinfo import ZoneInfo
 
 import polars as pl
 import requests
 
+from aurora_pipeline.adapters.vendors.alpaca_actions import ACTIONS, contract_row
 from aurora_pipeline.adapters.vendors.http import DOWNLOAD, Pace, Patience, PatientAdapter, require_good
 from aurora_pipeline.errors import SettingsError, VendorError, VendorFormatError, VendorKeyError
 from aurora_pipeline.market.columns import BARS, FEEDS
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 Tape = Literal["iex", "sip"]
 TAPES: tuple[Tape, ...] = get_args(Tape)
-NEW_YORK = ZoneInfo("America/New_York")
 KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
 SYMBOLS_PER_REQUEST = 100
 REQUESTS_PER_MINUTE = 200
@@ -164,8 +163,8 @@ class AlpacaMarketData:
             asked = CorporateActionsRequest(symbols=list(batch), start=first, end=last + PROCESSED_WITHIN)
             answer = answered(partial(self._actions.get_corporate_actions, asked), "corporate actions")
             for kind, entries in answer.items():
-                if kind in _ACTIONS:
-                    rows += [row for entry in entries if (row := _action(kind, entry)) is not None]
+                if kind in ACTIONS:
+                    rows += [row for entry in entries if (row := contract_row(kind, entry)) is not None]
                 elif entries:
                     left_out[kind] = left_out.get(kind, 0) + len(entries)
         frame = pl.DataFrame(rows, schema=pl.Schema(FEEDS["corporate_actions"].columns)).unique(maintain_order=True)
@@ -239,65 +238,3 @@ def _bar_frame(symbol: str, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     return named.with_columns(
         pl.lit(symbol).alias("symbol"), pl.lit(None, BARS.columns["known_at"]).alias("known_at")
     ).select(list(BARS.columns))
-
-
-def _split(entry: Mapping[str, Any]) -> dict[str, Any]:
-    ratio = float(entry["new_rate"]) / float(entry["old_rate"])
-    return {"symbol": entry["symbol"], "ex_date": entry["ex_date"], "kind": "split", "ratio": ratio}
-
-
-def _stock_dividend(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "symbol": entry["symbol"],
-        "ex_date": entry["ex_date"],
-        "kind": "split",
-        "ratio": 1.0 + float(entry["rate"]),
-    }
-
-
-def _dividend(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "symbol": entry["symbol"],
-        "ex_date": entry["ex_date"],
-        "kind": "dividend",
-        "amount": float(entry["rate"]),
-    }
-
-
-def _rename(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    old, new = entry["old_symbol"], entry["new_symbol"]
-    row = {"symbol": old, "ex_date": entry["process_date"], "kind": "rename", "new_symbol": new}
-    return row if old != new else None
-
-
-def _merged(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {"symbol": entry["acquiree_symbol"], "ex_date": entry["effective_date"], "kind": "delist"}
-
-
-def _removed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {"symbol": entry["symbol"], "ex_date": entry["process_date"], "kind": "delist"}
-
-
-_ACTIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
-    "forward_splits": _split,
-    "reverse_splits": _split,
-    "stock_dividends": _stock_dividend,
-    "cash_dividends": _dividend,
-    "name_changes": _rename,
-    "cash_mergers": _merged,
-    "stock_mergers": _merged,
-    "stock_and_cash_mergers": _merged,
-    "worthless_removals": _removed,
-}
-
-
-def _action(kind: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        row = _ACTIONS[kind](entry)
-        if row is None:
-            return None
-        day = date.fromisoformat(row["ex_date"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise VendorFormatError(f"Alpaca: {kind} {dict(entry)} is not in its documented form: {error!r}") from error
-    known = datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).astimezone(UTC)
-    return row | {"ex_date": day, "known_at": known}

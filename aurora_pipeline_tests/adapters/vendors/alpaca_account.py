@@ -13,7 +13,7 @@ from aurora_pipeline.adapters.vendors.http import Pace, Patience
 from aurora_pipeline_tests.adapters.vendors.loopback import Reply, Request, Vendor
 
 KEYS = AlpacaKeys("PKTESTKEY", "secret-sesame")
-QUICK = Patience(tries=4, pause=0.01, longest_pause=0.2, timeout=0.25)
+QUICK = Patience(tries=4, pause=0.01, longest_pause=0.2, timeout=20.0)
 DONE = {"filled", "canceled", "expired", "rejected"}
 
 
@@ -34,7 +34,7 @@ class PaperAccount(Vendor):
         self.clock = datetime(2026, 1, 5, 15, 0, 0, tzinfo=UTC)
 
     def broker(self, instruments=None, keys=KEYS, **options) -> AlpacaPaperBroker:
-        options = {"patience": QUICK, "pace": Pace(100_000, 1.0), "url": self.url, "settle_seconds": 2.0} | options
+        options = {"patience": QUICK, "pace": Pace(100_000, 1.0), "url": self.url, "settle_seconds": 20.0} | options
         return AlpacaPaperBroker(keys, instruments, **options)
 
     def account(self, request: Request) -> Reply:

@@ -17,7 +17,7 @@ from aurora_pipeline.adapters.vendors.http import Pace, Patience
 from aurora_pipeline_tests.adapters.vendors.loopback import Reply, Request, Vendor
 
 KEYS = AlpacaKeys("PKTESTKEY", "secret-sesame")
-QUICK = Patience(tries=3, pause=0.01, longest_pause=0.5, timeout=2.0)
+QUICK = Patience(tries=3, pause=0.01, longest_pause=0.5, timeout=20.0)
 
 
 class AlpacaMarket(Vendor):

@@ -9,7 +9,7 @@ from aurora_pipeline.adapters.vendors.finra import DATA_SET, Finra
 from aurora_pipeline.adapters.vendors.http import Patience
 from aurora_pipeline_tests.adapters.vendors.loopback import Reply, Request, Vendor
 
-QUICK = Patience(tries=3, pause=0.01, longest_pause=0.5, timeout=2.0)
+QUICK = Patience(tries=3, pause=0.01, longest_pause=0.5, timeout=20.0)
 
 
 def record(symbol: str, settlement: str, shares: float, **other: Any) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Corporate actions of Alpaca, kind by kind, as rows of the market folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aurora_pipeline.errors import VendorFormatError
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def _split(entry: Mapping[str, Any]) -> dict[str, Any]:
+    ratio = float(entry["new_rate"]) / float(entry["old_rate"])
+    return {"symbol": entry["symbol"], "ex_date": entry["ex_date"], "kind": "split", "ratio": ratio}
+
+
+def _stock_dividend(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "symbol": entry["symbol"],
+        "ex_date": entry["ex_date"],
+        "kind": "split",
+        "ratio": 1.0 + float(entry["rate"]),
+    }
+
+
+def _dividend(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "symbol": entry["symbol"],
+        "ex_date": entry["ex_date"],
+        "kind": "dividend",
+        "amount": float(entry["rate"]),
+    }
+
+
+def _rename(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    old, new = entry["old_symbol"], entry["new_symbol"]
+    row = {"symbol": old, "ex_date": entry["process_date"], "kind": "rename", "new_symbol": new}
+    return row if old != new else None
+
+
+def _merged(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"symbol": entry["acquiree_symbol"], "ex_date": entry["effective_date"], "kind": "delist"}
+
+
+def _removed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"symbol": entry["symbol"], "ex_date": entry["process_date"], "kind": "delist"}
+
+
+ACTIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
+    "forward_splits": _split,
+    "reverse_splits": _split,
+    "stock_dividends": _stock_dividend,
+    "cash_dividends": _dividend,
+    "name_changes": _rename,
+    "cash_mergers": _merged,
+    "stock_mergers": _merged,
+    "stock_and_cash_mergers": _merged,
+    "worthless_removals": _removed,
+}
+
+
+def contract_row(kind: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return an action as a row of `corporate_actions`; None for one that changes nothing.
+
+    Raises
+    ------
+    VendorFormatError
+        The entry is not as documented.
+    """
+    try:
+        row = ACTIONS[kind](entry)
+        if row is None:
+            return None
+        day = date.fromisoformat(row["ex_date"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise VendorFormatError(f"Alpaca: {kind} {dict(entry)} is not in its documented form: {error!r}") from error
+    known = datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).astimezone(UTC)
+    return row | {"ex_date": day, "known_at": known}
