@@ -27,6 +27,7 @@ from aurora_pipeline.commands.fetch_commands import fetch
 from aurora_pipeline.commands.models_commands import models
 from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
+from aurora_pipeline.commands.scale_commands import scale
 from aurora_pipeline.commands.terminal import (
     REPLACE_MODELS,
     Day,
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(report, name="report")
+live_bench_commands.bench.command()(scale)
 app.add_typer(live_bench_commands.bench, name="bench")
 app.add_typer(models, name="models")
 
@@ -191,10 +193,11 @@ def ui(
 ) -> None:
     """Open Dagster on loopback with the right home."""
     from aurora_pipeline.adapters.home import HOME_VARIABLE
-    from aurora_pipeline.adapters.instance import write_instance_config
+    from aurora_pipeline.adapters.worker_processes import terminated_as_exit
+    from aurora_pipeline.defs.databases import make_databases
 
     opened = opened_home(home)
-    write_instance_config(opened.path)
+    make_databases(opened)
     # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
     environment = os.environ | {
         "DAGSTER_HOME": str(opened.path),
@@ -205,7 +208,12 @@ def ui(
     if browser:
         webbrowser.open(f"http://127.0.0.1:{port}")
     module = ["-m", "dagster", "dev", "-m", "aurora_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    sys.exit(subprocess.call([sys.executable, *module], env=environment, cwd=opened.path))
+    with terminated_as_exit(), subprocess.Popen([sys.executable, *module], env=environment, cwd=opened.path) as process:
+        try:
+            code = process.wait()
+        finally:
+            process.terminate()
+    sys.exit(code)
 
 
 @app.command()

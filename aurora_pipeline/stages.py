@@ -23,6 +23,15 @@ RISK_LOOKBACK = 60
 """Sessions of residual returns the risk model looks back over."""
 FULL_SESSION_BARS = 78
 """5-minute bars of a session that is not cut short."""
+BLOCK_SESSIONS = 40
+BLOCK_NAMES = 520
+"""A stage works on 40 sessions at once, of more than 520 names on fewer: what is in memory stays the same."""
+
+
+def block_sessions(names: int) -> int:
+    """Sessions a stage holds in memory at once, without those it looks back to."""
+    return max(1, min(BLOCK_SESSIONS, BLOCK_SESSIONS * BLOCK_NAMES // max(names, 1)))
+
 
 _VIEW_READS = (
     Read("bars", "back", BAR_LOOKBACK),

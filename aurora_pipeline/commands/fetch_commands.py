@@ -47,7 +47,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Download from a vendor into a market folder; the same call goes on where it broke off. Keys: docs/feeds.md."""
-    from aurora_pipeline.adapters.vendors.alpaca import TAPES
+    from aurora_pipeline.adapters.vendors.alpaca import known_tape
     from aurora_pipeline.market.folder_growth import extend_universe, started_folder
     from aurora_pipeline.market.importer import read_universe
 
@@ -55,12 +55,9 @@ def fetch(
         raise MarketDataError(
             f"no such feed {feed!r}; expected {', '.join(FEEDS)}. Other data come in by `aurora import`"
         )
-    known = next((each for each in TAPES if each == tape), None)
-    if known is None:
-        raise MarketDataError(f"--tape {tape}: expected {' or '.join(TAPES)}")
     if last < first:
         raise MarketDataError(f"--to {last:%Y-%m-%d} lies before --from {first:%Y-%m-%d}")
-    vendor = _vendor(feed, known)
+    vendor = _vendor(feed, known_tape(tape))
     manifest = started_folder(
         market,
         frequency="5min",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,11 @@ def live(
     ] = None,
     port: Port = 3000,
     stay: Annotated[bool, typer.Option("--stay/--exit", help="Keep the UI open after a replay.")] = True,
+    feed: Annotated[
+        list[str] | None,
+        typer.Option(help="alpaca, edgar or finra; repeatable. Without one the inbox is filled by others."),
+    ] = None,
+    tape: Annotated[str, typer.Option(help="iex or sip, of alpaca.")] = "iex",
 ) -> None:
     """Trade bar by bar from the inbox, supervised; or replay a past session the same way."""
     from aurora_pipeline.live.homes import make_live
@@ -42,13 +48,25 @@ def live(
     opened = opened_home(home)
     if replay is None:
         opened = make_live(opened)
-        with Service(opened, port, "live").running() as service:
+        with Service(opened, port, "live", _checked_feeds(opened, feed or [], tape)).running() as service:
             out.print(f"inbox {opened.path / 'inbox'}; UI on http://127.0.0.1:{port}; Ctrl-C ends it", highlight=False)
             _serve(service)
         return
     if session is None:
         raise SettingsError("--replay needs --session YYYY-MM-DD: the session to replay")
     _replay(opened, replay, session.date(), speed, bars, replay_home, port, stay=stay)
+
+
+def _checked_feeds(home: Home, names: Sequence[str], tape: str) -> list[str]:
+    """Return what the service is to run, after making each feed once: keys and tape are wrong now or not at all."""
+    from aurora_pipeline.adapters.feeds.vendors import vendor_feeds
+    from aurora_pipeline.adapters.live_market import live_folder
+    from aurora_pipeline.adapters.vendors.alpaca import known_tape
+    from aurora_pipeline.market.folder import MarketFolder
+
+    for name in names:
+        vendor_feeds(name, MarketFolder.open(live_folder(home)), datetime.now(tz=UTC), known_tape(tape))
+    return [f"{name} {tape}" for name in names]
 
 
 def _replay(

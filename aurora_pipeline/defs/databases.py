@@ -7,7 +7,12 @@ from aurora_pipeline.adapters.instance import write_instance_config
 
 
 def make_databases(home: Home) -> None:
-    """Open every storage of the home's instance once; does nothing that can be seen where they exist."""
+    """Open every storage of the home's instance once, one process at a time; does nothing that can be seen where they exist."""
+    with home.locked("databases"):
+        _open_all(home)
+
+
+def _open_all(home: Home) -> None:
     write_instance_config(home.path)
     with dg.DagsterInstance.from_config(str(home.path)) as instance:
         instance.get_runs(limit=1)

@@ -17,9 +17,9 @@ import dagster as dg
 
 from aurora_pipeline.adapters.configuration_log import note_configurations
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
-from aurora_pipeline.adapters.instance import write_instance_config
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
+from aurora_pipeline.defs.databases import make_databases
 from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
@@ -240,7 +240,7 @@ def _ranges(
 @contextmanager
 def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
     """Open the home's Dagster instance, after marking runs whose process died as failed."""
-    write_instance_config(home.path)
+    make_databases(home)
     os.environ["DAGSTER_HOME"] = str(home.path)
     os.environ[HOME_VARIABLE] = str(home.path)
     with dg.DagsterInstance.get() as instance:

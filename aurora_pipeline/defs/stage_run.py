@@ -14,9 +14,8 @@ from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.lineage import Lineage, Stage
-from aurora_pipeline.stages import book_name, plan_stages
+from aurora_pipeline.stages import block_sessions, book_name, plan_stages
 
-BLOCK_SESSIONS = 40
 BLOCKED = "blocked"
 _GRACE_SECONDS = 30.0
 """How long a look-back may be missing before anybody is seen to work on it: two ranges are rarely started in one instant."""
@@ -68,8 +67,16 @@ class StageRun:
         """First session of the first walk-forward fold."""
         return self.lineage.folds[0].test_sessions[0]
 
-    def blocks(self, size: int = BLOCK_SESSIONS) -> Iterator[tuple[list[str], list[date]]]:
-        """Cut the range into blocks of whole partitions of about `size` sessions, reporting progress after each."""
+    def blocks(self, size: int | None = None) -> Iterator[tuple[list[str], list[date]]]:
+        """Cut the range into blocks of whole partitions of about `size` sessions, reporting progress after each.
+
+        Without a size as many as fit: fewer the more names the market has, at frequency `5min`.
+        """
+        if size is None:
+            names = (
+                self.home.folder().universe().get_column("symbol").n_unique() if self.home.frequency == "5min" else 1
+            )
+            size = block_sessions(names)
         keys: list[str] = []
         sessions: list[date] = []
         done = 0

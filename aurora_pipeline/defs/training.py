@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from aurora_pipeline.adapters.fold_inputs import forget_fold_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.model_registry import ModelRegistry, make_registry
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.settings import Settings
 
@@ -112,8 +111,7 @@ def _side_by_side(home: Path, folds: Sequence[str], processes: int, threads: int
 
 
 def _in_processes(home: Path, folds: Sequence[str], processes: int, threads: int) -> Iterator[FoldResult]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(threads,)) as pool:
+    with worker_pool(processes, _begin, (threads,)) as pool:
         waiting = {pool.submit(_train_in_process, str(home), fold) for fold in folds}
         for future in as_completed(waiting):
             with suppress(BrokenProcessPool):
@@ -121,16 +119,8 @@ def _in_processes(home: Path, folds: Sequence[str], processes: int, threads: int
 
 
 def _begin(threads: int) -> None:
-    """Bound the threads of a worker's fits, and end the worker when its parent is gone, however it went."""
+    """Bound the threads of a worker's fits."""
     os.environ[_THREADS_VARIABLE] = str(threads)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
 
 
 def _train_in_process(home: str, fold: str) -> FoldResult:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,10 +72,13 @@ class Service:
     mode : {"live", "replay", "armed"}
         What is on from the start: armed schedule and arrival sensor; the sensor alone; or the sensor standing by for runs that
         somebody else arms.
+    feeds : sequence of str
+        Arguments of :mod:`aurora_pipeline.live.feed_pump`, such as ``"alpaca iex"``: a process each.
     """
 
-    def __init__(self, home: Home, port: int, mode: str) -> None:
+    def __init__(self, home: Home, port: int, mode: str, feeds: Sequence[str] = ()) -> None:
         self.home = home
+        self.feeds = tuple(feeds)
         self.port = port
         self.mode = mode
         self.folder = home.path / "live"
@@ -175,6 +178,10 @@ class Service:
                     "-w",
                     str(workspace),
                 ],
+            ),
+            *(
+                Supervised(f"feed {feed.split()[0]}", [*python, "aurora_pipeline.live.feed_pump", *feed.split()])
+                for feed in self.feeds
             ),
         ]
 

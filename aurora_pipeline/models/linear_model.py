@@ -2,15 +2,16 @@
 
 Features are ranks or z-scores within a decision time already, so a missing value is imputed by 0, their centre.
 Target and features are centred within each decision time while fitting (a fixed effect per decision time: only
-differences between names matter) and scaled by their root mean square over the rows. Moments are accumulated in
-float64 once and serve every penalty.
+differences between names matter) and scaled by their root mean square over the rows. Sums over rows are accumulated in
+float64 once for the whole block: every split subtracts the stretch it leaves out, and every penalty uses the same.
 """
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from numba import njit
 
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, unreadable
 from aurora_pipeline.models.train_block import Float32, Float64, Int64, TrainBlock, group_ends
+
+CONSTANT = 1e-6
+"""Root mean square below which a feature counts as constant: ranks are of order 1, a difference of sums leaves 1e-8 behind."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,29 @@ class Moments:
     inverse_scale: Float64
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Weighted sums over rows of centred features as they are.
+
+    Attributes
+    ----------
+    gram : ndarray of shape (n_features, n_features)
+        Sum of weight * feature * feature.
+    moment : ndarray of shape (n_features,)
+        Sum of weight * feature * target.
+    weight : float
+        Sum of weights.
+    """
+
+    gram: Float64
+    moment: Float64
+    weight: float
+
+    def without(self, part: Sums) -> Sums:
+        """Sums of the rows that are not in a part of these."""
+        return Sums(self.gram - part.gram, self.moment - part.moment, self.weight - part.weight)
+
+
 class LinearModel(TailChosenModel):
     """A penalised linear model on ranked features, its penalty chosen by purged cross-validation inside the train block.
 
@@ -52,6 +79,8 @@ class LinearModel(TailChosenModel):
     """
 
     choice_name: ClassVar[str] = "penalty"
+    whole: Sums | None = None
+    """Of all rows of the block that is being fitted."""
 
     @classmethod
     def load(cls, directory: Path, threads: int) -> Self:
@@ -75,6 +104,13 @@ class LinearModel(TailChosenModel):
         """Every stretch of the block judges a fit on the others: a fit is cheap, and the tail alone is short."""
         return block.splits or super().splits(block)
 
+    def fit(self, block: TrainBlock) -> None:
+        """Choose the penalty, then fit all rows with it."""
+        with _one_thread():
+            self.whole = weighted_sums(block, np.arange(len(block.X), dtype=np.int64))
+        super().fit(block)
+        self.whole = None
+
     def candidates(self, block: TrainBlock, rows: Int64) -> Iterable[tuple[float, Scores]]:
         """All penalties, the largest first."""
         penalties = sorted(self.parameters["penalties"], reverse=True)
@@ -86,11 +122,16 @@ class LinearModel(TailChosenModel):
         return self._coefficients(block, rows, [choice])[0]
 
     def _coefficients(self, block: TrainBlock, rows: Int64, penalties: Sequence[float]) -> list[Float64]:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        with threadpool_limits(1):  # the sums' order, hence the last bit, must not depend on the number of threads
-            moments = weighted_moments(block, rows)
+        with _one_thread():
+            moments = scaled_moments(self._sums(block, rows))
             return [moments.inverse_scale * scaled for scaled in self.path(moments, penalties)]
+
+    def _sums(self, block: TrainBlock, rows: Int64) -> Sums:
+        if self.whole is None:
+            return weighted_sums(block, rows)
+        outside = np.ones(len(block.X), dtype=np.bool_)
+        outside[rows] = False
+        return self.whole.without(weighted_sums(block, np.flatnonzero(outside)))
 
     def score(self, X: Float32) -> Float32:
         """Sum feature by feature, so that a score does not depend on the other rows."""
@@ -114,15 +155,33 @@ class LinearModel(TailChosenModel):
 
 
 def weighted_moments(block: TrainBlock, rows: Int64) -> Moments:
-    """Weighted sums of some rows of a block, see :class:`Moments`."""
+    """Moments of some rows of a block; whole decision times."""
+    return scaled_moments(weighted_sums(block, rows))
+
+
+def weighted_sums(block: TrainBlock, rows: Int64) -> Sums:
+    """Sums over some rows of a block; whole decision times."""
     centred = _centred(np.nan_to_num(block.X[rows], nan=0.0).astype(np.float64), group_ends(block.groups[rows]))
     weights = block.weights[rows].astype(np.float64)
-    scale = np.sqrt((weights[:, None] * centred**2).sum(axis=0) / weights.sum())
-    varies = scale > 1e-9
-    inverse = np.where(varies, 1.0 / np.where(varies, scale, 1.0), 0.0)
-    centred *= inverse
     weighted = centred * weights[:, None]
-    return Moments(weighted.T @ centred, weighted.T @ block.target[rows].astype(np.float64), inverse)
+    return Sums(weighted.T @ centred, weighted.T @ block.target[rows].astype(np.float64), float(weights.sum()))
+
+
+def scaled_moments(sums: Sums) -> Moments:
+    """Moments of features scaled by their root mean square."""
+    scale = np.sqrt(np.maximum(np.diagonal(sums.gram), 0.0) / sums.weight)
+    varies = scale > CONSTANT
+    inverse = np.where(varies, 1.0 / np.where(varies, scale, 1.0), 0.0)
+    return Moments(sums.gram * np.outer(inverse, inverse), sums.moment * inverse, inverse)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The order of sums, hence the last bit, must not depend on the number of threads."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):
+        yield
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

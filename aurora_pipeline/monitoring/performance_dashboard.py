@@ -15,7 +15,7 @@ from aurora_pipeline.monitoring.dashboard.data_panels import data_quality, feed_
 from aurora_pipeline.monitoring.dashboard.evidence_panels import claim_ledger, phase_ablation
 from aurora_pipeline.monitoring.dashboard.model_panels import drift, ensemble_weights, model_states
 from aurora_pipeline.monitoring.dashboard.page import panel_html
-from aurora_pipeline.monitoring.dashboard.panel import Absent, Block, Panel
+from aurora_pipeline.monitoring.dashboard.panel import Block, Note, Panel
 from aurora_pipeline.monitoring.dashboard.result_panels import costs_and_alpha, profit_and_loss, turnover
 from aurora_pipeline.monitoring.dashboard.risk_panels import capacity, exposures
 from aurora_pipeline.monitoring.dashboard.signal_panels import calibration, information_coefficient
@@ -192,5 +192,5 @@ def rendered(panel: Panel, read: Callable[[str], Any], *, synthetic: bool) -> st
         blocks: Sequence[Block] = panel.build(**{name: read(name) for name in panel.reads})
     except Exception as error:  # whatever is wrong with a table, the other panels are still wanted
         _LOG.exception("panel %s", panel.key)
-        blocks = [Absent(f"this panel could not be drawn, {type(error).__name__}: {error}", "aurora run")]
+        blocks = [Note(f"This panel could not be drawn, {type(error).__name__}: {error}. The log has the rest.")]
     return panel_html(panel, blocks, synthetic=synthetic)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +15,7 @@ from aurora_pipeline.adapters.fold_inputs import read_fold_inputs
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
 from aurora_pipeline.features.registry import REGISTRY
@@ -141,7 +140,7 @@ def run_leak_audit(home: Home, first: date | None, last: date | None, processes:
         asked = f"{wanted[0]} to {wanted[-1]}" if wanted else f"{first} to {last}"
         raise LakeError(f"the lake has no features of {len(missing)} session(s) of {asked}; start with `aurora run`")
     found = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with worker_pool(processes) as pool:
         for done, leaks in enumerate(pool.map(_session_leaks, [home.path] * len(wanted), wanted), start=1):
             report("leak checks", done, len(wanted))
             found.append(leaks)

@@ -259,6 +259,7 @@ def _plot(capacity: pl.DataFrame, stress: pl.DataFrame, title: str) -> bytes:
         axes.axhline(0.0, color="black", linewidth=0.6)
         axes.set_xlabel(label)
         axes.set_ylabel("% of NAV over the span")
+    left.set_xlim(0.8 * capacity.get_column("at").min(), 1.25 * capacity.get_column("at").max())  # type: ignore[operator]
     left.set_xscale("log")
     left.legend(fontsize=8)
     figure.suptitle(title, fontsize=10)

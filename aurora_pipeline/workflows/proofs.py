@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.calibration_quality import coverage, mincer_zarnowitz
@@ -174,7 +174,7 @@ def _spread(
             report(what, count, len(tasks))
             yield one
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with worker_pool(processes) as pool:
         places = {pool.submit(work, task): place for place, task in enumerate(tasks)}
         for count, future in enumerate(as_completed(places), start=1):
             report(what, count, len(tasks))

@@ -1,6 +1,7 @@
 """Schedule and sensor with pinned times and files, and the tick's job in process."""
 
 import json
+import os
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -33,9 +34,22 @@ def home(tmp_path):
     return Home(tmp_path)
 
 
-def look(home, cursor=None):
-    with dg.build_sensor_context(cursor=cursor) as context:
-        return arrival_sensor(home, poll_seconds=0.0)(context)
+def look(home, cursor=None, standby_seconds=0.0):
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, cursor=cursor) as context,
+    ):
+        return arrival_sensor(home, poll_seconds=0.0, standby_seconds=standby_seconds)(context)
+
+
+def test_where_runs_are_armed_the_sensor_leaves_a_new_bar_to_them_for_a_while(home):
+    drop(home, ENDS[0])
+    assert isinstance(look(home, standby_seconds=30.0), dg.SkipReason)
+    (file,) = Inbox(home.path / "inbox").pending()
+    earlier = time.time() - 31.0
+    os.utime(file.path, (earlier, earlier))
+    (request,) = look(home, standby_seconds=30.0).run_requests
+    assert request.run_key == f"{SESSION} {ENDS[0]:%H:%M}"
 
 
 def drop(home, *ends):

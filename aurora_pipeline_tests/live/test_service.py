@@ -126,3 +126,10 @@ def test_the_databases_are_there_before_several_processes_could_race_for_them(tm
     Service(Home(tmp_path), 3111, "live").processes()
     made = {path.name for path in (tmp_path / "dagster").rglob("*.db")}
     assert made == {"runs.db", "index.db", "schedules.db"}
+
+
+def test_each_feed_is_a_process_of_its_own(tmp_path):
+    service = Service(Home(tmp_path), 3111, "live", ["alpaca iex", "edgar iex"])
+    commands = {each.name: each.command[1:] for each in service.processes()}
+    assert commands["feed alpaca"] == ["-m", "aurora_pipeline.live.feed_pump", "alpaca", "iex"]
+    assert commands["feed edgar"] == ["-m", "aurora_pipeline.live.feed_pump", "edgar", "iex"]

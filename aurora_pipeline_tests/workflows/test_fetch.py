@@ -14,7 +14,7 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 from aurora_pipeline.adapters.progress import listening
 from aurora_pipeline.cli import app
 from aurora_pipeline.commands import fetch_commands
-from aurora_pipeline.errors import MarketDataError, VendorDownError, VendorKeyError
+from aurora_pipeline.errors import AuroraError, MarketDataError, VendorDownError, VendorKeyError
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.folder_growth import extend_universe, started_folder
 from aurora_pipeline.workflows.fetch import fetch_alpaca, fetch_edgar, fetch_finra
@@ -249,7 +249,7 @@ def test_the_command_makes_a_folder_that_checks(command, market, tmp_path, caplo
 )
 def test_what_cannot_be_asked_for_is_named(arguments, message):
     done = run(*arguments)
-    assert isinstance(done.exception, MarketDataError)
+    assert isinstance(done.exception, AuroraError)
     assert message in str(done.exception)
 
 

@@ -1,7 +1,7 @@
 """Alpaca: 5-minute bars and corporate actions, through the vendor's own library on our transport.
 
 `alpaca-py` knows the addresses, parameters and pages; its transport waits for ever, ignores `Retry-After` and does not try a
-broken connection again, so its session gets our adapter (docs/decisions/0013-feeds.md).
+broken connection again, so its session gets our adapter (docs/decisions/0014-feeds.md).
 
 Known at: a bar at its end. The vendor says neither when a bar was corrected nor when an action was announced, so a version that
 differs from one seen before counts from when it is seen, and an action from the first moment of its ex-date in New York.
@@ -21,7 +21,7 @@ import polars as pl
 import requests
 
 from aurora_pipeline.adapters.vendors.http import DOWNLOAD, Pace, Patience, PatientAdapter, require_good
-from aurora_pipeline.errors import VendorError, VendorFormatError, VendorKeyError
+from aurora_pipeline.errors import SettingsError, VendorError, VendorFormatError, VendorKeyError
 from aurora_pipeline.market.columns import BARS, FEEDS
 
 if TYPE_CHECKING:
@@ -170,6 +170,20 @@ class AlpacaMarketData:
                     left_out[kind] = left_out.get(kind, 0) + len(entries)
         frame = pl.DataFrame(rows, schema=pl.Schema(FEEDS["corporate_actions"].columns)).unique(maintain_order=True)
         return frame.filter(pl.col("ex_date").is_between(first, last)), left_out
+
+
+def known_tape(text: str) -> Tape:
+    """Return a tape by name.
+
+    Raises
+    ------
+    SettingsError
+        There is no such tape.
+    """
+    for tape in TAPES:
+        if tape == text:
+            return tape
+    raise SettingsError(f"tape {text!r}: expected {' or '.join(TAPES)}")
 
 
 def require_library() -> None:

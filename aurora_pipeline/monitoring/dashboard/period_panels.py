@@ -152,7 +152,7 @@ def _trades(period: Period) -> Sequence[Block]:
 def _models(period: Period) -> Sequence[Block]:
     now, then = _newest(period.states, period.this), _newest(period.states, period.before)
     if now.is_empty():
-        return [Absent("no model has been judged", "aurora run")]
+        return [Absent(f"no states are stored: a live {period.unit} gets them at the close", "aurora close")]
     weights = _newest(period.weights, period.this).select("model", "weight")
     earlier = _newest(period.weights, period.before).select("model", pl.col("weight").alias("weight_before"))
     table = (

@@ -171,6 +171,8 @@ def capacity(capacity: Mapping[str, Any] | None) -> Sequence[Block]:
     if capacity is None:
         return [Absent("the book has not been run at other amounts of capital", "aurora book capacity")]
     curve, stress = capacity["capacity"], capacity["stress"]
+    if all(row["net_return"] is None for row in curve):
+        return [Absent(f"{capacity['title']}: nothing was traded at any amount of capital", "aurora book capacity")]
 
     def draw(left: Any, right: Any) -> None:
         for axes, rows, label in ((left, curve, "capital, USD"), (right, stress, "multiple of the costs")):
@@ -191,10 +193,10 @@ def capacity(capacity: Mapping[str, Any] | None) -> Sequence[Block]:
         left.set_xscale("log")
         left.legend(loc="lower left")
 
-    best = max((row for row in curve if row["net_usd"] is not None), key=lambda row: row["net_usd"], default=None)
-    lead = None if best is None else Fact("most dollars", usd(best["net_usd"]), f"at {usd(best['at'])} of capital")
+    best = max((row for row in curve if row["net_usd"] is not None), key=lambda row: row["net_usd"])
+    most = Fact("most dollars", usd(best["net_usd"]), f"at {usd(best['at'])} of capital")
     return [
-        *([Facts((lead,))] if lead else []),
+        Facts((most,)),
         Chart(
             drawn(draw, columns=2, height=2.3),
             "gross and net return against capital and against multiples of the costs",

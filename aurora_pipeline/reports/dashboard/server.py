@@ -6,6 +6,7 @@ read it by pointing a name of its own at this machine (DNS rebinding).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.errors import AuroraError
+from aurora_pipeline.errors import AuroraError, SettingsError
 from aurora_pipeline.monitoring.dashboard.page import SCRIPT_HASH
 from aurora_pipeline.reports.dashboard.rendering import Dashboard
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 10.0
 """How often what is stored is looked at."""
+_LOG = logging.getLogger(__name__)
 _HOSTS = ("127.0.0.1", "localhost")
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -39,6 +41,11 @@ class DashboardServer(ThreadingHTTPServer):
         On loopback; 0 takes any that is free.
     book : str, optional
         As of :class:`~aurora_pipeline.reports.dashboard.rendering.Dashboard`.
+
+    Raises
+    ------
+    SettingsError
+        The port is taken.
     """
 
     daemon_threads = True
@@ -50,7 +57,12 @@ class DashboardServer(ThreadingHTTPServer):
         self._dashboards = {first.book: first}
         self._pages = {first.book: first.render(served=True)}
         self._ended = threading.Event()
-        super().__init__((LOOPBACK, port), _Handler)
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} of {LOOPBACK} cannot be had ({error}); choose another with --port"
+            ) from error
 
     @property
     def address(self) -> str:
@@ -77,7 +89,10 @@ class DashboardServer(ThreadingHTTPServer):
 
         def watch() -> None:
             while not self._ended.wait(LOOK_SECONDS):
-                self.look()
+                try:
+                    self.look()
+                except Exception:  # a home that cannot be read for a moment must not end the watch
+                    _LOG.exception("looking at %s", self.home.path)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

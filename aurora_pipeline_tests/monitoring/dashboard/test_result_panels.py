@@ -107,3 +107,5 @@ def test_capacity_names_the_capital_that_earns_most_and_the_command_that_is_miss
     blocks = capacity({"title": "synthetic market tiny", "capacity": curve, "stress": curve[:2]})
     assert facts(blocks)["most dollars"] == ("150,000 USD", "at 10,000,000 USD of capital")
     assert table(blocks, "capital, USD")[2]["net"] == "–"
+    idle = [row | {"net_return": None, "net_usd": None} for row in curve]
+    assert "nothing was traded" in absent(capacity({"title": "t", "capacity": idle, "stress": idle})).why

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aurora_pipeline.cli import app
-from aurora_pipeline.errors import BookError
+from aurora_pipeline.errors import BookError, SettingsError
 from aurora_pipeline.reports.dashboard.server import LOOPBACK, DashboardServer
 from aurora_pipeline_tests.reports.dashboard.conftest import store_session
 
@@ -93,6 +93,26 @@ def test_a_book_is_chosen_by_name(tables):
         status, text, _ = ask(server, "/?book=mine")
         assert status == 404
         assert "holds no book mine" in text
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so(tables):
+    with serving(tables) as server, pytest.raises(SettingsError, match="choose another with --port"):
+        DashboardServer(tables, server.server_port)
+
+
+def test_trouble_while_looking_does_not_end_the_watch(tables, monkeypatch, caplog):
+    looks = threading.Semaphore(0)
+
+    def broken(self):
+        looks.release()
+        raise OSError("gone for a moment")
+
+    monkeypatch.setattr("aurora_pipeline.reports.dashboard.server.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(DashboardServer, "look", broken)
+    with DashboardServer(tables, 0) as server, server.looking():
+        assert looks.acquire(timeout=30)
+        assert looks.acquire(timeout=30)
+    assert "gone for a moment" in caplog.text
 
 
 def test_a_wrong_book_ends_the_command_before_it_serves(tables):
