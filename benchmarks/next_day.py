@@ -50,10 +50,18 @@ def scores(home: Home, qlib: Path | None) -> pl.DataFrame:
     """Return `session`, `symbol`, `decision_time`, `model`, `score` of every family, their mean and, where given, Qlib."""
     columns = ["session", "symbol", "decision_time", "model", "score"]
     families = home.lake.read("predictions").select(columns)
-    mean = home.lake.read("ensemble").with_columns(
-        model=pl.lit(MEAN_SCORE), score=pl.col("equal_weight_score").cast(families.schema["score"])
+    # Of all families, also of those the lifecycle had retired: their ensemble may be flat for years.
+    within = ["model", "decision_time"]
+    standardised = (pl.col("score") - pl.col("score").mean().over(within)) / pl.col("score").std(ddof=0).over(within)
+    mean = (
+        families.with_columns(score=standardised)
+        .group_by("session", "symbol", "decision_time")
+        .agg(pl.col("score").mean())
+        .with_columns(model=pl.lit(MEAN_SCORE))
+        .select(columns)
+        .sort("decision_time", "symbol")
     )
-    parts = [families, mean.select(columns)]
+    parts = [families, mean]
     if qlib is not None:
         theirs = pl.read_parquet(qlib).with_columns(session=pl.col("session").cast(pl.Date))
         times = mean.select("session", "symbol", "decision_time")
