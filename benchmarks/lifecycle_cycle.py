@@ -33,12 +33,16 @@ SMALL = (
     "ensemble.minimum_sessions=2",
     "quality.eligibility_sessions=5",
     "models.families=[ridge]",
+    "models.views=[price]",
     "lifecycle.minimum_sessions=20",
     "lifecycle.least_gain=0.05",
     "drift.residual_sessions=8",
     "drift.z=2",
 )
-"""What makes a cycle fit into a hundred sessions; the promotion and retirement rates stay as they are."""
+"""What makes a cycle fit into 150 sessions; the promotion and retirement rates stay as they are.
+
+Prices alone: of what pays the break turns the reversal round, so the model that was right is wrong and its challenger is not.
+"""
 OFF = ("drift.most_challengers=0", "lifecycle.approval=true")
 ON = ("drift.most_challengers=3", "lifecycle.approval=false")
 SHOWN = ("state", "since", "reason", "decided_by", "gain_evidence", "promotion_threshold", "matured_sessions")
@@ -86,11 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--preset", default="small")
-    parser.add_argument("--sessions", type=int)
+    parser.add_argument("--sessions", type=int, default=150)
     parser.add_argument("--symbols", type=int)
-    parser.add_argument("--alpha", type=float, default=1.0)
+    parser.add_argument("--alpha", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--break", dest="breaks", type=date.fromisoformat, default=date(2024, 10, 1))
+    parser.add_argument("--break", dest="breaks", type=date.fromisoformat, default=date(2024, 8, 20))
     parser.add_argument("--set", dest="pairs", action="append", default=[])
     chosen = parser.parse_args()
     market = chosen.directory / "market"

@@ -33,7 +33,7 @@ def measured(
     if not (folder / "truth.parquet").exists():
         simulate_market(folder, preset="reference", seed=seed, sessions=sessions)
     home, market, settings = prepare_home(Home(path), folder, [f"models.views=[{', '.join(views)}]", *overrides])
-    bring_up_to_date(home, settings, trade=False)
+    bring_up_to_date(home, settings, trade=False, replace_models=True)
     return measure_home(home, market, "full", seed)
 
 

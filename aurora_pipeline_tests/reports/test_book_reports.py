@@ -1,3 +1,6 @@
+import json
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
@@ -6,6 +9,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.reports import book_reports
 from aurora_pipeline.reports.book_reports import book_status, replayed_portfolio
 from aurora_pipeline.stages import book_name
 from aurora_pipeline_tests.execution.test_trade_book import random_sessions
@@ -52,3 +56,22 @@ def test_a_replay_from_prepared_sessions_is_the_stored_book(home):
     assert portfolio.drop("book").equals(stored.drop("book"))
     stressed = replayed_portfolio(random_sessions(3), settings("book.risk_aversion=5", "costs.stress=3"))
     assert stressed.get_column("nav")[-1] < portfolio.get_column("nav")[-1]
+
+
+def test_the_capacity_curve_is_drawn_and_kept(home, monkeypatch):
+    monkeypatch.setattr(book_reports, "stored_inputs", lambda *_: random_sessions(4))
+    monkeypatch.setattr(Home, "folder", lambda _: SimpleNamespace(synthetic=True))
+    found = book_reports.capacity_report(home, [], [1e6, 1e9])
+    assert found.plot.read_bytes().startswith(b"\x89PNG")
+    assert "| Capital, USD |" in found.page.read_text()
+    kept = json.loads(found.data.read_text())
+    assert kept["synthetic"] is True
+    assert [row["at"] for row in kept["capacity"]] == [1e6, 1e9]
+    assert kept["capacity"] == found.capacity.to_dicts()
+    small, large = kept["capacity"]
+    assert small["utilisation"] > large["utilisation"], (
+        "a bar takes 2 % of its volume of an order, whatever the capital"
+    )
+    once, twice, thrice = kept["stress"]
+    assert once["cost"] < twice["cost"], "costs twice as high cost more"
+    assert (once["at"], thrice["at"]) == (1.0, 3.0)
