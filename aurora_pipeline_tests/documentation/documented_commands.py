@@ -70,7 +70,9 @@ def inline(page: str, text: str) -> Iterator[Documented]:
     """Commands in running text, which may leave out what they need."""
     for found in _INLINE.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
-        yield from (Documented(page, line, words) for words in _commands(found[1].replace("\n", " ").replace("\\|", "|")))
+        yield from (
+            Documented(page, line, words) for words in _commands(found[1].replace("\n", " ").replace("\\|", "|"))
+        )
 
 
 def parse(words: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from aurora_pipeline_tests.documentation.documented_commands import (
 )
 
 MADE_BY_RUNS = re.compile(r"soak\.md|dashboard-\w+\.png|report-\w+\.png")
-"""What `aurora soak --report` and `benchmarks/dashboard.py --screenshots` leave in docs/: hours of a quiet machine, not part of a commit."""
+"""What `aurora soak --report` and `benchmarks/dashboard.py --screenshots` leave in docs/: it takes hours of a quiet machine."""
 PAGE = """
 Run `aurora sql "select 1"` or `aurora models list --home H`.
 
@@ -106,5 +106,10 @@ def test_the_index_leads_to_every_page():
         if "://" not in target
     }
     docs = index.parent
-    written = {*docs.glob("*.md"), *docs.glob("*.ipynb"), *(docs / "guide").glob("*.md"), docs / "decisions" / "README.md"}
+    written = {
+        *docs.glob("*.md"),
+        *docs.glob("*.ipynb"),
+        *(docs / "guide").glob("*.md"),
+        docs / "decisions" / "README.md",
+    }
     assert {path.name for path in written - linked} <= {index.name}
