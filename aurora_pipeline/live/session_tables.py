@@ -16,7 +16,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.zoo import without_model
 from aurora_pipeline.calendar import Frequency, SessionCalendar
-from aurora_pipeline.contracts import empty
+from aurora_pipeline.contracts import FEATURE_FEEDS, empty
 from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 from aurora_pipeline.ensemble.signal_calibrator import apply_calibration
 from aurora_pipeline.execution.kill_switch import KillSwitch
@@ -137,7 +137,7 @@ def market_tables(
         session_bars=opening.session_bars,
         residual_returns=pl.concat([opening.residual_returns, residuals]),
         universe=universe,
-        **feeds.tables,
+        **{name: feeds[name] for name in FEATURE_FEEDS},
     )
     views = compute_views(inputs)
     return MarketTables(made, residuals, views, build_panel(list(views.values()), universe, settings))

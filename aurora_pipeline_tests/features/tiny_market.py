@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import session_calendar
-from aurora_pipeline.contracts import FEED_TABLES, empty
+from aurora_pipeline.contracts import FEATURE_FEEDS, empty
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
 from aurora_pipeline.market.manifest import MarketManifest
@@ -109,7 +109,7 @@ def make_inputs(asked, bars, daily, frequency="5min", universe=None, market=None
         )
         .select(empty("session_bars").columns)
     )
-    frames = {name: empty(name) for name in FEED_TABLES} | {"daily_bars": daily} | feeds
+    frames = {name: empty(name) for name in FEATURE_FEEDS} | {"daily_bars": daily} | feeds
     inputs = FeatureInputs(
         sessions=asked,
         until=None,
