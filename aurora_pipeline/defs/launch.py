@@ -59,9 +59,15 @@ class Launcher:
         self.launched: list[str] = []
 
     def job(
-        self, name: str, *, first: str | None = None, last: str | None = None, partition: str | None = None
+        self,
+        name: str,
+        *,
+        first: str | None = None,
+        last: str | None = None,
+        partition: str | None = None,
+        assets: Sequence[str] | None = None,
     ) -> None:
-        """Run one job over a range of partitions, one partition, or unpartitioned.
+        """Run one job, or some assets of it, over a range of partitions, one partition, or unpartitioned.
 
         Raises
         ------
@@ -75,7 +81,11 @@ class Launcher:
             tags |= {_RANGE_START: first, _RANGE_END: last}
         try:
             result = self.definitions.resolve_job_def(name).execute_in_process(
-                instance=self.instance, tags=tags, partition_key=partition, run_config=_QUIET
+                instance=self.instance,
+                tags=tags,
+                partition_key=partition,
+                run_config=_QUIET,
+                asset_selection=None if assets is None else [dg.AssetKey(asset) for asset in assets],
             )
         except dg.DagsterExecutionStepExecutionError as error:
             raise _cause(error) from error

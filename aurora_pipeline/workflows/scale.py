@@ -62,8 +62,6 @@ def measure(size: Size, record: Path, work: Path | None = None) -> pl.DataFrame:
 
 def main(stocks: int, sessions: int, folder: Path) -> None:
     """Make a market and a home below a folder, run the data stages one by one, and leave `record.parquet`."""
-    import dagster as dg
-
     from aurora_pipeline.adapters.home import Home
     from aurora_pipeline.defs import jobs
     from aurora_pipeline.defs.launch import Launcher, instance_of
@@ -89,15 +87,7 @@ def main(stocks: int, sessions: int, folder: Path) -> None:
         launcher.job(jobs.FEEDS_JOB)
         for stage, (assets, tables) in stages.items():
             with _costs() as costs:
-                launcher.definitions.resolve_job_def(jobs.DATA_JOB).execute_in_process(
-                    instance=instance,
-                    asset_selection=[dg.AssetKey(name) for name in assets],
-                    tags={
-                        "dagster/asset_partition_range_start": str(days[0]),
-                        "dagster/asset_partition_range_end": str(days[-1]),
-                    },
-                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                )
+                launcher.job(jobs.DATA_JOB, first=str(days[0]), last=str(days[-1]), assets=assets)
             files = [path for name in tables for path in sorted((home.lake.root / name).rglob("data.parquet"))]
             stored = {
                 "rows": sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in files),

@@ -49,7 +49,7 @@ def test_the_graph_has_the_assets_jobs_and_schedule_it_is_known_by(definitions):
     specs = list(definitions.resolve_all_asset_specs())
     assert {spec.key.to_user_string() for spec in specs} == ASSETS
     assert {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")} == JOBS
-    assert definitions.resolve_schedule_def("five_minutes").cron_schedule == "*/5 * * * *"
+    assert definitions.resolve_schedule_def("five_minutes").cron_schedule == "4-59/5 * * * *"
 
 
 def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs(definitions):
@@ -78,7 +78,7 @@ def test_the_edges_on_the_screen_cover_what_the_stages_read(definitions):
         "features": "feature_panel", "signals": "calibrated_signals", "targets": "target_positions", "market": "market_feeds",
         "daily_bars": "market_feeds", "corporate_actions": "market_feeds", "earnings": "market_feeds",
         "fundamentals": "market_feeds", "short_interest": "market_feeds", "etf_flows": "market_feeds",
-        "options": "market_feeds",
+        "options": "market_feeds", "borrow": "market_feeds",
     }  # fmt: skip
     deps = {
         spec.key.to_user_string(): {dep.asset_key.to_user_string() for dep in spec.deps}
@@ -130,19 +130,19 @@ def test_at_frequency_session_partitions_are_months_and_folds_years(tmp_path):
 @pytest.mark.parametrize(
     ("moment", "outcome"),
     [
-        (datetime(2024, 11, 26, 14, 35, tzinfo=UTC), "2024-11-26"),
-        (datetime(2024, 11, 26, 21, 0, tzinfo=UTC), "2024-11-26"),
-        (datetime(2024, 11, 26, 14, 30, tzinfo=UTC), "outside"),
-        (datetime(2024, 11, 26, 21, 5, tzinfo=UTC), "outside"),
-        (datetime(2024, 11, 28, 15, 0, tzinfo=UTC), "not a session"),
-        (datetime(2024, 11, 29, 18, 0, tzinfo=UTC), "2024-11-29"),
-        (datetime(2024, 11, 29, 18, 5, tzinfo=UTC), "outside"),
-        (datetime(2024, 11, 1, 13, 35, tzinfo=UTC), "2024-11-01"),
-        (datetime(2024, 11, 4, 13, 35, tzinfo=UTC), "outside"),
-        (datetime(2025, 1, 2, 15, 0, tzinfo=UTC), "ends on"),
+        (datetime(2024, 11, 26, 14, 34, tzinfo=UTC), "2024-11-26"),
+        (datetime(2024, 11, 26, 20, 59, tzinfo=UTC), "2024-11-26"),
+        (datetime(2024, 11, 26, 14, 29, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 26, 21, 4, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 28, 14, 59, tzinfo=UTC), "not a session"),
+        (datetime(2024, 11, 29, 17, 59, tzinfo=UTC), "2024-11-29"),
+        (datetime(2024, 11, 29, 18, 4, tzinfo=UTC), "outside"),
+        (datetime(2024, 11, 1, 13, 34, tzinfo=UTC), "2024-11-01"),
+        (datetime(2024, 11, 4, 13, 34, tzinfo=UTC), "outside"),
+        (datetime(2025, 1, 2, 14, 59, tzinfo=UTC), "ends on"),
     ],
 )
-def test_the_schedule_runs_in_sessions_and_says_why_elsewhere(definitions, moment, outcome):
+def test_the_schedule_runs_a_minute_ahead_of_bars_and_says_why_elsewhere(definitions, moment, outcome):
     schedule = definitions.resolve_schedule_def("five_minutes")
     with dg.build_schedule_context(scheduled_execution_time=moment) as context:
         (result,) = [schedule(context)]

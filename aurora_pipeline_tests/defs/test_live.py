@@ -205,8 +205,8 @@ def test_every_asset_a_tick_reports_is_one_of_the_graph(home):
     reported = set(asset_tables(home.settings().models.families))
     assert reported <= keys
     left = {key for key in keys - reported if not key.startswith("trained_model")}
-    lifecycle = {"model_scores", "model_states", "drift", "challengers", "shadow_predictions"}
+    lifecycle = {"model_scores", "model_states", "model_contributions", "drift", "challengers", "shadow_predictions"}
     after_the_close = {"market_feeds", "labels", "feature_audit", *lifecycle}
-    reports = {"signal_quality", "report", "model_comparison", "claims", "model_tracking"}
+    reports = {"signal_quality", "report", "model_comparison", "claims", "model_tracking", "performance_dashboard"}
     assert left == after_the_close | reports
     assert definitions.resolve_job_def(TICK_JOB)

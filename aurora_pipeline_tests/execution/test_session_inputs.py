@@ -195,7 +195,9 @@ def lake(names=("A", "B", "C"), first=date(2025, 12, 1), last=SESSIONS[-1]):
     return {
         "bars": frame,
         "signals": frame.select("session", "symbol", "decision_time", "expected_return", "calibrated"),
-        "universe": frame.select("session", "symbol", "instrument_id", "kind", "sector", "eligible"),
+        "universe": frame.select(
+            "session", "symbol", "instrument_id", "kind", "sector", "eligible", reason=pl.lit(None, pl.String)
+        ),
         "session_bars": frame.clear(),
         "daily_bars": frame,
         "corporate_actions": actions(),
