@@ -34,6 +34,7 @@ from aurora_pipeline.live.paper_broker import JOURNAL
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.session_opening import BOOK
+from aurora_pipeline.stages import FULL_SESSION_BARS, label_reach
 
 SERVED = ("code server", "daemon", "webserver")
 MOST_GROWTH = 0.05
@@ -233,7 +234,10 @@ class Soak:
 
     def _start_backfill(self) -> None:
         """Make bars, features and labels of sessions before the first again, in the same home, beside the ticks."""
-        before = [day for day in self.home.sessions(self.home.settings()) if day < self.plan.session]
+        settings = self.home.settings()
+        reach = label_reach(settings.purge_bars(self.home.frequency), FULL_SESSION_BARS)
+        # Labels look ahead; those of the newest sessions would look into the one that is running.
+        before = [day for day in self.home.sessions(settings) if day < self.plan.session][:-reach]
         first, last = before[-self.plan.backfill :][0].isoformat(), before[-1].isoformat()
         command = [sys.executable, "-m", "aurora_pipeline.cli", "backfill", "--job", "bars_to_labels"]
         log = (self.home.path / "live" / "logs" / "backfill.log").open("wb")
