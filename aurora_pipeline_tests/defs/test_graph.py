@@ -78,7 +78,7 @@ def test_the_edges_on_the_screen_cover_what_the_stages_read(definitions):
         "features": "feature_panel", "signals": "calibrated_signals", "targets": "target_positions", "market": "market_feeds",
         "daily_bars": "market_feeds", "corporate_actions": "market_feeds", "earnings": "market_feeds",
         "fundamentals": "market_feeds", "short_interest": "market_feeds", "etf_flows": "market_feeds",
-        "options": "market_feeds",
+        "options": "market_feeds", "borrow": "market_feeds",
     }  # fmt: skip
     deps = {
         spec.key.to_user_string(): {dep.asset_key.to_user_string() for dep in spec.deps}
