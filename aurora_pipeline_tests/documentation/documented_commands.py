@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def known(words: tuple[str, ...]) -> None:
 
 def _found(words: tuple[str, ...]) -> tuple[Any, str, list[str]]:
     """Command at the end of a path of groups, its name and the words after it."""
-    command: Any = get_command(app)
+    command: Any = _command_line()
     name, rest = "aurora", list(words)
     while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
@@ -109,6 +110,11 @@ def _found(words: tuple[str, ...]) -> tuple[Any, str, list[str]]:
         name = rest.pop(0)
         command = command.commands[name]
     return command, name, rest
+
+
+@cache
+def _command_line() -> Any:
+    return get_command(app)
 
 
 def _commands(line: str) -> Iterator[tuple[str, ...]]:

@@ -13,8 +13,8 @@ from aurora_pipeline_tests.documentation.documented_commands import (
     parse,
 )
 
-MADE_BY_RUNS = re.compile(r"soak\.md|dashboard-\w+\.png|report-\w+\.png")
-"""What `aurora soak --report` and `benchmarks/dashboard.py --screenshots` leave in docs/: it takes hours of a quiet machine."""
+MADE_BY_RUNS = re.compile(r"dashboard-\w+\.png|report-\w+\.png")
+"""What `benchmarks/dashboard.py --screenshots` leaves in docs/: it takes a browser and a quiet machine."""
 PAGE = """
 Run `aurora sql "select 1"` or `aurora models list --home H`.
 
