@@ -61,12 +61,12 @@ def test_a_replay_from_prepared_sessions_is_the_stored_book(home):
 def test_the_capacity_curve_is_drawn_and_kept(home, monkeypatch):
     monkeypatch.setattr(book_reports, "stored_inputs", lambda *_: random_sessions(4))
     monkeypatch.setattr(Home, "folder", lambda _: SimpleNamespace(synthetic=True))
-    found = book_reports.capacity_report(home, [], [1e6, 1e9])
+    found = book_reports.capacity_report(home, [], [1e6, 1e12])
     assert found.plot.read_bytes().startswith(b"\x89PNG")
     assert "| Capital, USD |" in found.page.read_text()
     kept = json.loads(found.data.read_text())
     assert kept["synthetic"] is True
-    assert [row["at"] for row in kept["capacity"]] == [1e6, 1e9]
+    assert [row["at"] for row in kept["capacity"]] == [1e6, 1e12]
     assert kept["capacity"] == found.capacity.to_dicts()
     small, large = kept["capacity"]
     assert small["utilisation"] > large["utilisation"], (
