@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
@@ -8,7 +9,9 @@ import pytest
 from aurora_pipeline.calendar import session_calendar
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import bar_arrays
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
+from aurora_pipeline.execution.running_session import with_held_names
 from aurora_pipeline.execution.session_inputs import prepare_session_inputs
 from aurora_pipeline.execution.trade_book import run_book
 from aurora_pipeline.policy.session_returns import session_returns
@@ -274,6 +277,21 @@ def test_a_name_that_trades_outside_the_universe_is_there_to_be_closed():
     assert inputs.instruments == ("A", "B", "C")
     assert inputs.eligible.tolist() == [True, False, True]
     assert inputs.sectors.tolist() == [0, -1, 0]
+
+
+def test_a_name_held_but_gone_has_no_rate_quoted():
+    frames = lake()
+    known = CALENDAR.open(SESSIONS[0]) - timedelta(hours=1)
+    borrow = pl.DataFrame(
+        {"instrument_id": ["B"], "symbol": ["B"], "known_at": [known], "rate": [0.25]}, schema_overrides={"known_at": TIME}
+    )
+    inputs = prepared(SESSIONS[0], frames, borrow=borrow)
+    assert inputs.quoted_borrow == (None, 0.25, None)
+    state = replace(BookState.flat("backtest-x", 1e6), shares={"A": 10.0, "gone": 5.0}, prices={"A": 1.0, "gone": 1.0})
+    held = with_held_names(inputs, state)
+    assert held.instruments == ("A", "B", "C", "gone")
+    assert held.quoted_borrow == (None, 0.25, None, None)
+    assert with_held_names(prepared(SESSIONS[0], frames), state).quoted_borrow == ()
 
 
 def test_etfs_are_not_traded():
