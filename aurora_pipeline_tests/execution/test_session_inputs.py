@@ -283,7 +283,8 @@ def test_a_name_held_but_gone_has_no_rate_quoted():
     frames = lake()
     known = CALENDAR.open(SESSIONS[0]) - timedelta(hours=1)
     borrow = pl.DataFrame(
-        {"instrument_id": ["B"], "symbol": ["B"], "known_at": [known], "rate": [0.25]}, schema_overrides={"known_at": TIME}
+        {"instrument_id": ["B"], "symbol": ["B"], "known_at": [known], "rate": [0.25]},
+        schema_overrides={"known_at": TIME},
     )
     inputs = prepared(SESSIONS[0], frames, borrow=borrow)
     assert inputs.quoted_borrow == (None, 0.25, None)
