@@ -16,7 +16,7 @@ from aurora_pipeline.adapters.clock import ReplayClock
 from aurora_pipeline.adapters.feeds import Feed, pump
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.live.decision_log import Settled, decision_log
-from aurora_pipeline.live.faults import BEFORE_ITS_RUN, Faults, Harm
+from aurora_pipeline.live.faults import BEFORE_ITS_RUN, READ_AT_START, Faults, Harm
 from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.live.waiting import waits_for
@@ -75,7 +75,10 @@ class ArmedReplay:
         """Tell the first bars of the session, all by default, one after the other."""
         ends = self.home.calendar.bar_ends(self.session)[:count]
         for position, end in enumerate(ends):
-            for ahead in range(position, min(position + AHEAD + 1, len(ends))):
+            alone = faults(position) in READ_AT_START
+            if alone:
+                self._until_waiting([other for other in self._launched if other > end])
+            for ahead in range(position, position + 1 if alone else min(position + AHEAD + 1, len(ends))):
                 fault = faults(ahead)
                 if ahead == position or fault not in BEFORE_ITS_RUN:
                     self._launch(ends[ahead], fault)
@@ -95,6 +98,10 @@ class ArmedReplay:
         config = {"ops": {"decide": {"config": {"session": self.session.isoformat(), "bar_end": end.isoformat()}}}}
         self.service.wait(lambda: self._try(config), _START_SECONDS)
         self._launched.add(end)
+
+    def _until_waiting(self, ends: list[datetime]) -> None:
+        """Let runs that are on their way arrive, so that what is done to the next bar's run does not meet them."""
+        self.service.wait(lambda: all(waits_for(self.live, end) is not None for end in ends), _START_SECONDS)
 
     def _try(self, config: dict[str, Any]) -> bool:
         try:

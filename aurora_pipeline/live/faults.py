@@ -30,6 +30,8 @@ FAULTS = (
 )  # fmt: skip
 BEFORE_ITS_RUN = frozenset({"failing_model"})
 """Faults that must be there when the bar's run starts: a run that waits has loaded its models."""
+READ_AT_START = BEFORE_ITS_RUN | {"disk_full"}
+"""Faults that another run which is still on its way to wait would meet, too."""
 _REPEATED = frozenset({"duplicate_bars", "late_bars", "corrected_bars"})
 _SKEW = timedelta(minutes=4)
 _SKEWED_SECONDS = 3.0

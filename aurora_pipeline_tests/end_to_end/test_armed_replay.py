@@ -13,9 +13,8 @@ from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
-# A run armed ahead of its bar reads the settings when it starts: after a full disk comes no bar, or it might skip as well.
 FAULTS = (
-    None, "truncated_file", "duplicate_bars", "late_bars", "corrected_bars", "failing_model", "clock_skew", None, "disk_full",
+    None, "truncated_file", "duplicate_bars", "late_bars", "corrected_bars", "failing_model", "clock_skew", "disk_full", None,
 )  # fmt: skip
 
 
