@@ -197,8 +197,9 @@ class Soak:
                 self._start_backfill()
             home = Home(self.home.path)
             replay = ArmedReplay(home, session, service, Replayer(self.source.folder(), session))
-            order = random.permutation(np.arange(count) % len(FAULTS))
-            kinds = [FAULTS[k] if disturbed and place else None for place, k in enumerate(order)]
+            # A day's first bar is left alone.
+            order = random.permutation(np.arange(count - 1) % len(FAULTS))
+            kinds = [None, *(FAULTS[k] if disturbed else None for k in order)]
             for bar in replay.bars(count, kinds.__getitem__):
                 self._see(bar, service, disturbed=disturbed)
             self.result.faults += replay.harm.done
@@ -240,13 +241,13 @@ class Soak:
         before = [day for day in self.home.sessions(settings) if day < self.plan.session][:-reach]
         first, last = before[-self.plan.backfill :][0].isoformat(), before[-1].isoformat()
         command = [sys.executable, "-m", "aurora_pipeline.cli", "backfill", "--job", "bars_to_labels"]
-        log = (self.home.path / "live" / "logs" / "backfill.log").open("wb")
         self._started = time.monotonic()
-        self._backfill = subprocess.Popen(
-            [*command, "--from", first, "--to", last, "--home", str(self.home.path)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        with (self.home.path / "live" / "logs" / "backfill.log").open("wb") as log:
+            self._backfill = subprocess.Popen(
+                [*command, "--from", first, "--to", last, "--home", str(self.home.path)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         self.told(f"backfill of {first} to {last} started")
 
     def _see_backfill(self, *, wait: bool) -> None:
