@@ -34,7 +34,7 @@ from aurora_pipeline.settings import Settings
 Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw", "decisions", "configurations"]
 TRAINED = "trained_model/"
 _PACKAGE = Path(__file__).parent
-_FOUNDATIONS = ("calendar.py", "contracts.py", "market/point_in_time.py")
+_FOUNDATIONS = ("calendar.py", "contracts", "market/point_in_time.py")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""Settings from file, environment and command line, and back to the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from aurora_pipeline.errors import SettingsError
+from aurora_pipeline.settings.model import Settings
+from aurora_pipeline.settings.section import Section
+
+ENVIRONMENT_PREFIX = "AURORA_"
+RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS"})
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, str]:
+    """Return every settable key with its description, dotted, such as ``book.name_cap``."""
+    keys: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            keys |= known_keys(annotation, f"{prefix}{name}.")
+        else:
+            keys[prefix + name] = field.description or ""
+    return keys
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """Value of a dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def settings_markdown() -> str:
+    """Return `docs/settings.md`: every key with its default and meaning."""
+    defaults = Settings()
+    lines = [
+        "# Settings",
+        "",
+        "Made with `aurora settings --markdown > docs/settings.md`. Set a key with `--set key=value`, with the environment",
+        "variable `AURORA_SECTION__KEY`, or in `<home>/settings.yaml`; the command line wins over the environment, which wins",
+        "over the file. Unknown keys are errors.",
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{key}` | `{value_of(defaults, key)}` | {meaning} |" for key, meaning in known_keys().items()]
+    return "\n".join(lines) + "\n"
+
+
+def load_settings(
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge file, environment and command line, the later winning.
+
+    Parameters
+    ----------
+    file : Path, optional
+        YAML file with the sections of :class:`Settings`; need not exist.
+    overrides : sequence of str
+        ``key=value`` with dotted keys; values are read as YAML.
+    environment : mapping, optional
+        ``AURORA_BOOK__NAME_CAP=0.02`` sets ``book.name_cap``. Default: the process environment.
+
+    Raises
+    ------
+    SettingsError
+        Naming source, key, value, and what would have been valid.
+    """
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for key, value in _flatten(_read_yaml(file)).items():
+        _assign(merged, origin, key, value, str(file))
+    for variable, text in sorted((os.environ if environment is None else environment).items()):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in RESERVED_ENVIRONMENT:
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            _assign(merged, origin, key, _parse(text, variable), f"environment variable {variable}")
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {text!r}: expected key=value, such as --set book.name_cap=0.02")
+        _assign(merged, origin, key.strip(), _parse(value, f"--set {key}"), f"--set {text}")
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        source = origin.get(key, "settings")
+        raise SettingsError(f"{source}: {key} = {first.get('input')!r}: {first['msg']}") from error
+
+
+def save_settings(settings: Settings, file: Path) -> None:
+    """Write what differs from the defaults, so that the UI and later runs of the home agree with this one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = settings.model_dump(mode="json", exclude_defaults=True)
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(content, sort_keys=True) if content else "{}\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def _read_yaml(file: Path | None) -> dict[str, Any]:
+    if file is None or not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{file}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file}: expected a mapping of sections, found {type(content).__name__}")
+    return content
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{source}: {text!r} is not a YAML value: {error}") from error
+
+
+def _assign(merged: dict[str, Any], origin: dict[str, str], key: str, value: Any, source: str) -> None:
+    if key not in known_keys():
+        section = key.rpartition(".")[0]
+        near = [name for name in known_keys() if name.rpartition(".")[0] == section] or sorted(known_keys())
+        raise SettingsError(f"{source}: unknown key {key!r}; known there: {', '.join(near)}")
+    origin[key] = source
+    target = merged
+    *path, leaf = key.split(".")
+    for part in path:
+        target = target.setdefault(part, {})
+    target[leaf] = value
