@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,9 +19,12 @@ from aurora_pipeline.errors import MarketDataError
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
+    from aurora_pipeline.adapters.progress import Listener
 
 PLAIN_WIDTH = 160
 """Columns of output that does not go to a terminal."""
+LINE_SECONDS = 15.0
+"""Shortest time between two lines of progress that do not go to a terminal."""
 out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
@@ -68,9 +72,13 @@ def print_changed(changed: Sequence[str]) -> None:
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """Draw what is reported inside the block."""
+    """Draw what is reported inside the block; where nobody looks at a terminal, print a line now and then instead."""
     from aurora_pipeline.adapters.progress import listening
 
+    if not err.is_terminal:
+        with listening(_plain_lines()):
+            yield
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<24}"),
@@ -88,3 +96,18 @@ def progress_bars() -> Iterator[None]:
 
         with listening(show):
             yield
+
+
+def _plain_lines() -> Listener:
+    """Tell the first and the last of each kind of work, and at most one line in `LINE_SECONDS` between."""
+    began = time.monotonic()
+    told: dict[str, float] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what in told and done < total and now - told[what] < LINE_SECONDS:
+            return
+        told[what] = now
+        err.print(f"{now - began:7.1f} s  {what:<24} {done}/{total}", highlight=False)
+
+    return show

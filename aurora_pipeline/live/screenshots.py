@@ -18,15 +18,16 @@ from aurora_pipeline.live.service import LOOPBACK, Service
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PAGES = {
-    "ui-asset-graph": ("asset-groups", (1800, 1000)),
-    "ui-target-positions": ("assets/target_positions?view=overview", (1500, 1100)),
-    "ui-runs": ("runs", (1500, 700)),
+    "ui-asset-graph": ("asset-groups", (1800, 1000), "target_positions"),
+    "ui-target-positions": ("assets/target_positions?view=overview", (1500, 1100), "nav"),
+    "ui-runs": ("runs", (1500, 700), "bar_arrival"),
 }
-"""Name of each picture to its path below the UI's address and its size in pixels."""
+"""Name of each picture to its path below the UI's address, its size in pixels, and what is on it once it is drawn."""
 _COLOURS = 96
 _REPORT_SECONDS = 8.0
 """How long the last run may still report after its bar was settled."""
 _PAGE_SECONDS = 180
+_LOADS = 6
 
 
 class ScreenshotError(AuroraError):
@@ -79,8 +80,9 @@ def take_screenshots(source: Home, session: date, work: Path, bars: int, port: i
     chromium()
     with replayed_ui(source, session, work, bars, port) as (_, address):
         pictures = []
-        for name, (page, size) in PAGES.items():
+        for name, (page, size, drawn) in PAGES.items():
             picture = folder / f"{name}.png"
+            page_text(f"{address}/{page}", work / "chromium", drawn)
             photograph(f"{address}/{page}", picture, work / "chromium", size)
             pictures.append(picture)
         return pictures
@@ -104,9 +106,19 @@ def photograph(url: str, picture: Path, profile: Path, size: tuple[int, int]) ->
     small.save(picture, optimize=True)
 
 
-def page_text(url: str, profile: Path, size: tuple[int, int] = (1500, 2400)) -> str:
-    """Return a page's document once its scripts have run."""
-    return _chromium(url, profile, size, ["--dump-dom"])
+def page_text(url: str, profile: Path, drawn: str, size: tuple[int, int] = (1500, 2400)) -> str:
+    """Return a page's document once it shows a text; the UI asks its server for what it draws, so it is loaded until then.
+
+    Raises
+    ------
+    ScreenshotError
+        The text did not appear.
+    """
+    for _ in range(_LOADS):
+        text = _chromium(url, profile, size, ["--dump-dom"])
+        if drawn in text:
+            return text
+    raise ScreenshotError(f"{url} was loaded {_LOADS} times and never showed {drawn!r}")
 
 
 def _chromium(url: str, profile: Path, size: tuple[int, int], arguments: list[str]) -> str:

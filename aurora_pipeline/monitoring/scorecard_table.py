@@ -53,7 +53,9 @@ def _kept(book: Mapping[str, Any]) -> tuple[str, str]:
     kept = book["alpha_kept"]
     if isinstance(kept, str):
         return kept, ""
-    return _percent(kept), _span(book.get("alpha_kept_lower"), book.get("alpha_kept_upper"), 2)
+    lower, upper = book.get("alpha_kept_lower"), book.get("alpha_kept_upper")
+    span = "" if lower is None or upper is None else f"{100 * lower:.1f} to {_percent(upper)}"
+    return _percent(kept), span
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -139,6 +139,10 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
     first, last = folder.span
     manifest = folder.manifest
     held = home.market()
+    if held.live and held.directory != folder.path.absolute():
+        raise LakeError(
+            f"home {home.path} trades live on its own market folder {held.directory}; choose another --home for {folder.path}"
+        )
     home.record_market(
         MarketRecord(
             name=manifest.name,
@@ -147,7 +151,7 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
             frequency=manifest.frequency,
             first_session=first,
             last_session=last,
-            live=held.live and held.directory == folder.path.absolute(),
+            live=held.live,
         )
     )
     home.save_settings(settings)

@@ -6,10 +6,12 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from aurora_pipeline.errors import LakeError
 from aurora_pipeline.live import tick
 from aurora_pipeline.live.paper_broker import ACCOUNT, JOURNAL, read_account, save_account, sent_orders
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
+from aurora_pipeline.workflows.main_job import prepare_home
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
 
@@ -119,3 +121,10 @@ def test_a_live_book_uses_the_share_of_its_capital_it_has_earned(tiny_home, tmp_
     check = {check.name: check for check in run_preflight(loop.home, loop.session)}["capital"]
     assert check.found.startswith("step 1 of 2, 50 % of the capital")
     assert (loop.home.path / "live" / ACCOUNT).exists()
+
+
+def test_a_home_that_trades_does_not_take_another_market_folder(loop, tiny_market):
+    assert loop.home.market().live
+    with pytest.raises(LakeError, match="trades live on its own market folder"):
+        prepare_home(loop.home, tiny_market, [])
+    assert loop.home.market().live
