@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.contracts import empty
+from aurora_pipeline.monitoring.distribution_shift import distribution_shift
 from aurora_pipeline.monitoring.sequential_tests import Float64
 from aurora_pipeline.settings import DriftSettings
 
@@ -32,8 +33,6 @@ _CHI_SQUARE = 27.88
 """0.999 quantile of chi-square with 9 degrees of freedom: without a shift the index of ten bins is (1/n + 1/N) times that."""
 _REFERENCE_VALUES = 3000
 """Values of a reference distribution that are enough; more are thinned evenly."""
-_FLOOR = 1e-4
-"""Smallest share of a bin, so that an empty one gives a large and not an infinite index."""
 
 
 @dataclass(frozen=True)
@@ -55,37 +54,6 @@ class ChallengerWanted:
     reason: str
 
 
-def population_stability(current: Float64, reference: Float64, bins: int = 10) -> float:
-    """Population stability index of two samples over quantile bins of the reference, in nats; NaN where one is empty.
-
-    Parameters
-    ----------
-    current, reference : ndarray of shape (n,)
-        Values; NaN is left out.
-    bins : int
-        Quantile bins; ties in the reference merge some.
-    """
-    current, reference = current[~np.isnan(current)], reference[~np.isnan(reference)]
-    if not current.size or not reference.size:
-        return math.nan
-    edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
-    expected = np.bincount(np.searchsorted(edges, reference, side="left"), minlength=len(edges) + 1) / reference.size
-    actual = np.bincount(np.searchsorted(edges, current, side="left"), minlength=len(edges) + 1) / current.size
-    expected, actual = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
-    return float(((actual - expected) * np.log(actual / expected)).sum())
-
-
-def kolmogorov_smirnov(current: Float64, reference: Float64) -> float:
-    """Largest distance between the empirical distribution functions of two samples; NaN where one is empty."""
-    current, reference = np.sort(current[~np.isnan(current)]), np.sort(reference[~np.isnan(reference)])
-    if not current.size or not reference.size:
-        return math.nan
-    at = np.concatenate([current, reference])
-    ours = np.searchsorted(current, at, side="right") / current.size
-    theirs = np.searchsorted(reference, at, side="right") / reference.size
-    return float(np.abs(ours - theirs).max())
-
-
 def feature_drift(features: pl.DataFrame, sessions: Sequence[date], settings: DriftSettings) -> pl.DataFrame:
     """Drift of raw feature values; rows of table `drift` of kind `feature`.
 
@@ -103,36 +71,34 @@ def feature_drift(features: pl.DataFrame, sessions: Sequence[date], settings: Dr
     values = features.sort("session")
     days = values.get_column("session").to_numpy()
     axis = np.unique(days)
-    columns = {name: values.get_column(name).cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names}
-    rows = []
+    table = np.stack([values.get_column(name).to_numpy() for name in names]) if names else np.empty((0, values.height))
+    frames = []
     for session in sessions:
         now = np.searchsorted(axis, np.datetime64(session))
         if now == len(axis) or axis[now] != np.datetime64(session):
             continue
         today, recent, before = _windows(days, axis, int(now), settings)
-        enough = len(np.unique(days[before])) >= settings.window_sessions
-        for name, column in columns.items():
-            missing, past = float(np.isnan(column[today]).mean()), column[before]
-            past = past[:: 1 + past.size // _REFERENCE_VALUES]
-            gone = float(np.isnan(past).mean()) if past.size else 0.0
-            psi = population_stability(column[recent], past) if enough else math.nan
-            names_today = max(1, int((~np.isnan(column[today])).sum()))
-            limit = settings.psi + _CHI_SQUARE / names_today
-            rows.append(
-                _row(
-                    session,
-                    "feature",
-                    name,
-                    value=_mean(column[recent]),
-                    reference=_mean(past),
-                    psi=psi,
-                    ks=kolmogorov_smirnov(column[recent], past) if enough else math.nan,
-                    missing=missing,
-                    reference_missing=gone,
-                    drifted=psi > limit or (past.size > 0 and missing - gone > settings.missing),
-                )
-            )
-    return _frame(rows)
+        past = table[:, before][:, :: 1 + (before.stop - before.start) // _REFERENCE_VALUES]
+        missing, gone = _missing(table[:, today]), _missing(past)
+        psi = ks = np.full(len(names), np.nan)
+        if len(np.unique(days[before])) >= settings.window_sessions:
+            psi, ks = distribution_shift(table[:, recent], past)
+        names_today = np.maximum(1, (~np.isnan(table[:, today])).sum(axis=1))
+        shifted = psi > settings.psi + _CHI_SQUARE / names_today
+        lost = (past.shape[1] > 0) & (missing - gone > settings.missing)
+        numbers = {
+            "value": _means(table[:, recent]),
+            "reference": _means(past),
+            "psi": psi,
+            "ks": ks,
+            "missing": missing,
+            "reference_missing": gone,
+            "drifted": shifted | lost,
+        }
+        frames.append(pl.DataFrame({"subject": names, **numbers}).with_columns(pl.lit(session).alias("session")))
+    hollow = _frame([])
+    rows = [frame.with_columns(kind=pl.lit("feature"), z=pl.lit(None, pl.Float64)) for frame in frames]
+    return pl.concat([hollow, *(_nulled(frame).select(hollow.columns) for frame in rows)])
 
 
 def prediction_drift(predictions: pl.DataFrame, sessions: Sequence[date], settings: DriftSettings) -> pl.DataFrame:
@@ -330,9 +296,16 @@ def _windows(days: Any, axis: Any, now: int, settings: DriftSettings) -> tuple[s
     return slice(starts[0], end), slice(starts[1], end), slice(starts[2], starts[1])
 
 
-def _mean(values: Float64) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
+def _missing(values: Float64) -> Float64:
+    """Share of each row without a value; 0 where there is nothing at all."""
+    return np.asarray(np.isnan(values).mean(axis=1) if values.shape[1] else np.zeros(len(values)))
+
+
+def _means(values: Float64) -> Float64:
+    """Mean of each row's values; NaN where there is none."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.asarray(np.where(known, values, 0.0).sum(axis=1, dtype=np.float64) / np.where(count > 0, count, np.nan))
 
 
 def _row(session: date, kind: str, subject: str, *, drifted: bool, **numbers: float) -> dict[str, Any]:
@@ -344,4 +317,9 @@ def _row(session: date, kind: str, subject: str, *, drifted: bool, **numbers: fl
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     schema = empty("drift").schema
     frame = pl.DataFrame(rows, schema=schema)
+    return _nulled(frame)
+
+
+def _nulled(frame: pl.DataFrame) -> pl.DataFrame:
+    """Null where a number could not be measured."""
     return frame.with_columns(pl.col(name).fill_nan(None) for name in ("value", "reference", "psi", "ks", "z"))
