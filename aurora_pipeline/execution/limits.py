@@ -125,26 +125,23 @@ def _filled_weights(result: SessionResult, settings: Settings) -> pl.DataFrame:
 
 
 def _participation(result: SessionResult, inputs: SessionInputs, settings: Settings) -> pl.DataFrame:
-    volumes = pl.DataFrame(
-        {
-            "fill_time": [time for time in inputs.decision_times for _ in inputs.symbols],
-            "symbol": [symbol for _ in inputs.decision_times for symbol in inputs.symbols],
-            "cap": settings.book.participation * inputs.fill_volume.ravel(),
-        },
-        schema={"fill_time": VIOLATIONS["decision_time"], "symbol": pl.String, "cap": pl.Float64},
-    )
-    return (
-        result.fills.join(volumes, on=["fill_time", "symbol"], how="left")
-        .select(
-            "session",
-            pl.col("fill_time").alias("decision_time"),
-            pl.lit("participation").alias("limit"),
-            pl.col("symbol").alias("name"),
-            pl.col("shares").alias("value"),
-            pl.col("cap").fill_null(0.0),
-        )
-        .cast(VIOLATIONS)  # type: ignore[arg-type]
-    )
+    """Shares filled and the share of the bar's volume they were bounded by; 0 where the bar or name is not of the session."""
+    bars = {time: index for index, time in enumerate(inputs.decision_times)}
+    names = {symbol: index for index, symbol in enumerate(inputs.symbols)}
+    asked = zip(result.fills.get_column("fill_time"), result.fills.get_column("symbol"), strict=True)
+    volume = [
+        inputs.fill_volume[bars[time], names[symbol]] if time in bars and symbol in names else 0.0
+        for time, symbol in asked
+    ]
+    cap = pl.Series("cap", volume, dtype=pl.Float64) * settings.book.participation
+    return result.fills.select(
+        "session",
+        pl.col("fill_time").alias("decision_time"),
+        pl.lit("participation").alias("limit"),
+        pl.col("symbol").alias("name"),
+        pl.col("shares").alias("value"),
+        cap,
+    ).cast(VIOLATIONS)  # type: ignore[arg-type]
 
 
 def _turnover(result: SessionResult, settings: Settings) -> list[pl.DataFrame]:
