@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,9 @@ from aurora_pipeline.models.training_pipeline import load_trained, predict, save
 from aurora_pipeline.models.walk_forward import Fold, purged_labels
 from aurora_pipeline.monitoring.drift import ChallengerWanted
 from aurora_pipeline.settings import DriftSettings, Settings
+
+HALF_LIVES = 8.0
+"""Half-lives of its recency weights a challenger looks back: rows before them would weigh less than a 256th of the newest."""
 
 
 def challenger_name(family: str, first_session: date) -> str:
@@ -115,7 +119,10 @@ def train_challenger(
     own = configured(settings, json.loads(due.configuration))
     place = axis.index(serves_from) if serves_from in axis else len(axis)
     rolling = settings.walk_forward.scheme == "rolling"
-    train = list(axis[max(0, place - settings.walk_forward.train_sessions) if rolling else 0 : place])
+    half_life = own.models.recency_half_life_sessions
+    remembered = max(settings.walk_forward.minimum_train_sessions, math.ceil(HALF_LIVES * half_life))
+    reach = min(remembered, settings.walk_forward.train_sessions) if rolling else remembered
+    train = list(axis[max(0, place - reach) : place])
     fold = Fold(serves_from.isoformat(), (train[0], train[-1]), (serves_from, serves_from), train, [serves_from])
     labels = purged_labels(home.lake.read("labels", train[0], train[-1]), fold, home.calendar, own)
     features = home.lake.read("features", train[0], train[-1])
