@@ -33,6 +33,7 @@ def instance_config(home: Path) -> dict[str, Any]:
                 "tag_concurrency_limits": [{"key": "dagster/backfill", "limit": 2}],
             },
         },
+        "run_launcher": {"module": "aurora_pipeline.defs.warm_launcher", "class": "WarmRunLauncher"},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 120, "max_runtime_seconds": 14400},
         "retention": {
             "schedule": {"purge_after_days": {"skipped": 2, "success": 30, "failure": 30}},
