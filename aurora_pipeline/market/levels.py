@@ -184,6 +184,8 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     polars.DataFrame
         `row` and `detail` of the refused rows.
     """
+    # A split before all of the rows changes no step between two of them.
+    splits = splits.filter(pl.col("ex_date") >= sessions[0])
     same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
     jump = same & ((pl.col("open") / pl.col("close").shift(1)).log().abs() >= rules.smallest_step)
     # Behind a withdrawn row the last sound price lies further back; a split on file may not have happened in the prices.
