@@ -24,6 +24,8 @@ BUCKET = "aurora-lake"
 REGION = "us-east-1"
 PROCESSES = 2
 _START_SECONDS = 600.0
+_NODE = "127.0.0.2"
+"""Address of Ray's nodes on loopback: for 127.0.0.1 Ray takes the machine's own address instead."""
 _STATE = "postgres"
 
 
@@ -238,7 +240,7 @@ class Services:
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": f"{_START_SECONDS:.0f}",
+            **_PATIENCE_OF_RAY,
             "PYTHONWARNINGS": "ignore",
         }
 
@@ -251,7 +253,7 @@ class Services:
         self.gate.open()
         self._stack.callback(self.gate.close)
         self._make_bucket()
-        head = ["--head", f"--port={self._ports['gcs']}", "--include-dashboard=true", "--num-cpus=0"]
+        head = ["--head", *_node_ports(), f"--port={self._ports['gcs']}", "--include-dashboard=true", "--num-cpus=0"]
         self._child(
             "head",
             [
@@ -268,8 +270,8 @@ class Services:
 
     def add_worker(self, name: str) -> None:
         """Start one node of Ray with one processor, and a home of its own."""
-        address = f"127.0.0.1:{self._ports['gcs']}"
-        self.workers[name] = self._child(name, [*_RAY, f"--address={address}", "--num-cpus=1"])
+        address = f"{_NODE}:{self._ports['gcs']}"
+        self.workers[name] = self._child(name, [*_RAY, *_node_ports(), f"--address={address}", "--num-cpus=1"])
 
     def kill_worker(self, name: str) -> None:
         """Kill a node of Ray with everything that runs on it."""
@@ -337,10 +339,30 @@ def _kill_those_with(start: str) -> None:
                 os.kill(int(process.name), signal.SIGKILL)
 
 
+def _node_ports() -> list[str]:
+    """Address and ports of a node of Ray; it would wait for its agents' choice of ports, and not for long."""
+    names = (
+        "dashboard-agent-grpc-port",
+        "dashboard-agent-listen-port",
+        "runtime-env-agent-port",
+        "metrics-export-port",
+    )
+    return [f"--node-ip-address={_NODE}", *(f"--{name}={free_port()}" for name in names)]
+
+
 def _same(entry: bytes, start: str) -> bool:
     return entry == start.encode() or (start.endswith("/") and entry.startswith(start.encode()))
 
 
+# Ray gives a busy machine little time to start in, and takes a slow node for a dead one.
+_PATIENCE_OF_RAY = {
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "600",
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_gcs_rpc_server_connect_timeout_s": "120",
+    "RAY_py_gcs_connect_timeout_s": "120",
+    "RAY_health_check_timeout_ms": "60000",
+}
 _RAY = ["-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--object-store-memory=100000000"]
 
 

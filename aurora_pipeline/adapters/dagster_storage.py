@@ -8,10 +8,10 @@ import dagster as dg
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
-from aurora_pipeline.adapters.postgres import wait_for_connections
+from aurora_pipeline.adapters.postgres import engine_address, wait_for_connections
 
 
-class PatientPostgresStorage(DagsterPostgresStorage):
+class PatientPostgresStorage(DagsterPostgresStorage):  # type: ignore[misc]  # the extra has no types without itself
     """As its base, with `patience_seconds`: how long to wait for a connection."""
 
     @classmethod
@@ -23,4 +23,4 @@ class PatientPostgresStorage(DagsterPostgresStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PatientPostgresStorage:
         """Make the storage from a `dagster.yaml`."""
         wait_for_connections(config_value["patience_seconds"])
-        return cls(postgres_url=config_value["postgres_url"], inst_data=inst_data)
+        return cls(postgres_url=engine_address(config_value["postgres_url"]), inst_data=inst_data)

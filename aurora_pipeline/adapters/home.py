@@ -296,16 +296,15 @@ class Home:
         """
         import duckdb
 
-        with self.lake.connect() as connection:
-            try:
+        try:
+            with self.lake.connect(query) as connection:
                 statements = connection.extract_statements(query)
                 if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                     raise LakeError("aurora sql answers one SELECT; it does not change anything")
-                relation = connection.sql(statements[0])
-                frame: pl.DataFrame = relation.pl()
-            except duckdb.Error as error:
-                raise LakeError(f"sql: {error}") from error
-            return frame
+                frame: pl.DataFrame = connection.sql(statements[0]).pl()
+        except duckdb.Error as error:
+            raise LakeError(f"sql: {error}") from error
+        return frame
 
     @contextmanager
     def locked(self, what: str) -> Iterator[None]:

@@ -174,7 +174,7 @@ class Lake:
         return dict(zip(partitions, found, strict=True))
 
     def _fingerprints(self, keys: Sequence[str]) -> list[str | None]:
-        return [found and found.get(FINGERPRINT_KEY) for found in self.storage.metadata(keys)]
+        return [None if found is None else found.get(FINGERPRINT_KEY) for found in self.storage.metadata(keys)]
 
     def read(
         self,
@@ -246,13 +246,22 @@ class Lake:
     def _depth(declared: Table) -> int:
         return (declared.partitioning == "session") + len(declared.branches)
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return an in-memory DuckDB connection in which every table of the lake is a view."""
+    def connect(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
+        """Return an in-memory DuckDB connection in which every table of the lake is a view.
+
+        DuckDB opens files of a disk itself. Its extension for object stores is no package and cannot be pinned, so there the
+        tables `query` names, or all of them, are read first and held in memory.
+        """
         import duckdb
 
         connection = duckdb.connect(":memory:")
-        for statement in self.view_statements():
-            connection.execute(statement)
+        if self.on_disk:
+            for statement in self.view_statements():
+                connection.execute(statement)
+            return connection
+        named = set(TABLES) if query is None else connection.get_table_names(query)
+        for name in sorted(named & set(TABLES)):
+            connection.register(name, self.read(name).to_arrow())
         return connection
 
     def view_statements(self) -> Iterable[str]:
@@ -300,8 +309,14 @@ class Lake:
 
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
-                for statement in self.view_statements():
-                    connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                if self.on_disk:
+                    for statement in self.view_statements():
+                        connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                    return
+                for name in TABLES:  # one at a time in memory
+                    connection.register("read", self.read(name).to_arrow())
+                    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM read')
+                    connection.unregister("read")
 
         atomic_write(database, fill)
 

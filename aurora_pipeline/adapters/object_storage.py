@@ -89,7 +89,7 @@ class ObjectStorage:
         with self._named(key):
             try:
                 # One request however large: parts would be put together by a second one.
-                done = obstore.put(self.store, key, content, use_multipart=False, mode=mode)  # type: ignore[arg-type]
+                done = obstore.put(self.store, key, content, use_multipart=False, mode=mode)
             except (AlreadyExistsError, PreconditionError) as error:
                 held = self.versions(key.rpartition("/")[0]).get(key)
                 if held is not None and self.content(key) == content:
@@ -243,8 +243,8 @@ def _open(settings: ClusterSettings, bucket: str, prefix: str) -> S3Store:
             "connect_timeout": timedelta(seconds=5),
             "timeout": timedelta(seconds=60),
         },
-        retry_config={"max_retries": 10_000, "retry_timeout": patience, "backoff": pause},  # type: ignore[typeddict-item]
-        **own,  # type: ignore[arg-type]
+        retry_config={"max_retries": 10_000, "retry_timeout": patience, "backoff": pause},
+        **own,
     )
 
 

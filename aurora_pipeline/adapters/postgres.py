@@ -39,6 +39,11 @@ def database_address(variable: str) -> str:
     return address
 
 
+def engine_address(address: str) -> str:
+    """Address for SQLAlchemy, which takes another driver where none is named."""
+    return address.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
 def wait_for_connections(seconds: float) -> None:
     """Let every SQLAlchemy engine of this process wait up to `seconds` for a PostgreSQL that is away."""
     global _hooked, _patience  # noqa: PLW0603  (the hook is the process's, too)
@@ -116,7 +121,9 @@ def advisory_lock(what: str) -> Iterator[Callable[[], None]]:
 def postgres_storage(patience: float) -> Mapping[str, Any]:
     """Section `storage` of a `dagster.yaml`."""
     return {
-        "module": "aurora_pipeline.adapters.dagster_storage",
-        "class": "PatientPostgresStorage",
-        "config": {"postgres_url": {"env": DAGSTER_VARIABLE}, "patience_seconds": patience},
+        "custom": {
+            "module": "aurora_pipeline.adapters.dagster_storage",
+            "class": "PatientPostgresStorage",
+            "config": {"postgres_url": {"env": DAGSTER_VARIABLE}, "patience_seconds": patience},
+        }
     }

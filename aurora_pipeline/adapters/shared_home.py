@@ -28,7 +28,13 @@ from pathlib import Path
 
 from aurora_pipeline.adapters.model_registry import RegistryServer
 from aurora_pipeline.adapters.object_storage import ObjectStorage
-from aurora_pipeline.adapters.postgres import MLFLOW_VARIABLE, advisory_lock, database_address, wait_for_connections
+from aurora_pipeline.adapters.postgres import (
+    MLFLOW_VARIABLE,
+    advisory_lock,
+    database_address,
+    engine_address,
+    wait_for_connections,
+)
 from aurora_pipeline.adapters.storage import atomic_text, atomic_write
 from aurora_pipeline.settings import ClusterSettings
 
@@ -84,7 +90,7 @@ class SharedHome:
         store = self.records
         prefix = store.prefix.removesuffix("home")
         return RegistryServer(
-            lambda: database_address(MLFLOW_VARIABLE),
+            lambda: engine_address(database_address(MLFLOW_VARIABLE)),
             f"s3://{store.bucket}/{prefix}mlflow",
             lambda what: _held(f"{self.name} {what}"),
             self._prepare_mlflow,
