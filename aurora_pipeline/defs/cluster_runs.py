@@ -32,6 +32,7 @@ PARTITION = "dagster/partition"
 MODULE = "aurora_pipeline.definitions"
 _REPOSITORY = "__repository__"
 _POLL_SECONDS = 0.5
+_DECISION_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 300.0
 _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
@@ -73,11 +74,17 @@ def submit_run(launcher: Launcher, name: str, tags: Mapping[str, str], assets: S
 
 def await_run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
     """Wait until a run, or the last of its automatic retries, has ended; returns that one."""
+    undecided = 0.0
     while True:
         run = instance.get_run_by_id(run_id)
         if run is None:
             raise ServiceDownError(f"run {run_id} is not in Dagster's database any more")
-        if run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true":
+        if run.status == dg.DagsterRunStatus.FAILURE:
+            # Dagster enters whether it tries again a moment after the failure.
+            again = run.tags.get(WILL_RETRY_TAG)
+            if again != "true" and (again is not None or undecided >= _DECISION_SECONDS):
+                return run
+            undecided = undecided + _POLL_SECONDS if again is None else 0.0
             run_id = run.tags.get(AUTO_RETRY_RUN_ID_TAG, run_id)
         elif run.is_finished:
             return run

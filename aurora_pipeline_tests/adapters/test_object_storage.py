@@ -85,10 +85,10 @@ def test_both_storages_keep_the_lakes_rules(lake):
     )
     wanted = pl.col("decision_time").is_in(times.implode())
     assert lake.storage.read(lake.files("predictions"), None, wanted).height == 2
-    lake.write("predictions", _rows(DAYS[:1], "ridge", 0.7), "2025-01-02", fingerprint="new", model="ridge")
+    lake.write("predictions", _rows(DAYS[:1], "ridge", 0.75), "2025-01-02", fingerprint="new", model="ridge")
     assert lake.fingerprint("predictions", "2025-01-02", model="ridge") == "new"
     lake.restamp("predictions", "2025-01-02", fingerprint="blocked", model="ridge")
-    assert lake.read("predictions", DAYS[0], DAYS[0], model="ridge").get_column("score").item() == 0.7
+    assert lake.read("predictions", DAYS[0], DAYS[0], model="ridge").get_column("score").item() == 0.75
     lake.remove("predictions", "2025-01-02", model="ridge")
     lake.remove("predictions", "2025-01-02", model="ridge")
     assert lake.partitions("predictions", model="ridge") == ["2025-01-03", "2025-01-06"]
