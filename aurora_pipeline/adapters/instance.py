@@ -70,7 +70,7 @@ def cluster_config(home: Path, settings: ClusterSettings) -> dict[str, Any]:
             "retry_on_asset_or_op_failure": False,  # an error with a name would be raised again
         },
         # Ray keeps what a run prints; a folder of this machine means nothing on another.
-        "compute_logs": {"module": "dagster", "class": "NoOpComputeLogManager"},
+        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
     }
     config["run_coordinator"]["config"]["max_concurrent_runs"] = settings.concurrent_runs
     config["run_coordinator"]["config"].pop("tag_concurrency_limits")

@@ -122,7 +122,7 @@ def postgres_storage(patience: float) -> Mapping[str, Any]:
     """Section `storage` of a `dagster.yaml`."""
     return {
         "custom": {
-            "module": "aurora_pipeline.adapters.dagster_storage",
+            "module": "aurora_pipeline.defs.dagster_storage",
             "class": "PatientPostgresStorage",
             "config": {"postgres_url": {"env": DAGSTER_VARIABLE}, "patience_seconds": patience},
         }

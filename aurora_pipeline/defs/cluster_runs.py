@@ -7,69 +7,44 @@ new attempt replaces it by the same.
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from aurora_pipeline.errors import ServiceDownError
 
-if TYPE_CHECKING:
-    from aurora_pipeline.defs.launch import Launcher
-
 PARTITION = "dagster/partition"
 MODULE = "aurora_pipeline.definitions"
-_REPOSITORY = "__repository__"
+_WILL_RETRY, _RETRY = "dagster/will_retry", "dagster/auto_retry_run_id"
+"""Tags Dagster gives a failed run: whether it is tried again, and as which run."""
 _POLL_SECONDS = 0.5
 _DECISION_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 300.0
 _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
 
-def submit_run(launcher: Launcher, name: str, tags: Mapping[str, str], assets: Sequence[str] | None = None) -> str:
-    """Put a run of a job, or of some of its assets, into the queue; returns its id.
+def submit_run(instance: dg.DagsterInstance, name: str, tags: Mapping[str, str]) -> str:
+    """Put a run of a job into the queue, with Dagster's own command; returns its id.
 
     Raises
     ------
     ServiceDownError
-        No daemon takes runs from the queue.
+        No daemon takes runs from the queue, or the run could not be put there.
     """
-    instance = launcher.instance
     _require_daemon(instance)
-    job = launcher.definitions.resolve_job_def(name)
-    chosen = None if assets is None else frozenset(dg.AssetKey(asset) for asset in assets)
-    if chosen is not None:
-        job = job.get_subset(asset_selection=chosen)
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(
-        LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE), location_name=MODULE
+    run_id = str(uuid4())
+    command = [sys.executable, "-m", "dagster", "job", "launch", "-m", MODULE, "--job", name]
+    done = subprocess.run(
+        [*command, "--tags", json.dumps(tags), "--run-id", run_id], check=False, capture_output=True, text=True
     )
-    code = RepositoryPythonOrigin(
-        executable_path=sys.executable,
-        code_pointer=ModuleCodePointer(MODULE, "defs", working_directory=None),
-        container_image=None,
-        entry_point=[sys.executable, "-m", "dagster"],
-        container_context=None,
-    )
-    run = instance.create_run_for_job(
-        job,
-        tags=dict(tags),
-        asset_selection=chosen,
-        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), name),
-        job_code_origin=JobPythonOrigin(name, code),
-    )
-    instance.submit_run(run.run_id, None)  # type: ignore[arg-type]  # the queue does not look at the workspace
-    return run.run_id
+    if done.returncode:
+        raise ServiceDownError(f"{name} could not be put into the queue: {done.stderr.strip().splitlines()[-1:]}")
+    return run_id
 
 
 def await_run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
@@ -81,11 +56,11 @@ def await_run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
             raise ServiceDownError(f"run {run_id} is not in Dagster's database any more")
         if run.status == dg.DagsterRunStatus.FAILURE:
             # Dagster enters whether it tries again a moment after the failure.
-            again = run.tags.get(WILL_RETRY_TAG)
+            again = run.tags.get(_WILL_RETRY)
             if again != "true" and (again is not None or undecided >= _DECISION_SECONDS):
                 return run
             undecided = undecided + _POLL_SECONDS if again is None else 0.0
-            run_id = run.tags.get(AUTO_RETRY_RUN_ID_TAG, run_id)
+            run_id = run.tags.get(_RETRY, run_id)
         elif run.is_finished:
             return run
         time.sleep(_POLL_SECONDS)

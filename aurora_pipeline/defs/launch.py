@@ -24,7 +24,7 @@ from aurora_pipeline.defs.databases import make_databases
 from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
-from aurora_pipeline.errors import AuroraError, TrainingError
+from aurora_pipeline.errors import AuroraError, SettingsError, TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
 from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
@@ -81,7 +81,9 @@ class Launcher:
         if first is not None and last is not None:
             tags |= {_RANGE_START: first, _RANGE_END: last}
         if self.home.shared is not None:
-            self._on_the_cluster(name, tags, partition, assets)
+            if assets is not None:
+                raise SettingsError(f"{name}: some assets of a job alone are run in profile local only")
+            self._on_the_cluster(name, tags, partition)
             return
         try:
             result = self.definitions.resolve_job_def(name).execute_in_process(
@@ -97,12 +99,10 @@ class Launcher:
             raise _cause(error) from error
         self.launched.append(result.run_id)
 
-    def _on_the_cluster(
-        self, name: str, tags: dict[str, str], partition: str | None, assets: Sequence[str] | None
-    ) -> None:
+    def _on_the_cluster(self, name: str, tags: dict[str, str], partition: str | None) -> None:
         tags = {key: value for key, value in tags.items() if key != PROCESS_TAG}
         tags |= {} if partition is None else {PARTITION: partition}
-        run = await_run(self.instance, submit_run(self, name, tags, assets))
+        run = await_run(self.instance, submit_run(self.instance, name, tags))
         self.home.refresh()
         failed = failures_of(self.instance, run)
         if failed:

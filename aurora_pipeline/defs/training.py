@@ -89,7 +89,7 @@ def prepare_tracking(home: Home) -> None:
 
 def _on_the_cluster(launcher: Launcher, folds: Sequence[str]) -> Iterator[FoldResult]:
     """All folds at once: the run queue gives each to a worker as there is room."""
-    submitted = {fold: submit_run(launcher, jobs.TRAINING_JOB, {PARTITION: fold}) for fold in folds}
+    submitted = {fold: submit_run(launcher.instance, jobs.TRAINING_JOB, {PARTITION: fold}) for fold in folds}
     for fold, run_id in submitted.items():
         run = await_run(launcher.instance, run_id)
         yield FoldResult(fold, run.run_id, failures_of(launcher.instance, run))

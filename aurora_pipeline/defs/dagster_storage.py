@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
 from aurora_pipeline.adapters.postgres import engine_address, wait_for_connections
@@ -20,7 +19,7 @@ class PatientPostgresStorage(DagsterPostgresStorage):  # type: ignore[misc]  # t
         return {**DagsterPostgresStorage.config_type(), "patience_seconds": dg.Field(float, default_value=180.0)}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PatientPostgresStorage:
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> PatientPostgresStorage:
         """Make the storage from a `dagster.yaml`."""
         wait_for_connections(config_value["patience_seconds"])
         return cls(postgres_url=engine_address(config_value["postgres_url"]), inst_data=inst_data)
