@@ -21,6 +21,7 @@ from aurora_pipeline.commands.audit_commands import audit
 from aurora_pipeline.commands.backfill_commands import backfill
 from aurora_pipeline.commands.book_commands import register
 from aurora_pipeline.commands.claims_commands import claims
+from aurora_pipeline.commands.cluster_commands import daemon
 from aurora_pipeline.commands.dashboard_commands import dashboard
 from aurora_pipeline.commands.explain_commands import explain
 from aurora_pipeline.commands.fetch_commands import fetch
@@ -296,6 +297,7 @@ for command in (
     live_commands.close,
     live_commands.health,
     live_bench_commands.soak,
+    daemon,
 ):
     app.command()(command)
 register(app)

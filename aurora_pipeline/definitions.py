@@ -3,4 +3,6 @@
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.graph import build_definitions
 
-defs = build_definitions(Home.default())
+home = Home.default()
+home.refresh()
+defs = build_definitions(home)

@@ -27,6 +27,10 @@ class LakeError(AuroraError):
     """A table or partition of the lake is missing, unreadable or held by someone else."""
 
 
+class ServiceDownError(AuroraError):
+    """A service of the profile `cluster` (database, object store, Ray) was away for longer than it may be."""
+
+
 class LeakageError(AuroraError):
     """A row was about to be used before it was known."""
 

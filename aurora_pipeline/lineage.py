@@ -210,27 +210,32 @@ class Lineage:
 
     def stored(self, stage: Stage, key: str) -> str | None:
         """Fingerprint of what is stored; None where any of the stage's tables lacks the partition."""
-        found = {self._stored_table(name, key, stage) for name in stage.writes}
-        return found.pop() if len(found) == 1 else None
+        return _agreed(self._stored_table(name, key, stage) for name in stage.writes)
 
     def stale(self, stage: Stage, keys: Sequence[str]) -> list[str]:
         """Return the keys whose partition is missing or not what it would be now."""
-        return [key for key in keys if self.stored(stage, key) != self.desired(stage, key)]
+        stored = self._stored_many(stage, keys)
+        return [key for key in keys if stored[key] != self.desired(stage, key)]
+
+    def _stored_many(self, stage: Stage, keys: Sequence[str]) -> dict[str, str | None]:
+        """Fingerprints of many partitions of a stage, None as for :meth:`stored`."""
+        if stage.by_fold:
+            return {key: self.stored(stage, key) for key in keys}
+        found = [self.home.lake.fingerprints(name, keys, **self._branches(name, stage)) for name in stage.writes]
+        return {key: _agreed(table_of[key] for table_of in found) for key in keys}
 
     def _stored_table(self, name: str, key: str, stage: Stage) -> str | None:
         if stage.name.startswith(TRAINED):
             return stored_fingerprint(self.home.models / stage.name.partition("/")[2] / key)
-        branches: dict[str, str] = {}
-        declared = table(name)
-        if "model" in declared.branches:
-            branches["model"] = stage.name.partition("/")[2]
-        if "book" in declared.branches:
-            branches["book"] = self.book
-        if "source" in declared.branches:
-            branches["source"] = "bars"
-        if "fold" in declared.branches:
+        if "fold" in table(name).branches:
             return self.home.lake.fingerprint(name, None, fold=key)
-        return self.home.lake.fingerprint(name, key, **branches)
+        return self.home.lake.fingerprint(name, key, **self._branches(name, stage))
+
+    def _branches(self, name: str, stage: Stage) -> dict[str, str]:
+        """Branches a stage writes a table under, folds aside."""
+        declared = table(name).branches
+        values = {"model": stage.name.partition("/")[2], "book": self.book, "source": "bars"}
+        return {branch: values[branch] for branch in declared}
 
     def _desired_of(self, stage: Stage, key: str) -> str:
         return self.desired(stage, key) if self._applies(stage, key) else ""
@@ -239,6 +244,10 @@ class Lineage:
         if not self._applies(stage, key):
             return ""
         memo = (stage.name, key)
+        if memo not in self._seen and not self.home.lake.on_disk and not stage.by_fold:
+            # One listing for all of a stage's partitions instead of one for each.
+            many = self._stored_many(stage, self.keys(stage))
+            self._seen |= {(stage.name, held): found or "absent" for held, found in many.items()}
         if memo not in self._seen:
             self._seen[memo] = self.stored(stage, key) or "absent"
         return self._seen[memo]
@@ -331,6 +340,12 @@ class Lineage:
             digest = _hash(digest, f"{sums[0, position]}-{sums[1, position]}")
             result[partition_of(day, self.home.frequency)] = digest
         return result
+
+
+def _agreed(found: Iterable[str | None]) -> str | None:
+    """Return the one fingerprint all tables have; None where they differ or one has none."""
+    distinct = set(found)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def contiguous(keys: Sequence[str], axis: Sequence[str]) -> list[tuple[str, str]]:

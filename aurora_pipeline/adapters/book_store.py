@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
+from aurora_pipeline.adapters.lake import Lake, partition_of
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.trade_book import BookState, SessionResult
@@ -33,9 +32,10 @@ class BookStore:
     def __init__(self, lake: Lake, book: str) -> None:
         self.lake = lake
         self.book = book
+        self._states = lake.storage.sibling("books")
 
-    def _state_path(self, partition: str) -> Path:
-        return self.lake.root.parent / "books" / self.book / f"{partition}.json"
+    def _state_key(self, partition: str) -> str:
+        return f"{self.book}/{partition}.json"
 
     def state_before(self, session: date, sessions: Sequence[date], first: date) -> BookState | None:
         """State the book had when a session opens; None where the session is the book's first.
@@ -50,8 +50,7 @@ class BookStore:
         previous = sessions[sessions.index(session) - 1]
         partition = partition_of(previous, self.lake.frequency)
         stored = self.lake.fingerprint("portfolio", partition, book=self.book)
-        path = self._state_path(partition)
-        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        held = json.loads(self._states.read_text(self._state_key(partition)) or "{}")
         if stored is None or held.get("fingerprint") != stored:
             raise BookError(
                 f"book {self.book} holds nothing for {previous}, so it cannot go on with {session}; run it from {first} on"
@@ -61,7 +60,7 @@ class BookStore:
     def commit(self, partition: str, results: Sequence[SessionResult], fingerprint: str) -> dict[str, int]:
         """Write the sessions of one partition; returns the rows of each table."""
         content = json.dumps({"fingerprint": fingerprint, "state": results[-1].state.to_json()}) + "\n"
-        atomic_text(self._state_path(partition), content)
+        self._states.write_text(self._state_key(partition), content)
         rows: dict[str, int] = {}
         for name in BOOK_TABLES:
             frame = pl.concat([getattr(result, name) for result in results])

@@ -130,6 +130,7 @@ def train_challenger(
     trained = train_model(due.family, fold, features, labels, own, names)
     directory = f"{due.name}/{fold.key}"
     save_trained(trained, home.models / directory, documents={FIT_COST: fit_cost(trained)})
+    home.share_model(directory)
     return {
         "session": axis[place - 1],
         "model": due.name,

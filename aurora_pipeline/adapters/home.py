@@ -11,6 +11,9 @@
            dagster/        Dagster's databases           dagster.yaml    the instance that points at them
            books/          state of each book by session kill_switch.json  trade, halt or flatten
            runs/           run manifests                 scorecard.json  the newest result
+
+In the profile `cluster` tables lie in an object store, databases in PostgreSQL, and the directory is one machine's copy of the
+records and models all machines share (:mod:`aurora_pipeline.adapters.shared_home`).
 """
 
 from __future__ import annotations
@@ -24,16 +27,21 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
+from aurora_pipeline.adapters.model_registry import ModelRegistry
 from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
-from aurora_pipeline.errors import LakeError
+from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.manifest import MarketManifest, read_manifest
 from aurora_pipeline.settings import Settings, load_settings, save_settings
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.shared_home import SharedHome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "AURORA_HOME"
@@ -195,7 +203,52 @@ class Home:
     @cached_property
     def lake(self) -> Lake:
         """Tables of the home."""
-        return Lake(self.path / "lake", self.frequency)
+        if self.shared is None:
+            return Lake(self.path / "lake", self.frequency)
+        return Lake(self.path / "lake", self.frequency, self.shared.records.sibling("lake"))
+
+    @cached_property
+    def shared(self) -> SharedHome | None:
+        """What this home shares with other machines; None in the profile `local`."""
+        settings = self.settings()
+        if settings.profile == "local":
+            return None
+        from aurora_pipeline.adapters.shared_home import SharedHome
+
+        return SharedHome(self.path, settings.cluster)
+
+    def registry(self) -> ModelRegistry:
+        """MLflow of the home; its database is made at the first use."""
+        return ModelRegistry(self.mlflow, None if self.shared is None else self.shared.registry_server())
+
+    def refresh(self) -> None:
+        """Bring what other machines have put since to this one; nothing to do in the profile `local`."""
+        if self.shared is not None:
+            self.shared.pull()
+
+    def share(self) -> None:
+        """Put what this machine has written of the home's records; nothing to do in the profile `local`."""
+        if self.shared is not None:
+            self.shared.push()
+
+    def share_model(self, place: str) -> None:
+        """Put a trained model, `<family>/<fold>`; nothing to do in the profile `local`."""
+        if self.shared is not None:
+            self.shared.push_model(place)
+
+    def require_local(self, what: str) -> None:
+        """Refuse what stays on one machine.
+
+        Raises
+        ------
+        SettingsError
+            The home's profile is `cluster`.
+        """
+        if self.shared is not None:
+            raise SettingsError(
+                f"{what} stays on one machine: home {self.path} has profile cluster; give it a home of its own in profile "
+                "local, see docs/scaling.md"
+            )
 
     def sessions(self, settings: Settings) -> list[date]:
         """Sessions of the market inside the configured span."""
@@ -243,21 +296,27 @@ class Home:
         """
         import duckdb
 
-        with self.lake.connect() as connection:
-            try:
+        try:
+            with self.lake.connect(query) as connection:
                 statements = connection.extract_statements(query)
                 if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                     raise LakeError("aurora sql answers one SELECT; it does not change anything")
-                relation = connection.sql(statements[0])
-                frame: pl.DataFrame = relation.pl()
-            except duckdb.Error as error:
-                raise LakeError(f"sql: {error}") from error
-            return frame
+                frame: pl.DataFrame = connection.sql(statements[0]).pl()
+        except duckdb.Error as error:
+            raise LakeError(f"sql: {error}") from error
+        return frame
 
     @contextmanager
     def locked(self, what: str) -> Iterator[None]:
-        """Hold a lock of this home against other processes while a small record is read, changed and written."""
+        """Hold a lock of this home against other processes while a small record is read, changed and written.
+
+        In the profile `cluster` against those of other machines, too, and the record is read anew and put back.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        if self.shared is not None:
+            with self.shared.locked(what):
+                yield
+            return
         with (self.path / f".{what}.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             try:

@@ -1,4 +1,7 @@
-"""The Dagster instance of a home: the repository's `dagster.yaml` with its paths pointed into the home."""
+"""The Dagster instance of a home: the repository's `dagster.yaml` with its paths pointed into the home.
+
+In the profile `cluster`: PostgreSQL for its storage, runs as jobs of Ray, lost workers found and their runs tried again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 import yaml
 
 from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.postgres import postgres_storage
+from aurora_pipeline.settings import ClusterSettings, Settings
 
 CONFIG_FILE = "dagster.yaml"
 STORAGE_FOLDER = "dagster"
@@ -44,12 +49,43 @@ def instance_config(home: Path) -> dict[str, Any]:
     }
 
 
-def write_instance_config(home: Path) -> Path:
+def cluster_config(home: Path, settings: ClusterSettings) -> dict[str, Any]:
+    """Return the instance configuration of the profile `cluster`; it holds no secret, only names of variables."""
+    config = instance_config(home) | {
+        "storage": postgres_storage(settings.patience_seconds),
+        "run_launcher": {
+            "module": "dagster_ray",
+            "class": "RayRunLauncher",
+            "config": {"ray": {"address": settings.ray, "num_cpus": 1}},
+        },
+        "run_monitoring": {
+            "enabled": True,
+            "start_timeout_seconds": 600,
+            "max_runtime_seconds": 14400,
+            "max_resume_run_attempts": 0,  # what was running is tried again as a new run, from the failed step on
+            "poll_interval_seconds": 5,
+        },
+        "run_retries": {
+            "enabled": True,
+            "max_retries": settings.run_retries,
+            "retry_on_asset_or_op_failure": False,  # an error with a name would be raised again
+        },
+        # Ray keeps what a run prints; a folder of this machine means nothing on another.
+        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+    }
+    config["run_coordinator"]["config"]["max_concurrent_runs"] = settings.concurrent_runs
+    config["run_coordinator"]["config"].pop("tag_concurrency_limits")
+    return config
+
+
+def write_instance_config(home: Path, settings: Settings | None = None) -> Path:
     """Write `<home>/dagster.yaml`, so that the home can serve as `DAGSTER_HOME`."""
     path = home / CONFIG_FILE
-    text = "# Written by aurora: the Dagster instance of this home.\n" + yaml.safe_dump(
-        instance_config(home), sort_keys=False
-    )
+    if settings is not None and settings.profile == "cluster":
+        config = cluster_config(home, settings.cluster)
+    else:
+        config = instance_config(home)
+    text = "# Written by aurora: the Dagster instance of this home.\n" + yaml.safe_dump(config, sort_keys=False)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         atomic_text(path, text)
     return path

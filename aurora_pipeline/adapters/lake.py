@@ -1,8 +1,9 @@
 """The lake: hive-partitioned Parquet files under one root, queried through DuckDB.
 
-One class knows where tables lie. A partition is written to a temporary file, fsynced and renamed under its one fixed name:
-a reader sees the old or the new partition, never a part of one, and writers in different processes never block each other.
-Every file carries the fingerprint of what it was made from (see :mod:`aurora_pipeline.lineage`).
+One class knows where tables lie. A partition is one file under one fixed name, replaced as a whole: a reader sees the old or
+the new partition, never a part of one, and writers in different processes never block each other. How that is done, on disk
+or on an object store, is the matter of :mod:`aurora_pipeline.adapters.storage`. Every file carries the fingerprint of what it
+was made from (see :mod:`aurora_pipeline.lineage`).
 
 Layout::
 
@@ -13,17 +14,15 @@ Layout::
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aurora_pipeline.adapters.storage import DiskStorage, Storage, atomic_text, atomic_write
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.contracts import TABLES, Table, empty, table, validated
 from aurora_pipeline.errors import LakeError
@@ -35,35 +34,12 @@ FINGERPRINT_KEY = "aurora.fingerprint"
 _FILE = "data.parquet"
 WRITERS = 8
 """Partitions flushed to disk at the same time."""
-_READ_ATTEMPTS = 4
-_Result = TypeVar("_Result")
+__all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "atomic_text", "atomic_write", "partition_of"]
 
 
 def partition_of(session: date, frequency: Frequency) -> str:
     """Key of the partition that holds a session: the day at 5min, the month at frequency session."""
     return session.isoformat() if frequency == "5min" else f"{session:%Y-%m}"
-
-
-def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary sibling, flush it to disk and rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def atomic_text(path: Path, text: str) -> None:
-    """Replace a small text file, with the same guarantees as a partition."""
-
-    def fill(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    atomic_write(path, fill)
 
 
 class Lake:
@@ -75,28 +51,40 @@ class Lake:
         Folder that holds one folder per table.
     frequency : {"5min", "session"}
         Decides whether partitions are sessions or months.
+    storage : Storage, optional
+        Holds the files; the disk below `root` by default.
     """
 
-    def __init__(self, root: Path, frequency: Frequency) -> None:
+    def __init__(self, root: Path, frequency: Frequency, storage: Storage | None = None) -> None:
         self.root = root.absolute()
+        self.storage: Storage = storage or DiskStorage(self.root)
         self.frequency: Frequency = frequency
         self._level = "session" if frequency == "5min" else "month"
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the files lie on this machine."""
+        return isinstance(self.storage, DiskStorage)
+
     def path(self, name: str, partition: str | None = None, **branches: str) -> Path:
-        """Where a partition lies, whether or not it exists."""
+        """Where a partition lies on this machine, whether or not it exists."""
+        if not self.on_disk:
+            raise LakeError(f"table {name} lies in an object store (profile cluster): it has no path, read it")
+        return self.root / self.key(name, partition, **branches)
+
+    def key(self, name: str, partition: str | None = None, **branches: str) -> str:
+        """Name of a partition's file in the storage."""
         declared = table(name)
         if set(branches) != set(declared.branches):
             raise LakeError(
                 f"table {name} is laid out by {declared.branches or 'no branch'}, not by {sorted(branches)}"
             )
-        folder = self.root / name
+        parts = [name]
         if declared.partitioning == "session":
             if partition is None:
                 raise LakeError(f"table {name} is partitioned by {self._level}: a partition is needed")
-            folder = folder / f"{self._level}={partition}"
-        for branch in declared.branches:
-            folder = folder / f"{branch}={branches[branch]}"
-        return folder / _FILE
+            parts.append(f"{self._level}={partition}")
+        return "/".join([*parts, *(f"{branch}={branches[branch]}" for branch in declared.branches), _FILE])
 
     def write(
         self, name: str, frame: pl.DataFrame, partition: str | None = None, *, fingerprint: str, **branches: str
@@ -108,16 +96,10 @@ class Lake:
         ContractError
             The frame does not keep the table's contract.
         """
-        self._store(self.path(name, partition, **branches), validated(name, frame), fingerprint)
+        self._store(self.key(name, partition, **branches), validated(name, frame), fingerprint)
 
-    def _store(self, path: Path, checked: pl.DataFrame, fingerprint: str) -> None:
-        metadata = {FINGERPRINT_KEY: fingerprint}
-        atomic_write(
-            path,
-            lambda temporary: checked.write_parquet(
-                temporary, compression="zstd", compression_level=1, metadata=metadata
-            ),
-        )
+    def _store(self, key: str, checked: pl.DataFrame, fingerprint: str) -> None:
+        self.storage.write_frame(key, checked, {FINGERPRINT_KEY: fingerprint})
 
     def write_sessions(
         self, name: str, frame: pl.DataFrame, fingerprints: dict[str, str], **branches: str
@@ -153,41 +135,46 @@ class Lake:
         with ThreadPoolExecutor(WRITERS) as pool:
             list(
                 pool.map(
-                    lambda key: self._store(self.path(name, key, **branches), written[key], fingerprints[key]), written
+                    lambda key: self._store(self.key(name, key, **branches), written[key], fingerprints[key]), written
                 )
             )
         return written
 
     def restamp(self, name: str, partition: str | None = None, *, fingerprint: str, **branches: str) -> None:
         """Replace the fingerprint of a stored partition, rows unchanged."""
-        frame = pl.read_parquet(self.path(name, partition, **branches), hive_partitioning=False)
+        frame = self.storage.read([self.key(name, partition, **branches)], None)
         self.write(name, frame, partition, fingerprint=fingerprint, **branches)
 
     def remove(self, name: str, partition: str | None = None, **branches: str) -> None:
         """Delete one partition, if it is there."""
-        self.path(name, partition, **branches).unlink(missing_ok=True)
+        self.storage.remove(self.key(name, partition, **branches))
 
     def partitions(self, name: str, **branches: str) -> list[str]:
         """Return the partition keys present, sorted."""
-        folder = self.root / name
-        if not folder.is_dir():
-            return []
-        keys = [entry.name.partition("=")[2] for entry in folder.iterdir() if entry.name.startswith(f"{self._level}=")]
-        return sorted(key for key in keys if self.path(name, key, **branches).exists())
+        declared = table(name)
+        if set(branches) != set(declared.branches):
+            raise LakeError(
+                f"table {name} is laid out by {declared.branches or 'no branch'}, not by {sorted(branches)}"
+            )
+        return [key.split("/")[1].partition("=")[2] for key in self._files(declared, None, None, branches)]
 
     def branch_values(self, name: str, branch: str) -> list[str]:
         """Return the values a branch takes anywhere in the table, such as the models that have predictions."""
         declared = table(name)
         level = declared.branches.index(branch) + (declared.partitioning == "session")
-        pattern = "/".join([*["*"] * level, f"{branch}=*"])
-        return sorted({path.name.partition("=")[2] for path in (self.root / name).glob(pattern)})
+        return self.storage.values(name, [*["*"] * level, f"{branch}=*"])
 
     def fingerprint(self, name: str, partition: str | None = None, **branches: str) -> str | None:
         """Fingerprint of a stored partition; None where there is none."""
-        path = self.path(name, partition, **branches)
-        if not path.exists():
-            return None
-        return _patiently(lambda: pl.read_parquet_metadata(path)).get(FINGERPRINT_KEY)
+        return self._fingerprints([self.key(name, partition, **branches)])[0]
+
+    def fingerprints(self, name: str, partitions: Sequence[str], **branches: str) -> dict[str, str | None]:
+        """Fingerprints of several partitions: on an object store one listing, and a request for each not seen before."""
+        found = self._fingerprints([self.key(name, partition, **branches) for partition in partitions])
+        return dict(zip(partitions, found, strict=True))
+
+    def _fingerprints(self, keys: Sequence[str]) -> list[str | None]:
+        return [None if found is None else found.get(FINGERPRINT_KEY) for found in self.storage.metadata(keys)]
 
     def read(
         self,
@@ -219,14 +206,14 @@ class Lake:
         declared = table(name)
         if declared.partitioning == "none":
             levels = [f"{branch}={branches.get(branch, '*')}" for branch in declared.branches]
-            paths = sorted((self.root / name).glob("/".join([*levels, _FILE])))
+            keys = self.storage.find(name, [*levels, _FILE])
         else:
-            paths = self._files(declared, start, end, branches)
-        if not paths:
+            keys = self._files(declared, start, end, branches)
+        if not keys:
             hollow = empty(name)
             return hollow.select(columns) if columns is not None and set(columns) <= set(hollow.columns) else hollow
         wanted = None if columns is None else list(dict.fromkeys(columns))
-        frame = _patiently(lambda: pl.read_parquet(paths, columns=wanted, hive_partitioning=False, glob=False))
+        frame = self.storage.read(keys, wanted)
         if self._level == "month" and declared.partitioning == "session" and "session" in frame.columns:
             bounds = [pl.col("session") >= start] if start else []
             bounds += [pl.col("session") <= end] if end else []
@@ -238,47 +225,50 @@ class Lake:
 
         The other rows are dropped while reading and never held in memory.
         """
-        paths = self._files(table(name), start, end, {})
-        if not paths:
+        keys = self._files(table(name), start, end, {})
+        if not keys:
             return empty(name)
         wanted = pl.col("session").is_between(start, end) & pl.col("decision_time").is_in(decision_times.implode())
-        return _patiently(lambda: pl.scan_parquet(paths, hive_partitioning=False, glob=False).filter(wanted).collect())
+        return self.storage.read(keys, None, wanted)
 
-    def _files(self, declared: Table, start: date | None, end: date | None, branches: dict[str, str]) -> list[Path]:
+    def _files(self, declared: Table, start: date | None, end: date | None, branches: dict[str, str]) -> list[str]:
         first = partition_of(start, self.frequency) if start else ""
         last = partition_of(end, self.frequency) if end else "9999"
-        folder = self.root / declared.name
-        if not folder.is_dir():
-            return []
-        below = "/".join(f"{branch}={branches.get(branch, '*')}" for branch in declared.branches)
-        found: list[Path] = []
-        for name in sorted(
-            os.listdir(folder)
-        ):  # plain names: a look-back of years has many, and comparing paths is slow
-            level, _, key = name.partition("=")
-            if level != self._level or not first <= key <= last:
-                continue
-            if below:
-                found += sorted((folder / name).glob(f"{below}/{_FILE}"))
-            elif (folder / name / _FILE).exists():
-                found.append(folder / name / _FILE)
-        return found
+        levels = [f"{branch}={branches.get(branch, '*')}" for branch in declared.branches]
+        return self.storage.find(declared.name, [f"{self._level}=*", *levels, _FILE], (first, last))
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return an in-memory DuckDB connection in which every table of the lake is a view."""
+    def files(self, name: str) -> list[str]:
+        """Keys of every file of a table, sorted."""
+        declared = table(name)
+        return self.storage.find(name, ["*"] * self._depth(declared) + [_FILE])
+
+    @staticmethod
+    def _depth(declared: Table) -> int:
+        return (declared.partitioning == "session") + len(declared.branches)
+
+    def connect(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
+        """Return an in-memory DuckDB connection in which every table of the lake is a view.
+
+        DuckDB opens files of a disk itself. Its extension for object stores is no package and cannot be pinned, so there the
+        tables `query` names, or all of them, are read first and held in memory.
+        """
         import duckdb
 
         connection = duckdb.connect(":memory:")
-        for statement in self.view_statements():
-            connection.execute(statement)
+        if self.on_disk:
+            for statement in self.view_statements():
+                connection.execute(statement)
+            return connection
+        named = set(TABLES) if query is None else connection.get_table_names(query)
+        for name in sorted(named & set(TABLES)):
+            connection.register(name, self.read(name).to_arrow())
         return connection
 
     def view_statements(self) -> Iterable[str]:
         """SQL that makes one view per table; a table without files becomes an empty view of the right types."""
         for declared in TABLES.values():
-            depth = (1 if declared.partitioning == "session" else 0) + len(declared.branches)
-            pattern = self.root / declared.name / "/".join(["*"] * depth + [_FILE])
-            if not any((self.root / declared.name).glob("/".join(["*"] * depth + [_FILE]))):
+            pattern = self.root / declared.name / "/".join(["*"] * self._depth(declared) + [_FILE])
+            if not any((self.root / declared.name).glob("/".join(["*"] * self._depth(declared) + [_FILE]))):
                 columns = ", ".join(
                     f'NULL::{_sql_type(dtype)} AS "{name}"' for name, dtype in empty(declared.name).schema.items()
                 )
@@ -294,6 +284,8 @@ class Lake:
         """Write the DuckDB file that holds only views, if they changed; by rename, so that anyone may keep it open."""
         import duckdb
 
+        if not self.on_disk:
+            return  # a file of views over an object store would need its keys
         statements = list(self.view_statements())
         stamp = database.with_name(f".{database.name}.views")
         wanted = "\n".join(statements)
@@ -317,8 +309,14 @@ class Lake:
 
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
-                for statement in self.view_statements():
-                    connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                if self.on_disk:
+                    for statement in self.view_statements():
+                        connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                    return
+                for name in TABLES:  # one at a time in memory
+                    connection.register("read", self.read(name).to_arrow())
+                    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM read')
+                    connection.unregister("read")
 
         atomic_write(database, fill)
 
@@ -335,15 +333,3 @@ def _sql_type(dtype: pl.DataType) -> str:
         pl.Datetime: "TIMESTAMPTZ",
     }
     return types[dtype.base_type()]
-
-
-def _patiently(read: Callable[[], _Result]) -> _Result:
-    """Try a read again when a partition was deleted between listing and opening it."""
-    for attempt in range(_READ_ATTEMPTS):
-        try:
-            return read()
-        except FileNotFoundError:
-            if attempt == _READ_ATTEMPTS - 1:
-                raise
-            time.sleep(0.02 * 2**attempt)
-    raise LakeError("unreachable")  # pragma: no cover

@@ -1,4 +1,6 @@
-"""MLflow tracking and registry on SQLite: one experiment and one registered model per family, one run and version per fold.
+"""MLflow tracking and registry: one experiment and one registered model per family, one run and version per fold.
+
+A home has them on SQLite beside its files; in the profile `cluster` they are on PostgreSQL, artefacts in the object store.
 
 MLflow is imported when it is first needed (1.4 s); nothing that trades imports it. What is recorded twice is recorded once: a
 run is found again by its model version, and one that was cut off is gone on with.
@@ -9,8 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,28 @@ class FoldRecord:
     description: str
 
 
+@dataclass(frozen=True)
+class RegistryServer:
+    """Where a registry lies that several machines use.
+
+    Attributes
+    ----------
+    uri : callable
+        Address of the tracking database, from the environment: it holds a password and is kept nowhere.
+    artifacts : str
+        URI artefacts are put below.
+    locked : callable
+        Lock between machines by name.
+    prepare : callable
+        Run once before MLflow is used in a process.
+    """
+
+    uri: Callable[[], str]
+    artifacts: str
+    locked: Callable[[str], AbstractContextManager[None]]
+    prepare: Callable[[], None]
+
+
 def make_registry(directory: Path) -> None:
     """Make the database of a registry, if there is none."""
     ModelRegistry(directory).client  # noqa: B018  (the first use makes it)
@@ -62,10 +86,13 @@ class ModelRegistry:
     ----------
     directory : Path
         Holds `mlflow.db` and `artifacts/`.
+    server : RegistryServer, optional
+        Holds them instead.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, server: RegistryServer | None = None) -> None:
         self.directory = directory.absolute()
+        self.server = server
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
 
@@ -77,6 +104,8 @@ class ModelRegistry:
     @property
     def uri(self) -> str:
         """Tracking URI."""
+        if self.server is not None:
+            return self.server.uri()
         return f"sqlite:///{self.database}"
 
     @property
@@ -85,12 +114,17 @@ class ModelRegistry:
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             self.directory.mkdir(parents=True, exist_ok=True)
+            if self.server is not None:
+                self.server.prepare()
             from mlflow import MlflowClient
 
             logging.getLogger("mlflow").setLevel(logging.WARNING)
             with self._locked():
-                self._make_database()
+                if self.server is None:
+                    self._make_database()
                 self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                if self.server is not None:
+                    self._client.search_experiments(max_results=1)  # the first use makes the tables
         return self._client
 
     def _make_database(self) -> None:
@@ -188,7 +222,7 @@ class ModelRegistry:
             name, client = f"aurora/{family}", self.client
             with self._locked():
                 known = client.get_experiment_by_name(name)
-                location = (self.directory / "artifacts").as_uri()
+                location = self.server.artifacts if self.server else (self.directory / "artifacts").as_uri()
                 found = known.experiment_id if known else client.create_experiment(name, artifact_location=location)
             self._experiments[family] = str(found)
         return self._experiments[family]
@@ -226,6 +260,10 @@ class ModelRegistry:
     def _locked(self) -> Iterator[None]:
         import fcntl
 
+        if self.server is not None:
+            with self.server.locked("mlflow"):
+                yield
+            return
         with (self.directory / ".lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             try:

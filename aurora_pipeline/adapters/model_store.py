@@ -74,8 +74,10 @@ def publish_model(
             description=f"{family}, fold {fold.key}, trained on {fold.train[0]} to {fold.train[1]}; card in `model/`",
         )
     )
+    home.share_model(f"{family}/{fold.key}")
     name_champion(home, family, fold.key)
     stamp_fingerprint(directory, lineage.actual(stage, fold.key))
+    home.share_model(f"{family}/{fold.key}")
     return run_id
 
 

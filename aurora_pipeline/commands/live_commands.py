@@ -46,6 +46,7 @@ def live(
     from aurora_pipeline.live.service import Service
 
     opened = opened_home(home)
+    opened.require_local("the live book")
     if replay is None:
         opened = make_live(opened)
         with Service(opened, port, "live", _checked_feeds(opened, feed or [], tape)).running() as service:

@@ -13,7 +13,7 @@ def make_databases(home: Home) -> None:
 
 
 def _open_all(home: Home) -> None:
-    write_instance_config(home.path)
+    write_instance_config(home.path, home.settings())
     with dg.DagsterInstance.from_config(str(home.path)) as instance:
         instance.get_runs(limit=1)
         instance.get_latest_materialization_event(dg.AssetKey("bars"))

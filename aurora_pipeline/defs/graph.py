@@ -78,7 +78,7 @@ def build_definitions(home: Home) -> dg.Definitions:
         ],
         resources={
             "home": HomeResource(path=str(home.path)),
-            "registry": RegistryResource(directory=str(home.mlflow)),
+            "registry": RegistryResource(home=str(home.path)),
         },
         executor=dg.in_process_executor,
     )

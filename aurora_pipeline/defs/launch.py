@@ -19,11 +19,12 @@ from aurora_pipeline.adapters.configuration_log import note_configurations
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.defs import jobs
+from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, reason, submit_run
 from aurora_pipeline.defs.databases import make_databases
 from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
-from aurora_pipeline.errors import AuroraError, TrainingError
+from aurora_pipeline.errors import AuroraError, SettingsError, TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
 from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
@@ -79,6 +80,11 @@ class Launcher:
         tags = {PROCESS_TAG: str(os.getpid())}
         if first is not None and last is not None:
             tags |= {_RANGE_START: first, _RANGE_END: last}
+        if self.home.shared is not None:
+            if assets is not None:
+                raise SettingsError(f"{name}: some assets of a job alone are run in profile local only")
+            self._on_the_cluster(name, tags, partition)
+            return
         try:
             result = self.definitions.resolve_job_def(name).execute_in_process(
                 instance=self.instance,
@@ -92,6 +98,16 @@ class Launcher:
         except dg.DagsterError as error:
             raise _cause(error) from error
         self.launched.append(result.run_id)
+
+    def _on_the_cluster(self, name: str, tags: dict[str, str], partition: str | None) -> None:
+        tags = {key: value for key, value in tags.items() if key != PROCESS_TAG}
+        tags |= {} if partition is None else {PARTITION: partition}
+        run = await_run(self.instance, submit_run(self.instance, name, tags))
+        self.home.refresh()
+        failed = failures_of(self.instance, run)
+        if failed:
+            raise StageFailedError("\n".join(f"{name}, {step}: {why}" for step, why in failed.items()))
+        self.launched.append(run.run_id)
 
     def attempt(self, name: str, *, partition: str) -> tuple[str, dict[str, str]]:
         """Run one job over one partition to its end, whichever steps fail.
@@ -111,7 +127,7 @@ class Launcher:
             raise_on_error=False,
         )
         failures = [event for event in result.all_events if event.is_step_failure]
-        return result.run_id, {str(event.step_key).replace("__", "/"): _reason(event) for event in failures}
+        return result.run_id, {str(event.step_key).replace("__", "/"): reason(event) for event in failures}
 
 
 @dataclass(frozen=True)
@@ -254,19 +270,9 @@ def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(home.path)
     os.environ[HOME_VARIABLE] = str(home.path)
     with dg.DagsterInstance.get() as instance:
-        bury_the_dead(instance)
+        if home.shared is None:
+            bury_the_dead(instance)
         yield instance
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    """First line of what a failed step said."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    info = data.error
-    while info is not None and info.cause is not None:
-        info = info.cause
-    return str(event.message) if info is None else info.message.strip()
 
 
 def _cause(error: BaseException) -> AuroraError:

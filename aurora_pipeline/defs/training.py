@@ -23,6 +23,7 @@ from aurora_pipeline.adapters.model_registry import ModelRegistry, make_registry
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
+from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, submit_run
 from aurora_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def train_folds(launcher: Launcher, settings: Settings, folds: Sequence[str]) ->
     """
     processes = min(settings.training.processes, len(folds))
     report(PROGRESS, 0, len(folds))
-    if processes <= 1:
+    if settings.profile == "cluster":
+        found = _on_the_cluster(launcher, folds)
+    elif processes <= 1:
         found = _here(launcher, folds)
     else:
         threads = max(1, settings.threads // processes)
@@ -80,8 +83,17 @@ def train_folds(launcher: Launcher, settings: Settings, folds: Sequence[str]) ->
 
 def prepare_tracking(home: Home) -> None:
     """Start making the registry's database in a process of its own, where there is none: its migrations take seconds."""
-    if not ModelRegistry(home.mlflow).database.exists():
+    if home.shared is None and not ModelRegistry(home.mlflow).database.exists():
         multiprocessing.get_context("spawn").Process(target=make_registry, args=(home.mlflow,), daemon=True).start()
+
+
+def _on_the_cluster(launcher: Launcher, folds: Sequence[str]) -> Iterator[FoldResult]:
+    """All folds at once: the run queue gives each to a worker as there is room."""
+    submitted = {fold: submit_run(launcher.instance, jobs.TRAINING_JOB, {PARTITION: fold}) for fold in folds}
+    for fold, run_id in submitted.items():
+        run = await_run(launcher.instance, run_id)
+        yield FoldResult(fold, run.run_id, failures_of(launcher.instance, run))
+    launcher.home.refresh()
 
 
 def _here(launcher: Launcher, folds: Sequence[str]) -> Iterator[FoldResult]:

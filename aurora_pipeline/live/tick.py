@@ -127,6 +127,7 @@ class TickRunner:
     """
 
     def __init__(self, home: Home, session: date | None = None, clock: Clock | None = None) -> None:
+        home.require_local("the live book")
         live = home.path / "live"
         self.home = home
         self.clock = clock or clock_of(live)

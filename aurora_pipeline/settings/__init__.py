@@ -5,6 +5,7 @@ fractions, money is USD, spans are in the unit their name ends in (`_sessions`, 
 """
 
 from aurora_pipeline.settings.book_settings import BookSettings, CostSettings, LiveSettings
+from aurora_pipeline.settings.cluster_settings import ClusterSettings
 from aurora_pipeline.settings.data_settings import FeatureSettings, MarketSettings, QualitySettings
 from aurora_pipeline.settings.lifecycle_settings import DriftSettings, LifecycleSettings
 from aurora_pipeline.settings.loading import (
@@ -31,6 +32,7 @@ __all__ = [
     "RESERVED_ENVIRONMENT",
     "BookSettings",
     "CalibrationSettings",
+    "ClusterSettings",
     "CostSettings",
     "DriftSettings",
     "EnsembleSettings",

@@ -15,7 +15,9 @@ from aurora_pipeline.settings.model import Settings
 from aurora_pipeline.settings.section import Section
 
 ENVIRONMENT_PREFIX = "AURORA_"
-RESERVED_ENVIRONMENT = frozenset({"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS"})
+RESERVED_ENVIRONMENT = frozenset(
+    {"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS", "AURORA_DAGSTER_POSTGRES", "AURORA_MLFLOW_POSTGRES"}
+)
 
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, str]:
@@ -94,6 +96,8 @@ def load_settings(
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        if not key:
+            raise SettingsError(str(first["msg"]).removeprefix("Value error, ")) from error
         source = origin.get(key, "settings")
         raise SettingsError(f"{source}: {key} = {first.get('input')!r}: {first['msg']}") from error
 

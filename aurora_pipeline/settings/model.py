@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.settings.book_settings import BookSettings, CostSettings, LiveSettings
+from aurora_pipeline.settings.cluster_settings import ClusterSettings
 from aurora_pipeline.settings.data_settings import FeatureSettings, MarketSettings, QualitySettings
 from aurora_pipeline.settings.lifecycle_settings import DriftSettings, LifecycleSettings
 from aurora_pipeline.settings.model_settings import (
@@ -23,6 +24,9 @@ from aurora_pipeline.settings.section import Count, Section
 class Settings(Section):
     """Everything a run can be told."""
 
+    profile: Literal["local", "cluster"] = Field(
+        default="local", description="one machine, or the services of section cluster; the same definitions"
+    )
     seed: int = Field(default=1, description="seed of everything random", ge=0)
     threads: Count = Field(default=2, description="threads a model may use")
     horizon: Count | None = Field(default=None, description="label length in bars; 78 at 5min, 5 at session if unset")
@@ -43,6 +47,14 @@ class Settings(Section):
     live: LiveSettings = LiveSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     drift: DriftSettings = DriftSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @model_validator(mode="after")
+    def _services_named(self) -> Settings:
+        missing = [f"cluster.{key}" for key in ("store", "ray") if getattr(self.cluster, key) is None]
+        if self.profile == "cluster" and missing:
+            raise ValueError(f"profile cluster needs {' and '.join(missing)}; see docs/scaling.md")
+        return self
 
     def horizon_bars(self, frequency: Frequency) -> int:
         """Label length in bars."""

@@ -85,11 +85,15 @@ def run_main_job(
 
     started = datetime.now(tz=UTC)
     if fresh:
+        home.require_local("--fresh: what is emptied")
         _empty(home)
     home, folder, settings = prepare_home(home, market, overrides)
     done = bring_up_to_date(home, settings, until=until, replace_models=replace_models)
+    home.refresh()
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
-    return Outcome(card, _write_manifest(home, folder, settings, done, started), done.failed, done.changed)
+    manifest = _write_manifest(home, folder, settings, done, started)
+    home.share()
+    return Outcome(card, manifest, done.failed, done.changed)
 
 
 def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> tuple[Home, MarketFolder, Settings]:
@@ -104,6 +108,7 @@ def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> t
     settings : Settings
         Settings in force.
     """
+    home.refresh()
     settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
     folder = _market_folder(home, settings)
     return _remember(home, folder, settings), folder, settings
@@ -155,7 +160,9 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
         )
     )
     home.save_settings(settings)
-    return Home(home.path)
+    recorded = Home(home.path)
+    recorded.share()
+    return recorded
 
 
 def _write_manifest(home: Home, folder: MarketFolder, settings: Settings, done: UpToDate, started: datetime) -> Path:
@@ -183,11 +190,11 @@ def _write_manifest(home: Home, folder: MarketFolder, settings: Settings, done: 
 
 
 def _table_hash(home: Home, name: str) -> str | None:
-    files = sorted((home.lake.root / name).rglob("data.parquet"))
+    files = home.lake.files(name)
     if not files:
         return None
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.relative_to(home.lake.root).as_posix().encode())
-        digest.update(file.read_bytes())
+        digest.update(file.encode())
+        digest.update(home.lake.storage.content(file))
     return digest.hexdigest()

@@ -88,7 +88,7 @@ def main(stocks: int, sessions: int, folder: Path) -> None:
         for stage, (assets, tables) in stages.items():
             with _costs() as costs:
                 launcher.job(jobs.DATA_JOB, first=str(days[0]), last=str(days[-1]), assets=assets)
-            files = [path for name in tables for path in sorted((home.lake.root / name).rglob("data.parquet"))]
+            files = [home.lake.root / key for name in tables for key in home.lake.files(name)]
             stored = {
                 "rows": sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in files),
                 "bytes": sum(path.stat().st_size for path in files),

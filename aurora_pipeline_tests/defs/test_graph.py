@@ -5,9 +5,11 @@ import pytest
 import yaml
 
 from aurora_pipeline.adapters.home import REPOSITORY, Home, MarketRecord
-from aurora_pipeline.adapters.instance import instance_config
+from aurora_pipeline.adapters.instance import instance_config, write_instance_config
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
+from aurora_pipeline.errors import SettingsError
+from aurora_pipeline.settings import load_settings, save_settings
 from aurora_pipeline.stages import build_stages
 
 FAMILIES = (
@@ -167,3 +169,26 @@ def test_year_and_month_that_are_not_over_have_partitions(tmp_path):
     )
     assert fold_partitions(home).get_last_partition_key() == str(today.year)
     assert session_partitions(home).get_last_partition_key() == today.strftime("%Y-%m")
+
+
+def test_the_instance_of_profile_cluster_names_its_secrets_and_knows_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("AURORA_DAGSTER_POSTGRES", "postgresql://user:word-to-hide@host/dagster")
+    settings = load_settings(None, ["profile=cluster", "cluster.store=s3://b/p", "cluster.ray=http://ray:8265"], {})
+    text = write_instance_config(tmp_path, settings).read_text(encoding="utf-8")
+    assert "word-to-hide" not in text
+    config = yaml.safe_load(text)
+    assert config["storage"]["custom"]["config"]["postgres_url"] == {"env": "AURORA_DAGSTER_POSTGRES"}
+    assert config["run_launcher"]["config"]["ray"] == {"address": "http://ray:8265", "num_cpus": 1}
+    assert config["run_retries"] == {"enabled": True, "max_retries": 3, "retry_on_asset_or_op_failure": False}
+    assert config["run_coordinator"]["config"]["max_concurrent_runs"] == settings.cluster.concurrent_runs
+
+
+def test_the_live_book_is_refused_by_a_home_of_profile_cluster(tmp_path):
+    pytest.importorskip("obstore")
+    save_settings(
+        load_settings(None, ["profile=cluster", "cluster.store=s3://b/p", "cluster.ray=http://ray:8265"], {}),
+        tmp_path / "settings.yaml",
+    )
+    with pytest.raises(SettingsError, match="the live book stays on one machine"):
+        Home(tmp_path).require_local("the live book")
+    Home(tmp_path / "other").require_local("the live book")

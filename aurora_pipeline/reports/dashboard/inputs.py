@@ -57,14 +57,16 @@ def read_input(home: Home, book: str, name: str) -> Any:
     return SOURCES[name].read(home, book)
 
 
-def stamp(home: Home, book: str, name: str) -> str:
-    """Hash of names, sizes and times of the files behind an input."""
-    source, digest = SOURCES[name], hashlib.sha256()
-    folders = [home.lake.root / table for table in source.tables] + [home.path / name for name in source.files]
-    for folder in folders:
-        for path, status in _files(folder):
-            if "/book=" not in path or f"/book={book}/" in path:
-                digest.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\n".encode())
+def stamp(home: Home, book: str, input_name: str) -> str:
+    """Hash of names and versions of the files behind an input."""
+    source, digest = SOURCES[input_name], hashlib.sha256()
+    for table in source.tables:
+        for key, version in sorted(home.lake.storage.versions(table).items()):
+            if "/book=" not in key or f"/book={book}/" in key:
+                digest.update(f"{key}:{version}\n".encode())
+    for name in source.files:
+        for path, status in _files(home.path / name):
+            digest.update(f"{path}:{status.st_mtime_ns}:{status.st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -123,7 +125,7 @@ def _newest_partition(home: Home, name: str, columns: list[str]) -> pl.DataFrame
     partitions = home.lake.partitions(name)
     if not partitions:
         return None
-    return pl.read_parquet(home.lake.path(name, partitions[-1]), columns=columns, hive_partitioning=False)
+    return home.lake.storage.read([home.lake.key(name, partitions[-1])], columns)
 
 
 def _newest_bar(home: Home, book: str) -> datetime | None:
