@@ -35,8 +35,8 @@ from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
 from aurora_pipeline.workflows.main_job import prepare_home
 
-MARKET = ("warm_up_sessions=120", "models.families=[ridge,lightgbm]")
-"""Two families that train in seconds, and a first fold after half a year instead of after two."""
+MARKET = ("warm_up_sessions=624", "models.families=[ridge,lightgbm]")
+"""Two families that train in seconds, and a first fold once half a year of planted alpha lies behind it."""
 OFF = ("drift.most_challengers=0", "lifecycle.approval=true")
 ON = ("drift.most_challengers=3", "lifecycle.approval=false")
 BPS = 1e4
