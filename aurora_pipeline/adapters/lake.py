@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ WRITERS = 8
 __all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "atomic_text", "atomic_write", "partition_of"]
 
 
+@lru_cache(maxsize=65536)
 def partition_of(session: date, frequency: Frequency) -> str:
     """Key of the partition that holds a session: the day at 5min, the month at frequency session."""
     return session.isoformat() if frequency == "5min" else f"{session:%Y-%m}"

@@ -1,5 +1,8 @@
 """Writes what the lifecycle decided into MLflow: aliases `champion` and `challenger`, and tags with state and evidence.
 
+A version's tag `history` holds every change of its model's state with the evidence it rested on, and `trained_because` what asked
+for a challenger, so that neither is lost when the state changes again.
+
 MLflow is told, not asked: nothing that trades waits for it. A registry that cannot be reached is reported and told the next
 time; states, the champion set and the book do not depend on it.
 """
@@ -15,11 +18,13 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.monitoring.served_states import state_changes
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+HISTORY = "history"
 PUBLISHED = "published_states.json"
 _EVIDENCE = (
     "state",
@@ -89,12 +94,19 @@ def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) ->
         row["model"]: [row["state"], row["since"].isoformat(), row["reason"], _newest_fold(home, row["model"])]
         for row in newest.iter_rows(named=True)
     }
+    histories = {
+        str(key[0]): "\n".join(
+            f"{row['session']} {row['state']}, by {row['decided_by']}: {row['reason']}"
+            for row in rows.iter_rows(named=True)
+        )
+        for key, rows in state_changes(states).partition_by("model", as_dict=True).items()
+    }
     record = home.path / PUBLISHED
     if record.exists() and json.loads(record.read_text(encoding="utf-8")) == wanted:
         return None
     try:
         for family in newest.partition_by("family", maintain_order=True):
-            _publish(registry.client, family.to_dicts())
+            _publish(registry.client, [row | {HISTORY: histories.get(row["model"], "")} for row in family.to_dicts()])
     except Exception as error:  # as above
         return f"unreachable: {type(error).__name__}: {error}"
     atomic_text(record, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
@@ -112,7 +124,7 @@ def _publish(client: MlflowClient, rows: Sequence[dict[str, Any]]) -> None:
     versions = {row["model"]: _newest_version(client, name, row["model"]) for row in rows}
     told = [row for row in rows if versions[row["model"]] is not None]
     for row in told:
-        for key in _EVIDENCE:
+        for key in (*_EVIDENCE, HISTORY):
             client.set_model_version_tag(name, versions[row["model"]], key, str(row[key]))
     if told:
         waiting = [row for row in told if row["state"] in {"candidate", "shadow"}]
@@ -152,7 +164,7 @@ def _register(client: MlflowClient, home: Home, row: dict[str, Any]) -> None:
     experiment = client.get_experiment_by_name(f"aurora/{row['family']}")
     if experiment is None:
         return
-    tags = {"model": row["model"], "model_version": row["model_version"], "reason": row["reason"]}
+    tags = {"model": row["model"], "model_version": row["model_version"], "trained_because": row["reason"]}
     run = client.create_run(experiment.experiment_id, run_name=f"{row['model']} {row['serves_from']}", tags=tags)
     client.log_artifacts(run.info.run_id, str(home.models / row["directory"]), "model")
     created = client.create_model_version(

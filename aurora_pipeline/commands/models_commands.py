@@ -68,6 +68,8 @@ def history(
     at: Annotated[datetime | None, typer.Option(help="Bar end in UTC; all changes if left out.")] = None,
 ) -> None:
     """Every change of state, or which version of each family served one bar."""
+    from aurora_pipeline.monitoring.served_states import state_changes
+
     opened = opened_home(home)
     if at is not None:
         served = _served_at(opened, at.replace(tzinfo=UTC))
@@ -76,8 +78,7 @@ def history(
             table.add_row(*row)
         out.print(table)
         return
-    states = opened.lake.read("model_states").sort("session", "model")
-    changes = states.filter(pl.col("since") == pl.col("session"))
+    changes = state_changes(opened.lake.read("model_states"))
     table = Table("session", "model", "state", "decided by", "why")
     for row in changes.select("session", "model", "state", "decided_by", "reason").iter_rows():
         table.add_row(*(str(cell) for cell in row))

@@ -105,7 +105,14 @@ def _challengers(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult
     run.write("challengers", frame, run.keys)
     unrecorded = record_challenger(registry, run.home, frame)
     return dg.MaterializeResult(
-        metadata={**run.summary(), "trained": frame.height, "registry": unrecorded or "up to date"}
+        metadata={
+            **run.summary(),
+            "trained": frame.height,
+            "asked_for": dg.MetadataValue.json(
+                [f"{row['session']} {row['model']}: {row['reason']}" for row in frame.iter_rows(named=True)]
+            ),
+            "registry": unrecorded or "up to date",
+        }
     )
 
 

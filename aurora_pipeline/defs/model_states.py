@@ -18,6 +18,8 @@ from aurora_pipeline.defs.session_asset import (
 from aurora_pipeline.defs.stage_run import StageRun
 
 GROUP = "lifecycle"
+_SHOWN = 200
+"""Changes of state that are shown of one run."""
 
 
 def model_scores_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
@@ -70,7 +72,7 @@ def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResul
     from aurora_pipeline.adapters.champions_in_force import states_of_zoo
     from aurora_pipeline.adapters.model_lifecycle import publish_states
     from aurora_pipeline.monitoring.model_monitor import model_health
-    from aurora_pipeline.monitoring.served_states import state_violations
+    from aurora_pipeline.monitoring.served_states import state_changes, state_violations
 
     last, axis = run.sessions[-1], scored_sessions(run)
     opened = opens(run, axis)
@@ -87,6 +89,7 @@ def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResul
             **run.summary(),
             **counts,
             "registry": problem or "up to date",
+            "changes": dg.MetadataValue.md(_table(state_changes(wanted))),
             "ignored_decisions": len(ignored),
             "ignored": dg.MetadataValue.json(ignored),
         },
@@ -96,6 +99,15 @@ def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResul
             )
         ],
     )
+
+
+def _table(changes: pl.DataFrame) -> str:
+    """Changes of state with their reasons as markdown, the newest first."""
+    shown = ("session", "model", "state", "decided_by", "reason")
+    lines = [
+        "| " + " | ".join(map(str, row)) + " |" for row in changes.select(shown).reverse().head(_SHOWN).iter_rows()
+    ]
+    return "\n".join(["| " + " | ".join(shown) + " |", "|---" * len(shown) + "|", *lines])
 
 
 def _newest_stored(run: StageRun) -> date:

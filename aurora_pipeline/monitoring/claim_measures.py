@@ -17,6 +17,7 @@ from aurora_pipeline.monitoring.signal_quality import STABILITY_SESSIONS, WHOLE
 YEAR = 252
 FEWEST_MODELS = 2
 MEAN_OF_FAMILIES = "mean of the families"
+_NO_STATES = "no model states are stored; it takes a run of the lifecycle over a market that changes"
 REAL_ONLY = "the market has no planted truth; it takes a synthetic market (`aurora simulate`)"
 
 
@@ -225,19 +226,35 @@ def largest_turnover(inputs: ClaimInputs, window: int) -> Measured:
     return Measured(float(sums.max()), beside=f"largest of {len(sums)} windows, mean {100 * sums.mean():.1f} %")
 
 
-def automatic_changes(inputs: ClaimInputs, states: tuple[str, ...]) -> Measured:
-    """Changes of a model to one of `states` that no person decided."""
+def promotions_by_test(inputs: ClaimInputs) -> Measured:
+    """Challengers in shadow that a test made champion; a champion that comes back from probation is none."""
     if inputs.model_states is None or inputs.model_states.is_empty():
-        return Measured(
-            missing="no model states are stored; it takes a run of the lifecycle over a market that changes"
-        )
-    ordered = inputs.model_states.sort("model", "session")
-    changed = ordered.filter(
-        pl.col("state").is_in(states)
-        & (pl.col("state") != pl.col("state").shift().over("model"))
-        & pl.col("decided_by").is_in(["gate", "test"])
+        return Measured(missing=_NO_STATES)
+    changed = _changes(inputs.model_states).filter(state="champion")
+    promoted = changed.filter(pl.col("before") == "shadow", pl.col("decided_by") == "test")
+    back = changed.filter(
+        pl.col("before").is_in(["probation", "retired"]), pl.col("decided_by").is_in(["gate", "test"])
     )
-    return Measured(float(changed.height), beside="decided by test or gate, not by a person")
+    return Measured(float(promoted.height), beside=f"not counted: {back.height} back from probation or a gate")
+
+
+def automatic_retirements(inputs: ClaimInputs) -> Measured:
+    """Models that a test or a gate retired, those a promoted challenger replaced among them."""
+    if inputs.model_states is None or inputs.model_states.is_empty():
+        return Measured(missing=_NO_STATES)
+    gone = _changes(inputs.model_states).filter(
+        pl.col("state") == "retired", pl.col("decided_by").is_in(["gate", "test"])
+    )
+    replaced = gone.filter(pl.col("reason").str.starts_with("replaced by ")).height
+    return Measured(float(gone.height), beside=f"{replaced} replaced by a challenger")
+
+
+def _changes(model_states: pl.DataFrame) -> pl.DataFrame:
+    """Rows in which a model's state is another than in the session before, with that one as `before`."""
+    ordered = model_states.sort("model", "session")
+    return ordered.with_columns(pl.col("state").shift().over("model").alias("before")).filter(
+        pl.col("state").ne_missing(pl.col("before"))
+    )
 
 
 def phases_that_add(inputs: ClaimInputs) -> Measured:

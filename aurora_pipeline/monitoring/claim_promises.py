@@ -7,7 +7,7 @@ from functools import partial
 
 from aurora_pipeline.monitoring.claim_measures import (
     MEAN_OF_FAMILIES,
-    automatic_changes,
+    automatic_retirements,
     capital_utilisation,
     decision_interval,
     ensemble_gain,
@@ -23,6 +23,7 @@ from aurora_pipeline.monitoring.claim_measures import (
     null_rejections,
     orthogonal_features,
     phases_that_add,
+    promotions_by_test,
     scorer_rejections,
     sharpe_ratio,
     slope_of_calibration,
@@ -251,11 +252,11 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
         Promise(
             "automated_promotion",
             "models are promoted without a person",
-            "changes to champion in `model_states` decided by test or gate",
+            "changes from shadow to champion in `model_states` decided by test",
             "at least",
             1,
         ),
-        partial(automatic_changes, states=("champion",)),
+        promotions_by_test,
     ),
     (
         Promise(
@@ -265,7 +266,7 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
             "at least",
             1,
         ),
-        partial(automatic_changes, states=("retired",)),
+        automatic_retirements,
     ),
     (
         Promise(

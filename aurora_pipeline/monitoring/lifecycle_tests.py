@@ -92,7 +92,10 @@ def promote_best(
         best = sorted(candidates, key=lambda entry: (-entry[0], -entry[1], entry[2]))[0][2]
         champion = champion_of(zoo, present, family)
         shown = gains[best] if champion else measured[best].skill
-        says = f"evidence {shown:.2f} of {'a gain over ' + champion if champion else 'an IC above 0'}"
+        limit = promotion_threshold(zoo.standings[best].trial, settings)
+        says = (
+            f"evidence {shown:.2f} of {'a gain over ' + champion if champion else 'an IC above 0'} (limit {limit:.2f})"
+        )
         if settings.approval:
             if zoo.standings[best].by != "proposal":
                 move(zoo, by_name[best], "shadow", session, f"promotion awaits approval: {says}", "proposal")

@@ -18,6 +18,11 @@ def serving(states: pl.DataFrame) -> dict[date, dict[str, str]]:
     return champions
 
 
+def state_changes(states: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a `model_states` frame in which a model enters a state, in time order: the history of who trades and why."""
+    return states.filter(pl.col("since") == pl.col("session")).sort("session", "model")
+
+
 def state_violations(states: pl.DataFrame, opens: Mapping[date, datetime]) -> pl.DataFrame:
     """Rows of `model_states` that share a family's place, or rest on evidence their session could not have had.
 

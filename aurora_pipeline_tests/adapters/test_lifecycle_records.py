@@ -12,7 +12,7 @@ from aurora_pipeline.adapters.champion_set import FILE, champion_set_before, rea
 from aurora_pipeline.adapters.configuration_log import Configured
 from aurora_pipeline.adapters.decision_log import DecisionLog, next_session
 from aurora_pipeline.adapters.home import Home, MarketRecord
-from aurora_pipeline.adapters.model_lifecycle import PUBLISHED, publish_states
+from aurora_pipeline.adapters.model_lifecycle import HISTORY, PUBLISHED, publish_states
 from aurora_pipeline.adapters.zoo import champion_sets, tradable_universe
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
@@ -155,6 +155,18 @@ def test_aliases_and_tags_follow_the_states_and_an_unchanged_state_costs_nothing
     registry.client.aliases.clear()
     assert publish_states(registry, home, states(FIRST, {"ridge"})) is None
     assert registry.client.aliases == {}
+
+
+def test_a_versions_history_keeps_the_evidence_of_every_change(tmp_path):
+    client = Client(("1", {"fold": "2024-10"}))
+    shadow = states(FIRST, set(), ["ridge"]).with_columns(state=pl.lit("shadow"), reason=pl.lit("3 sound sessions"))
+    promoted = states(SECOND, {"ridge"}, ["ridge"]).with_columns(reason=pl.lit("evidence 3.70 of a gain (limit 3.69)"))
+    third = promoted.with_columns(session=date(2024, 11, 6))
+    publish_states(SimpleNamespace(client=client), Home(tmp_path), pl.concat([shadow, promoted, third]))
+    assert client.tags["aurora-ridge", "1", HISTORY].splitlines() == [
+        "2024-11-04 shadow, by test: 3 sound sessions",
+        "2024-11-05 champion, by test: evidence 3.70 of a gain (limit 3.69)",
+    ]
 
 
 def test_the_version_of_the_newest_fold_is_champion_whichever_was_registered_last(tmp_path):

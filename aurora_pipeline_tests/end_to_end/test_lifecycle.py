@@ -147,6 +147,10 @@ def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_roll
     moment = shadow.filter(pl.col("session") == days[-2]).get_column("decision_time").max()
     served = aurora("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
     assert name in served
+    moment = home.read("ensemble", start=days[-1]).get_column("decision_time").max()
+    served = aurora("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
+    assert name not in served, "the session after the rollback trades the old champion"
+    assert [champion.model for champion in read_champion_set(home)[0]] == ["ridge"]
 
     client = ModelRegistry(home_path / "mlflow").client
     version = client.get_model_version_by_alias("aurora-ridge", "champion")

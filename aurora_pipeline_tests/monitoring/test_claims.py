@@ -175,18 +175,48 @@ def test_turnover_is_the_largest_window_after_the_build_without_forced_reduction
     assert largest_turnover(early, 1).value is None
 
 
-def test_automation_counts_what_no_person_decided():
-    states = pl.DataFrame(
-        {
-            "session": PANEL.sessions[:4] * 2,
-            "model": ["a"] * 4 + ["b"] * 4,
-            "state": ["shadow", "shadow", "champion", "champion", "champion", "probation", "retired", "retired"],
-            "decided_by": ["founding", "founding", "test", "test", "founding", "test", "someone", "someone"],
-        }
+def changes(**paths):
+    """Table `model_states` of some models, each given as (state, decided by) by session."""
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "session": PANEL.sessions[: len(path)],
+                "model": name,
+                "state": [state for state, _ in path],
+                "decided_by": [by for _, by in path],
+                "reason": "x",
+            }
+        )
+        for name, path in paths.items()
+    )
+
+
+def test_only_a_challenger_in_shadow_that_a_test_made_champion_counts_as_promoted():
+    founding, promoted = ("champion", "founding"), ("champion", "test")
+    states = changes(
+        challenger=[("candidate", "gate"), ("shadow", "gate"), promoted, promoted],
+        from_probation=[founding, ("probation", "test"), promoted, promoted],
+        from_a_gate=[founding, ("probation", "gate"), ("retired", "gate"), ("champion", "gate")],
+        by_a_person=[("candidate", "gate"), ("shadow", "gate"), ("champion", "someone"), ("retired", "someone")],
     )
     claims = ledger_of(replace(EMPTY, model_states=states))
     assert (claims["automated_promotion"]["value"], claims["automated_promotion"]["verdict"]) == (1.0, "met")
-    assert (claims["automated_retirement"]["value"], claims["automated_retirement"]["verdict"]) == (0.0, "not met")
+    assert "2 back from probation" in claims["automated_promotion"]["reason"]
+    assert claims["automated_retirement"]["value"] == 1.0
+    nobody = states.filter(pl.col("model") != "challenger")
+    claims = ledger_of(replace(EMPTY, model_states=nobody))
+    assert (claims["automated_promotion"]["value"], claims["automated_promotion"]["verdict"]) == (0.0, "not met")
+
+
+def test_a_champion_replaced_by_a_challenger_is_a_retirement_unless_a_person_decided_it():
+    states = changes(
+        old=[("champion", "founding"), ("retired", "test")], other=[("champion", "founding"), ("retired", "someone")]
+    ).with_columns(
+        pl.when(pl.col("state") == "retired").then(pl.lit("replaced by a~1: x")).otherwise("reason").alias("reason")
+    )
+    claims = ledger_of(replace(EMPTY, model_states=states))
+    assert (claims["automated_retirement"]["value"], claims["automated_retirement"]["verdict"]) == (1.0, "met")
+    assert "1 replaced by a challenger" in claims["automated_retirement"]["reason"]
 
 
 def test_calibration_is_read_from_signal_quality_with_its_interval():

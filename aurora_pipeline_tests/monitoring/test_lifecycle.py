@@ -78,7 +78,7 @@ def test_a_challenger_passes_the_gate_then_waits_in_shadow_for_evidence():
     assert path(frame, "ridge~short") == ["shadow"] * 6 + ["champion"] * 4
     assert path(frame, "ridge") == ["champion"] * 8 + ["retired"] * 4
     row = frame.filter(pl.col("session") == DAYS[8], pl.col("model") == "ridge~short").row(0, named=True)
-    assert row["reason"] == "evidence 3.70 of a gain over ridge"
+    assert row["reason"] == "evidence 3.70 of a gain over ridge (limit 3.69)"
     assert row["decided_by"] == "test"
 
 

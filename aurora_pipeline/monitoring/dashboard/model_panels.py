@@ -35,11 +35,13 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     number,
     percent,
 )
+from aurora_pipeline.monitoring.served_states import state_changes
 
 NO_MODELS = Absent("no model has been judged yet", "aurora run")
 STATES = {"candidate": LIGHT, "shadow": YELLOW, "champion": BLUE, "probation": ORANGE, "retired": GREY}
 TONES = {"champion": "good", "probation": "warn", "retired": "bad", "shadow": "quiet", "candidate": "quiet"}
 SHOWN_DRIFTS = 12
+SHOWN_CHANGES = 60
 LABELLED_SHARE = 0.05
 """Weight from which on a family's band is labelled in the chart."""
 
@@ -178,6 +180,21 @@ def model_states(model_states: pl.DataFrame, model_scores: pl.DataFrame) -> Sequ
                 "evidence of a gain",
             ),
             tuple(_state_row(row) for row in newest.sort("model").iter_rows(named=True)),
+        ),
+        Rows(
+            ("session", "model", "state", "decided by", "why"),
+            tuple(
+                (
+                    str(row["session"]),
+                    row["model"],
+                    Tagged(row["state"], TONES[row["state"]]),
+                    row["decided_by"],
+                    row["reason"],
+                )
+                for row in state_changes(model_states).reverse().head(SHOWN_CHANGES).iter_rows(named=True)
+            ),
+            "changes of state, the newest first",
+            folded=True,
         ),
         Note(
             "Evidence is the natural logarithm of an e-value, valid at every look: the model moves when it passes its threshold."

@@ -89,6 +89,25 @@ def test_states_say_why_and_what_waits_for_a_person():
     assert by_model["xgboost~2024-12-16"]["evidence of a gain"] == "4.00 of 3.90"
 
 
+def test_every_change_of_state_is_listed_the_newest_first():
+    states = rows(
+        "model_states",
+        {"session": day(0), "since": day(0), "model": "ridge", "state": "champion", "decided_by": "founding"},
+        {"session": day(1), "since": day(0), "model": "ridge", "state": "champion", "decided_by": "founding"},
+        {
+            "session": day(2),
+            "since": day(2),
+            "model": "ridge",
+            "state": "retired",
+            "reason": "IC",
+            "decided_by": "test",
+        },
+    )
+    (changes,) = [block for block in model_states(states, rows("model_scores")) if getattr(block, "folded", False)]
+    shown = [row[:4] for row in changes.rows]
+    assert shown == [(str(day(2)), "ridge", "retired", "test"), (str(day(0)), "ridge", "champion", "founding")]
+
+
 def test_a_state_is_drawn_from_its_first_session_to_the_first_of_the_next():
     days = [day(number) for number in range(4)]
     assert stretches(days, ["shadow", "shadow", "champion", None]) == [
