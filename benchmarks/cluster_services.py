@@ -24,6 +24,7 @@ BUCKET = "aurora-lake"
 REGION = "us-east-1"
 PROCESSES = 2
 _START_SECONDS = 600.0
+_NODE_SECONDS = 120.0
 _NODE = "127.0.0.2"
 """Address of Ray's nodes on loopback: for 127.0.0.1 Ray takes the machine's own address instead."""
 _STATE = "postgres"
@@ -269,9 +270,10 @@ class Services:
             self.add_worker(f"worker{number + 1}")
 
     def add_worker(self, name: str) -> None:
-        """Start one node of Ray with one processor, and a home of its own."""
+        """Start one node of Ray with one processor, and a home of its own; two nodes that start at once wait for each other."""
         address = f"{_NODE}:{self._ports['gcs']}"
         self.workers[name] = self._child(name, [*_RAY, *_node_ports(), f"--address={address}", "--num-cpus=1"])
+        wait_until(name, lambda: b"Ray runtime started" in (self.folder / f"{name}.log").read_bytes(), _NODE_SECONDS)
 
     def kill_worker(self, name: str) -> None:
         """Kill a node of Ray with everything that runs on it."""

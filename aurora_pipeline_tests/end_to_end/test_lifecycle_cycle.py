@@ -17,7 +17,7 @@ from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline_tests.end_to_end.conftest import aurora, settings
 
 BREAK = date(2024, 4, 15)
-CYCLE = ("models.families=[ridge]", "warm_up_sessions=564")
+CYCLE = ("models.families=[ridge]", "warm_up_sessions=564", "drift.residual_sessions=20")
 """Everything of `lifecycle` and `drift` as it ships; frequency `session`, because a session costs little there.
 
 Nothing is planted in the first 504 sessions: the first fold begins 60 sessions after them.
