@@ -109,6 +109,8 @@ class BookState:
         Moment trading was halted by a difference to the broker, "" while it goes on.
     expected : dict of str to float
         Expected residual return per bar of what is held, as the last decision saw it: the alpha of the night.
+    turnover_price : float or None
+        See :mod:`aurora_pipeline.policy.turnover_price`.
     cost_evidence : CostEvidence
         What own fills have shown of costs, see :mod:`aurora_pipeline.policy.cost_fit`.
     """
@@ -127,6 +129,7 @@ class BookState:
     flat_sessions: int = 0
     halted: str = ""
     expected: dict[str, float] = field(default_factory=dict)
+    turnover_price: float | None = None
     cost_evidence: CostEvidence = NO_EVIDENCE
 
     @classmethod

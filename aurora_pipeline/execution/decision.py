@@ -76,6 +76,8 @@ class BookSituation:
         Yearly rate of a short; NaN where there is none.
     cost_scale : CostScale
         What own fills of earlier sessions showed of the cost model.
+    turnover_price : float or None
+        Mean price of turnover at the decisions before, per session held.
     session_return : float
         Of NAV since the session's start.
     planned, refused : int
@@ -95,6 +97,7 @@ class BookSituation:
     sigma: Floats
     borrow: Floats
     cost_scale: CostScale = AS_ASSUMED
+    turnover_price: float | None = None
     session_return: float = 0.0
     planned: int = 0
     refused: int = 0
@@ -186,7 +189,7 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
     flatten = situation.switch.mode == "flatten"
     withheld = bool(breakers) or situation.latched or flatten or situation.halted
     limits = exposure_limits(rules, budget.gross)
-    blind = rules.sizing == "cost_blind"
+    blind, paced = rules.sizing == "cost_blind", rules.sizing == "cost_aware"
     spread = costs.stress * inputs.half_spread
     linear = linear_rate(inputs.half_spread, costs, inputs.fees, ledger.price)
     impact = impact_rate(situation.sigma, value, nav, costs)
@@ -208,6 +211,7 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         gross_reason=budget.binding,
         volatility=budget.volatility,
         turnover=0.0 if withheld else remaining / (1.0 + PRICE_TOLERANCE),
+        hurdle=rules.turnover_hurdle * (situation.turnover_price or 0.0) * holding_sessions if paced else 0.0,
         turnover_reason="circuit_breaker" if withheld else "turnover_budget",
         closing_reason="flatten" if flatten else "left_universe",
         proportional=rules.sizing == "proportional",

@@ -27,6 +27,7 @@ from aurora_pipeline.policy.cost_fit import AS_ASSUMED, cost_scale
 from aurora_pipeline.policy.cost_model import TradeCost, borrow_cost, borrow_rates
 from aurora_pipeline.policy.risk_budgeting import drawdown_scale, restarted_peak
 from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.turnover_price import updated_price
 from aurora_pipeline.settings import Settings
 
 UNKNOWN_VOLATILITY = 0.03
@@ -80,6 +81,7 @@ class RunningSession:
         self.sigma = _impact_volatility(inputs.risk)
         self.turnover, self.nav = opening.turnover.next_session(), opening.nav
         self.halted, self.cost_evidence = opening.halted, opening.cost_evidence
+        self.turnover_price = opening.turnover_price
         self.latched, self.planned, self.refused = False, 0, 0
         self.alpha = np.zeros(len(inputs.instruments))
         self.expected = np.array([opening.expected.get(name, 0.0) for name in inputs.instruments])
@@ -133,6 +135,7 @@ class RunningSession:
             sigma=self.sigma,
             borrow=self.borrow,
             cost_scale=self.scale,
+            turnover_price=self.turnover_price,
             session_return=self.nav / self.opening.nav - 1.0,
             planned=self.planned,
             refused=self.refused,
@@ -141,6 +144,10 @@ class RunningSession:
             switch=self.switch.state(time),
         )
         decision = decide(ledger, inputs, bar, situation, self.settings)
+        found = decision.sizing.turnover_price
+        if found is not None:
+            found /= decision.request.holding_sessions
+        self.turnover_price = updated_price(self.turnover_price, found, inputs.bar_count)
         self.latched = self.latched or any(event.event in LATCHING for event in decision.events)
         self.record.events.add(time, *decision.events)
         self.record.add_decision(bar, decision.held, decision.sizing)
@@ -175,6 +182,7 @@ class RunningSession:
             flat_sessions=opening.flat_sessions + 1 if flat else 0,
             halted=self.halted,
             expected={name: float(self.expected[ledger.column[name]]) for name in shares},
+            turnover_price=self.turnover_price,
             cost_evidence=self.cost_evidence,
         )
         return self.record.result(closing, opening.nav, opening.turnover)
