@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/policies.py --home HOME                       on the signals the home holds
     .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4      on forecasts made from the planted truth
+    .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4 --set book.turnover_hurdle=0.9
 
 `--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best
 one the feeds allow, seen through noise of half-life 10 sessions so that the two correlate R, and scaled to be calibrated against
@@ -97,9 +98,10 @@ def main() -> None:
     parser.add_argument(
         "--stress", type=float, action="append", help="multiple of the costs, repeatable; 1 if left out"
     )
+    parser.add_argument("--set", action="append", default=[], help="key=value, as for `aurora run`, repeatable")
     arguments = parser.parse_args()
     home = Home(arguments.home.absolute())
-    settings = home.settings()
+    settings = home.settings(arguments.set)
     signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
     inputs = list(stored_inputs(home, settings, signals))
     for stress in arguments.stress or [1.0]:

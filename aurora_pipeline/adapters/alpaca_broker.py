@@ -79,6 +79,7 @@ class AlpacaPaperBroker:
     """
 
     account = PAPER
+    costs_in_price = True
 
     def __init__(
         self,

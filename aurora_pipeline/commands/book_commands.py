@@ -75,6 +75,21 @@ def status(home: HomeOption = None, set_: SetOption = None) -> None:
 
 
 @book.command()
+def costs(
+    home: HomeOption = None,
+    set_: SetOption = None,
+    name: Annotated[
+        str | None, typer.Option("--book", help="live, or a backtest; that of the settings in force if left out.")
+    ] = None,
+) -> None:
+    """What fills cost beside what was forecast, and spread and impact fitted to them."""
+    from aurora_pipeline.reports.cost_report import cost_report
+
+    for title, frame in cost_report(opened_home(home), set_ or [], name).items():
+        _print(title, frame)
+
+
+@book.command()
 def capacity(
     home: HomeOption = None,
     set_: SetOption = None,

@@ -39,7 +39,10 @@ class Orders(_Book):
 
 
 class Fills(_Book):
-    """Simulated executions, with their costs by term."""
+    """Executions with what was charged beside their price, and what their decision expected of them.
+
+    A broker whose prices contain spread and impact has these charged as 0.
+    """
 
     order_id = column.key("order it belongs to")
     symbol = column.text(column.SYMBOL)
@@ -48,10 +51,15 @@ class Fills(_Book):
     fill_time = column.time("end of the bar it filled in", key=True)
     side = column.text("`buy` or `sell`")
     shares = column.number("whole shares", "shares", min_exclusive=0.0)
-    price = column.number("price before costs", "USD/share")
+    price = column.number("price before the costs charged beside it", "USD/share")
     spread_cost = column.number("half-spread", "USD", min=0.0)
     impact_cost = column.number("market impact", "USD", min=0.0)
     fee_cost = column.number("commissions and regulatory fees", "USD", min=0.0)
+    reference_price = column.number("close at the decision, splits since included", "USD/share")
+    forecast_spread = column.number("half-spread the decision expected for what was filled", "USD", min=0.0)
+    forecast_impact = column.number("market impact it expected", "USD", min=0.0)
+    forecast_fee = column.number("fees it expected, a sale's spread over both ways", "USD", min=0.0)
+    forecast_drift = column.number("cost of the move the signal expected until the middle of the bar", "USD")
 
 
 class Positions(_Book):

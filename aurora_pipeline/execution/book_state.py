@@ -7,7 +7,30 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.policy.cost_fit import NO_EVIDENCE, CostEvidence
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory
+
+
+@dataclass(frozen=True)
+class CostForecast:
+    """What a decision expected an order to cost, fractions of its value at the reference price.
+
+    Attributes
+    ----------
+    spread, impact, fee : float
+        The cost model's rates for the whole trade in the name.
+    drift : float
+        Cost of waiting: by how much the signal expects the price to have moved against the order by the middle of the bar it
+        fills in; negative where the price is expected to come towards it.
+    """
+
+    spread: float
+    impact: float
+    fee: float
+    drift: float
+
+
+NO_FORECAST = CostForecast(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,8 @@ class PendingOrder:
         Most the remaining part may be worth when it fills, USD: what the turnover budget has set aside.
     reason : str
         Why it was sent.
+    forecast : CostForecast
+        What the decision expected it to cost.
     """
 
     order_id: str
@@ -47,6 +72,7 @@ class PendingOrder:
     exempt_shares: float
     budget_value: float
     reason: str
+    forecast: CostForecast = NO_FORECAST
 
     @property
     def sign(self) -> float:
@@ -83,6 +109,10 @@ class BookState:
         Moment trading was halted by a difference to the broker, "" while it goes on.
     expected : dict of str to float
         Expected residual return per bar of what is held, as the last decision saw it: the alpha of the night.
+    turnover_price : float or None
+        See :mod:`aurora_pipeline.policy.turnover_price`.
+    cost_evidence : CostEvidence
+        What own fills have shown of costs, see :mod:`aurora_pipeline.policy.cost_fit`.
     """
 
     book: str
@@ -99,6 +129,8 @@ class BookState:
     flat_sessions: int = 0
     halted: str = ""
     expected: dict[str, float] = field(default_factory=dict)
+    turnover_price: float | None = None
+    cost_evidence: CostEvidence = NO_EVIDENCE
 
     @classmethod
     def flat(cls, book: str, nav: float) -> BookState:
@@ -129,6 +161,7 @@ class BookState:
             content["session"] = date.fromisoformat(content["session"]) if content["session"] else None
             content["turnover"] = TurnoverHistory(tuple(content["turnover"]))
             content["pending"] = tuple(read_order(order) for order in content["pending"])
+            content["cost_evidence"] = CostEvidence(**content.get("cost_evidence", {}))
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise BookError(f"stored state of a book is not readable ({error}); rebuild the book") from error
@@ -137,4 +170,6 @@ class BookState:
 def read_order(content: dict[str, object]) -> PendingOrder:
     """Return an order from its JSON content."""
     times = {name: datetime.fromisoformat(str(content[name])) for name in ("decision_time", "execute_by")}
-    return PendingOrder(**{**content, **times})  # type: ignore[arg-type]
+    forecast = content.get("forecast")
+    expected = CostForecast(**forecast) if isinstance(forecast, dict) else NO_FORECAST
+    return PendingOrder(**{**content, **times, "forecast": expected})  # type: ignore[arg-type]

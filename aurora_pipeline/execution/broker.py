@@ -77,6 +77,10 @@ class Broker(Protocol):
     def account(self) -> str:
         """``paper``, or the account that holds real money."""
 
+    @property
+    def costs_in_price(self) -> bool:
+        """Whether spread and impact are in the prices it fills at; if not, the book charges what its cost model says."""
+
     def submit(self, order: PendingOrder) -> Acknowledgement:
         """Take an order, once per order id.
 

@@ -9,6 +9,7 @@ import numpy as np
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import PendingOrder
 from aurora_pipeline.execution.circuit_breakers import Conditions, tripped
+from aurora_pipeline.execution.cost_forecast import ForecastRates, with_forecasts
 from aurora_pipeline.execution.decision_events import input_events, sizing_events
 from aurora_pipeline.execution.events import BookEvent
 from aurora_pipeline.execution.kill_switch import SwitchState
@@ -17,6 +18,7 @@ from aurora_pipeline.execution.order_planning import PRICE_TOLERANCE, plan_order
 from aurora_pipeline.execution.pre_trade_gate import GateContext, check_targets, gate_orders
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.policy.cost_aware_sizer import SizingResult, size_positions
+from aurora_pipeline.policy.cost_fit import AS_ASSUMED, CostScale
 from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR, impact_rate, linear_rate
 from aurora_pipeline.policy.limits_in_force import ExposureLimits
 from aurora_pipeline.policy.risk_budgeting import risk_budget
@@ -72,6 +74,10 @@ class BookSituation:
         Volatility per session for impact, known for every name.
     borrow : ndarray of shape (n_names,)
         Yearly rate of a short; NaN where there is none.
+    cost_scale : CostScale
+        What own fills of earlier sessions showed of the cost model.
+    turnover_price : float or None
+        Mean price of turnover at the decisions before, per session held.
     session_return : float
         Of NAV since the session's start.
     planned, refused : int
@@ -90,6 +96,8 @@ class BookSituation:
     turnover: TurnoverHistory
     sigma: Floats
     borrow: Floats
+    cost_scale: CostScale = AS_ASSUMED
+    turnover_price: float | None = None
     session_return: float = 0.0
     planned: int = 0
     refused: int = 0
@@ -181,7 +189,8 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
     flatten = situation.switch.mode == "flatten"
     withheld = bool(breakers) or situation.latched or flatten or situation.halted
     limits = exposure_limits(rules, budget.gross)
-    blind = rules.sizing == "cost_blind"
+    blind, paced = rules.sizing == "cost_blind", rules.sizing == "cost_aware"
+    spread = costs.stress * inputs.half_spread
     linear = linear_rate(inputs.half_spread, costs, inputs.fees, ledger.price)
     impact = impact_rate(situation.sigma, value, nav, costs)
     borrow = situation.borrow / SESSIONS_PER_YEAR * holding_sessions
@@ -191,8 +200,8 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         frozen=np.isfinite(alpha) & ~inputs.calibrated[bar] & (not rules.trade_uncalibrated),
         must_close=~inputs.eligible | flatten,
         max_trade=max_trade,
-        linear=0.0 * linear if blind else linear,
-        impact=0.0 * impact if blind else impact,
+        linear=0.0 * linear if blind else linear + (situation.cost_scale.spread - 1.0) * spread,
+        impact=0.0 * impact if blind else impact * situation.cost_scale.impact,
         borrow=0.0 * borrow if blind else borrow,
         sectors=inputs.sectors,
         risk=usable_risk(inputs.risk),
@@ -202,6 +211,7 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         gross_reason=budget.binding,
         volatility=budget.volatility,
         turnover=0.0 if withheld else remaining / (1.0 + PRICE_TOLERANCE),
+        hurdle=rules.turnover_hurdle * (situation.turnover_price or 0.0) * holding_sessions if paced else 0.0,
         turnover_reason="circuit_breaker" if withheld else "turnover_budget",
         closing_reason="flatten" if flatten else "left_universe",
         proportional=rules.sizing == "proportional",
@@ -222,8 +232,9 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         sizing.target,
         sizing.reasons.tolist(),
     )
+    move = np.nan_to_num(inputs.expected_return[bar]) / (inputs.horizon_sessions * inputs.full_session_bars)
     accepted, rejected = gate_orders(
-        orders,
+        with_forecasts(orders, ledger.column, ForecastRates(spread, linear - spread, impact, move, nav)),
         GateContext(
             column=ledger.column,
             shares=ledger.shares,

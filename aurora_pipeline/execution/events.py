@@ -34,6 +34,7 @@ ACTIONS: dict[str, str] = {
     "breaker_reject_rate": "nothing grows for the rest of the session",
     "breaker_stale_data": "nothing grows while bars are missing",
     "breaker_spread": "nothing grows while spreads are wide",
+    "costs_fitted": "sizing multiplies spread and impact by what own fills of earlier sessions showed",
     "drawdown_restart": "exposure starts again at the restart share, measured from the present NAV",
 }
 

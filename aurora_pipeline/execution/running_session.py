@@ -14,6 +14,7 @@ from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
 from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import BookSituation, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
 from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
@@ -22,9 +23,11 @@ from aurora_pipeline.execution.reconciliation import reconcile
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.session_result import SessionRecord, SessionResult
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker, fill_costs
-from aurora_pipeline.policy.cost_model import borrow_cost, borrow_rates
+from aurora_pipeline.policy.cost_fit import AS_ASSUMED, cost_scale
+from aurora_pipeline.policy.cost_model import TradeCost, borrow_cost, borrow_rates
 from aurora_pipeline.policy.risk_budgeting import drawdown_scale, restarted_peak
 from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.turnover_price import updated_price
 from aurora_pipeline.settings import Settings
 
 UNKNOWN_VOLATILITY = 0.03
@@ -67,6 +70,7 @@ class RunningSession:
         broker: MarketBroker | None,
         switch: KillSwitch,
     ) -> None:
+        self.scale = cost_scale(opening.cost_evidence)
         self.opening, self.inputs, self.settings, self.switch = opening, inputs, settings, switch
         self.borrow = borrow_rates(inputs.symbols, settings.costs, inputs.quoted_borrow)
         unlendable = [name for name, rate in zip(inputs.instruments, self.borrow, strict=True) if np.isnan(rate)]
@@ -76,13 +80,18 @@ class RunningSession:
         self.record = SessionRecord(opening.book, inputs)
         self.sigma = _impact_volatility(inputs.risk)
         self.turnover, self.nav = opening.turnover.next_session(), opening.nav
-        self.halted = opening.halted
+        self.halted, self.cost_evidence = opening.halted, opening.cost_evidence
+        self.turnover_price = opening.turnover_price
         self.latched, self.planned, self.refused = False, 0, 0
         self.alpha = np.zeros(len(inputs.instruments))
         self.expected = np.array([opening.expected.get(name, 0.0) for name in inputs.instruments])
         self.weights = np.zeros(len(inputs.instruments))
         self.pending: tuple[PendingOrder, ...] = ()
         self.peak = self._opening_peak()
+        if self.scale != AS_ASSUMED:
+            fitted = f"spread x {self.scale.spread:.2f}, impact x {self.scale.impact:.2f}"
+            detail = f"{fitted}, from {self.cost_evidence.fills} fills"
+            self.record.events.add(inputs.decision_times[0], BookEvent("costs_fitted", "", detail))
         pending = opening.pending
         for event in inputs.events:
             self.ledger.apply(event)
@@ -125,6 +134,8 @@ class RunningSession:
             turnover=self.turnover,
             sigma=self.sigma,
             borrow=self.borrow,
+            cost_scale=self.scale,
+            turnover_price=self.turnover_price,
             session_return=self.nav / self.opening.nav - 1.0,
             planned=self.planned,
             refused=self.refused,
@@ -133,6 +144,10 @@ class RunningSession:
             switch=self.switch.state(time),
         )
         decision = decide(ledger, inputs, bar, situation, self.settings)
+        found = decision.sizing.turnover_price
+        if found is not None:
+            found /= decision.request.holding_sessions
+        self.turnover_price = updated_price(self.turnover_price, found, inputs.bar_count)
         self.latched = self.latched or any(event.event in LATCHING for event in decision.events)
         self.record.events.add(time, *decision.events)
         self.record.add_decision(bar, decision.held, decision.sizing)
@@ -167,6 +182,8 @@ class RunningSession:
             flat_sessions=opening.flat_sessions + 1 if flat else 0,
             halted=self.halted,
             expected={name: float(self.expected[ledger.column[name]]) for name in shares},
+            turnover_price=self.turnover_price,
+            cost_evidence=self.cost_evidence,
         )
         return self.record.result(closing, opening.nav, opening.turnover)
 
@@ -186,6 +203,9 @@ class RunningSession:
         filled = [item for item in executed if item.shares > 0.0]
         value = session_value(inputs, bar)
         cost = fill_costs(filled, ledger.column, inputs.half_spread, self.sigma, value, settings, inputs.fees)
+        if self.broker.costs_in_price:
+            cost = TradeCost(np.zeros(len(filled)), cost.fee, np.zeros(len(filled)))
+            self.cost_evidence = with_fills(self.cost_evidence, filled, settings.costs.stress)
         night = self._borrow_of_the_night() if bar == 0 else np.zeros(ledger.shares.size)
         ledger.mark(inputs.mark[bar])
         for item, charge in zip(filled, cost.total, strict=True):

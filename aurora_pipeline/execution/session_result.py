@@ -100,6 +100,8 @@ class SessionRecord:
                     "spread_cost": float(cost.spread[position]),
                     "impact_cost": float(cost.impact[position]),
                     "fee_cost": float(cost.fee[position]),
+                    "reference_price": item.order.reference_price,
+                    **_forecast(item),
                 }
             )
 
@@ -236,6 +238,17 @@ class SessionRecord:
             pl.lit(self.book, pl.String).alias("book"), pl.lit(self.inputs.session, pl.Date).alias("session")
         )
         return named.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+
+
+def _forecast(item: ExecutedOrder) -> dict[str, float]:
+    """Expected cost of what was filled, USD at the reference price."""
+    value, forecast = item.shares * item.order.reference_price, item.order.forecast
+    return {
+        "forecast_spread": value * forecast.spread,
+        "forecast_impact": value * forecast.impact,
+        "forecast_fee": value * forecast.fee,
+        "forecast_drift": value * forecast.drift,
+    }
 
 
 def _order_row(order: PendingOrder, status: str, reason: str) -> dict[str, Any]:

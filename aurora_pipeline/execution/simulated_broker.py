@@ -35,6 +35,7 @@ class SimulatedBroker:
     """
 
     account = PAPER
+    costs_in_price = False
 
     def __init__(self, positions: Mapping[str, float], participation: float, no_short: Iterable[str] = ()) -> None:
         self._positions = {name: shares for name, shares in positions.items() if shares != 0.0}

@@ -102,7 +102,8 @@ def _evidence(home: Home, settings: Settings, book: str, since: date, session: d
     before = pl.col("session") < session
     portfolio = home.lake.read("portfolio", since, None, book=book).filter(before)
     events = home.lake.read("events", since, None, book=book).filter(before, pl.col("session") > since)
-    return step_evidence(portfolio, events, settings.book)
+    fills = home.lake.read("fills", since, None, book=book).filter(before)
+    return step_evidence(portfolio, events, fills, settings.book)
 
 
 def settings_at(settings: Settings, share: float) -> Settings:

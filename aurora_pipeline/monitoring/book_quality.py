@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.monitoring.cost_shortfall import cost_shortfall
 from aurora_pipeline.monitoring.performance import COST_TERMS, SESSIONS_PER_YEAR, max_drawdown, session_returns
 from aurora_pipeline.policy.capital_schedule import StepEvidence
 from aurora_pipeline.policy.cost_model import break_even_rate
@@ -161,21 +162,22 @@ def events_counted(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def step_evidence(portfolio: pl.DataFrame, events: pl.DataFrame, settings: BookSettings) -> StepEvidence:
-    """Evidence for the capital schedule over everything stored.
-
-    The simulated broker charges exactly what the cost model says, so the cost gate passes with a ratio of 1 in simulation;
-    a broker of its own brings its own costs.
-    """
+def step_evidence(
+    portfolio: pl.DataFrame, events: pl.DataFrame, fills: pl.DataFrame, settings: BookSettings
+) -> StepEvidence:
+    """Evidence for the capital schedule from tables `portfolio`, `events` and `fills` of the sessions that count."""
     sessions, forecast = _forecasts(portfolio)
     net = sessions.get_column("net").to_numpy()
     deviation = float(net.std(ddof=1)) if net.size > 1 else 0.0
     drawdown = max_drawdown(portfolio.sort("decision_time").get_column("nav").to_numpy()) if portfolio.height else 0.0
     target = settings.volatility_target
+    cost = cost_shortfall(fills)
     return StepEvidence(
         sessions=int(net.size),
         bias=bias_statistic(net, forecast).value,
-        cost_ratio=1.0 if portfolio.get_column("cost").sum() > 0.0 else None,
+        cost_ratio=cost.ratio,
+        cost_error=cost.error,
+        fills=cost.fills,
         net_t=float(net.mean() / deviation * np.sqrt(net.size)) if deviation > 0.0 else None,
         breaches=events.filter(pl.col("event") == "limits_out_of_reach").height,
         drawdown=drawdown / target if target > 0.0 else 0.0,

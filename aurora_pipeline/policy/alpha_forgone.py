@@ -27,7 +27,7 @@ def alpha_forgone(request: SizingRequest, chosen: SizingResult) -> Iterator[tupl
 
 def _lifted(request: SizingRequest) -> Iterator[tuple[str, SizingRequest]]:
     limits = request.limits
-    yield "turnover_budget", replace(request, turnover=UNLIMITED)
+    yield "turnover_budget", replace(request, turnover=UNLIMITED, hurdle=0.0)
     yield "name_cap", replace(request, limits=replace(limits, name=UNLIMITED))
     yield "sector_cap", replace(request, limits=replace(limits, sector=UNLIMITED))
     yield "net_cap", replace(request, limits=replace(limits, net=UNLIMITED))

@@ -15,6 +15,8 @@ from aurora_pipeline.settings import BookSettings
 MINIMUM_SESSIONS = 21
 BIAS_RANGE = (0.7, 1.4)
 LARGEST_COST_RATIO = 1.5
+LARGEST_COST_ERROR = 0.25
+"""Standard error from which on the cost ratio counts as measured: two of them lie between costs as forecast and the limit."""
 LOWEST_T = -1.0
 
 
@@ -29,7 +31,11 @@ class StepEvidence:
     bias : float or None
         Realised over forecast volatility.
     cost_ratio : float or None
-        Costs paid over costs the model expected for the same trades.
+        Implementation shortfall of the fills over the costs their decisions forecast.
+    cost_error : float or None
+        Its standard error.
+    fills : int
+        Fills it is from.
     net_t : float or None
         t-statistic of the mean net return per session.
     breaches : int
@@ -43,6 +49,8 @@ class StepEvidence:
     sessions: int
     bias: float | None
     cost_ratio: float | None
+    cost_error: float | None
+    fills: int
     net_t: float | None
     breaches: int
     drawdown: float
@@ -62,17 +70,29 @@ class Gate:
 def gates(evidence: StepEvidence, settings: BookSettings) -> Iterator[Gate]:
     """Every gate of a step; a number that could not be measured does not pass."""
     low, high = BIAS_RANGE
-    bias, ratio, net_t = evidence.bias, evidence.cost_ratio, evidence.net_t
+    bias, net_t = evidence.bias, evidence.net_t
     yield Gate(
         "sessions", f"at least {MINIMUM_SESSIONS}", str(evidence.sessions), evidence.sessions >= MINIMUM_SESSIONS
     )
     yield Gate("bias", f"{low} to {high}", _text(bias), bias is not None and low <= bias <= high)
-    yield Gate("cost", f"at most {LARGEST_COST_RATIO}", _text(ratio), ratio is not None and ratio <= LARGEST_COST_RATIO)
+    yield _cost_gate(evidence)
     yield Gate("net result", f"t above {LOWEST_T}", _text(net_t), net_t is not None and net_t > LOWEST_T)
     yield Gate("limits", "none broken", str(evidence.breaches), evidence.breaches == 0)
     yield Gate("positions", "no drift", str(evidence.drift), evidence.drift == 0)
     limit = settings.drawdown_start
     yield Gate("drawdown", f"below {limit}", _text(evidence.drawdown), evidence.drawdown < limit)
+
+
+def _cost_gate(evidence: StepEvidence) -> Gate:
+    """Costs as forecast, once there are fills enough to tell; how many that takes follows from the error so far."""
+    asks = f"at most {LARGEST_COST_RATIO}, known to {LARGEST_COST_ERROR}"
+    ratio, error, fills = evidence.cost_ratio, evidence.cost_error, evidence.fills
+    if ratio is None or error is None:
+        return Gate("cost", asks, f"not measured from {fills} fills", False)
+    found = f"{ratio:.2f} +- {error:.2f} from {fills} fills"
+    if error > LARGEST_COST_ERROR:
+        return Gate("cost", asks, f"{found}; takes about {round(fills * (error / LARGEST_COST_ERROR) ** 2)}", False)
+    return Gate("cost", asks, found, ratio <= LARGEST_COST_RATIO)
 
 
 def next_step(step: int, evidence: StepEvidence, settings: BookSettings) -> int:

@@ -4,8 +4,9 @@
 
 over the H sessions a position is expected to be held, where `base` is what is held after forced reductions. The
 linear cost leaves a no-trade band around it; the turnover budget widens the band to what may be spent, so trades go
-where the net edge per unit of turnover is highest. The answer is feasible or the book stays at `base`; each name says
-why.
+where the net edge per unit of turnover is highest. What a unit of turnover has been worth lately is a cost too
+(:mod:`aurora_pipeline.policy.turnover_price`): an edge below it leaves its budget to a better one. The answer is feasible or
+the book stays at `base`; each name says why.
 
 Solved by :mod:`aurora_pipeline.policy.interior_point`; :mod:`aurora_pipeline.policy.standby_solver` answers where that
 does not converge.
@@ -13,7 +14,7 @@ does not converge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,16 @@ class SizingResult:
         Why each name is where it is.
     solution : Solution or None
         Of the optimiser, scaled; None where nothing could be optimised.
+    turnover_price : float or None
+        What the last unit of turnover was worth, fraction of a trade's value over the holding period: the hurdle and the budget's
+        shadow price on top. None where nothing was optimised.
     """
 
     target: Floats
     base: Floats
     reasons: NDArray[np.object_]
     solution: Solution | None
+    turnover_price: float | None = None
 
 
 def objective(request: SizingRequest, weights: Floats, base: Floats) -> float:
@@ -95,21 +100,25 @@ def size_positions(request: SizingRequest) -> SizingResult:
     lower, upper = _box(request, base, forced)
     target: Floats = base
     solution: Solution | None = None
+    price: float | None = None
     active = upper - lower > DUST
     if request.turnover > LEAST_TURNOVER and request.limits.gross > 0.0 and active.any():
         if request.proportional:
             target = _inside(request, base, proportional_targets(request, lower, upper))
         else:
-            target, solution = _optimised(request, base, lower, upper, active)
+            priced = replace(request, linear=request.linear + request.hurdle) if request.hurdle else request
+            target, solution, money = _optimised(priced, base, lower, upper, active)
+            solution = solution._replace(turnover=solution.turnover + request.hurdle / money)
+            price = solution.turnover * money
     reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
-    return SizingResult(target, base, reasons, solution)
+    return SizingResult(target, base, reasons, solution, price)
 
 
 def _optimised(
     request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
-) -> tuple[Floats, Solution]:
-    """Best feasible weights found, `base` where nothing is better, with what the fast solver said."""
-    scaled, unit = _scaled_problem(request, base, lower, upper, active)
+) -> tuple[Floats, Solution, float]:
+    """Best feasible weights found, `base` where nothing is better, what the fast solver said, and its unit of value."""
+    scaled, unit, money = _scaled_problem(request, base, lower, upper, active)
     solution = solve(scaled)
     found = [solution.weights]
     if not solution.converged:
@@ -124,7 +133,7 @@ def _optimised(
         value = objective(request, candidate, base)
         if value > best:
             target, best = candidate, value
-    return target, solution
+    return target, solution, money
 
 
 def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> tuple[Floats, Floats]:
@@ -149,13 +158,13 @@ def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> t
 
 def _scaled_problem(
     request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
-) -> tuple[Problem, float]:
+) -> tuple[Problem, float, float]:
     """Express the free names in units that make every number about 1; what the others hold becomes offsets.
 
     Returns
     -------
-    tuple of Problem and float
-        The weight that is one unit comes second.
+    tuple of Problem, float and float
+        The weight that is one unit comes second, the return that is one unit third.
     """
     risk, outside = request.risk, np.where(active, 0.0, base)
     unit = float((upper - lower)[active].max())
@@ -195,7 +204,7 @@ def _scaled_problem(
         variance_limit=variance_limit / variance_unit / unit**2,
         variance_scale=unit / max(float(np.abs(base).max()), unit),
     )
-    return problem, unit
+    return problem, unit, money
 
 
 def _inside(request: SizingRequest, base: Floats, candidate: Floats) -> Floats:

@@ -2,8 +2,12 @@
 
 A fill's shortfall is what it cost against the close of its decision: ``side * (price / reference - 1)`` (Perold, *The
 implementation shortfall*, 1988). Regressed on the half-spread and on ``sigma * sqrt(Q / ADV)``, the two slopes say which
-multiple of the assumed spread and which impact coefficient the fills show. Fills of the simulated broker are at VWAP,
-before costs, so both slopes are then expected to be 0: the fit is for fills of a real broker or a vendor's.
+multiple of the assumed spread and which impact coefficient the fills show (:func:`fit_costs`, a report).
+
+A book whose broker fills at prices that contain spread and impact carries the sums of that regression from session to session
+(:class:`CostEvidence`) and sizes with its cost model times the slopes (:func:`cost_scale`), shrunk towards 1. Fills of the
+simulated broker are at VWAP, before costs: they say nothing of spread and impact, both slopes are expected to be 0, and they
+are never counted.
 """
 
 from __future__ import annotations
@@ -16,6 +20,87 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 MINIMUM_FILLS = 200
 NORMAL_95 = 1.96
+PRIOR_DEVIATION = 0.5
+"""Standard deviation of the slopes around 1 before any fill is seen: assumed costs are right within a half or so."""
+SCALE_RANGE = (0.25, 4.0)
+
+
+@dataclass(frozen=True)
+class CostEvidence:
+    """Sums over fills of the regression of shortfall on assumed spread and impact.
+
+    Attributes
+    ----------
+    fills : int
+        Fills counted.
+    spread_spread, spread_impact, impact_impact : float
+        Of the squares and product of the assumed rates, fractions of value.
+    spread_shortfall, impact_shortfall : float
+        Of the products with the shortfall.
+    shortfall_shortfall : float
+        Of the squared shortfall.
+    """
+
+    fills: int = 0
+    spread_spread: float = 0.0
+    spread_impact: float = 0.0
+    impact_impact: float = 0.0
+    spread_shortfall: float = 0.0
+    impact_shortfall: float = 0.0
+    shortfall_shortfall: float = 0.0
+
+    def add(self, spread: float, impact: float, shortfall: float) -> CostEvidence:
+        """Count a fill: rates the cost model assumes before any scale, and what it cost, fractions of value."""
+        return CostEvidence(
+            self.fills + 1,
+            self.spread_spread + spread * spread,
+            self.spread_impact + spread * impact,
+            self.impact_impact + impact * impact,
+            self.spread_shortfall + spread * shortfall,
+            self.impact_shortfall + impact * shortfall,
+            self.shortfall_shortfall + shortfall * shortfall,
+        )
+
+
+NO_EVIDENCE = CostEvidence()
+
+
+@dataclass(frozen=True)
+class CostScale:
+    """What spread and impact of the cost model are multiplied by."""
+
+    spread: float = 1.0
+    impact: float = 1.0
+
+
+AS_ASSUMED = CostScale()
+
+
+def cost_scale(evidence: CostEvidence) -> CostScale:
+    """Slopes the evidence shows, shrunk towards 1.
+
+    The posterior mean of a linear regression with prior N(1, 0.5**2) on each slope. The variance of a fill's shortfall is what
+    the assumed costs leave unexplained, so that few or noisy fills move nothing.
+
+    Returns
+    -------
+    CostScale
+        Within 0.25 to 4; as assumed with fewer than 200 fills.
+    """
+    if evidence.fills < MINIMUM_FILLS:
+        return AS_ASSUMED
+    squares = np.array(
+        [[evidence.spread_spread, evidence.spread_impact], [evidence.spread_impact, evidence.impact_impact]]
+    )
+    products = np.array([evidence.spread_shortfall, evidence.impact_shortfall])
+    left = evidence.shortfall_shortfall - 2.0 * float(products.sum()) + float(squares.sum())
+    variance = max(left, 0.0) / evidence.fills
+    prior = variance / PRIOR_DEVIATION**2
+    if prior == 0.0:
+        return AS_ASSUMED
+    slopes = np.linalg.solve(squares + prior * np.eye(2), products + prior)
+    spread, impact = np.clip(slopes, *SCALE_RANGE).tolist()
+    return CostScale(spread, impact)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class SizingRequest:
         Largest volatility per session, fraction of NAV.
     turnover : float
         Remaining budget: sum of absolute trades / 2 beyond the forced ones.
+    hurdle : float
+        Price of turnover: what a trade must be worth beside its costs, fraction of its value over the holding period.
     turnover_reason : str
         What a trade is blocked by where that budget is the obstacle: ``turnover_budget`` or a circuit breaker.
     closing_reason : str
@@ -73,6 +75,7 @@ class SizingRequest:
     gross_reason: str
     volatility: float
     turnover: float
+    hurdle: float = 0.0
     turnover_reason: str = "turnover_budget"
     closing_reason: str = "left_universe"
     proportional: bool = False

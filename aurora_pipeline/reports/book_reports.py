@@ -85,6 +85,7 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
     if portfolio.is_empty():
         raise BookError(f"home {home.path} holds nothing of book {name}; start with `aurora run`")
     events, exposures = lake.read("events", book=name), lake.read("exposures", book=name)
+    fills = lake.read("fills", book=name)
     moves = lake.read(
         "residual_returns",
         portfolio.sort("session").get_column("session")[0],
@@ -95,7 +96,7 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
     market = bars.group_by("session", maintain_order=True).agg(pl.col("market_return").sum().alias("return"))
     last = exposures.filter(pl.col("session") == pl.col("session").max())
     switch = FileSwitch(home.kill_switch_file).state(datetime.now(tz=UTC))
-    evidence = step_evidence(portfolio, events, settings.book)
+    evidence = step_evidence(portfolio, events, fills, settings.book)
     return {
         "switch": pl.DataFrame(
             [(switch.mode, switch.reason, str(switch.since or ""))], ["mode", "reason", "since"], orient="row"
@@ -104,7 +105,7 @@ def book_status(home: Home, overrides: Sequence[str] = ()) -> dict[str, pl.DataF
         "exposures at the end": last.select("factor", "exposure", "variance_share"),
         "risk and result by confidence": by_confidence(lake.read("attribution", book=name)),
         "turnover against budgets": turnover_used(portfolio, settings.book),
-        "costs": costs_by_term(portfolio, lake.read("fills", book=name)),
+        "costs": costs_by_term(portfolio, fills),
         "alpha forgone to each limit": forgone_by_limit(lake.read("alpha_forgone", book=name)),
         "events": events_counted(events),
         "gates of the next capital step": pl.DataFrame(

@@ -353,3 +353,16 @@ def test_the_peak_is_the_highest_nav_of_any_bar():
     result = run(session_inputs(1, [100.0, 101.0, 99.0], alpha=0.05), holding())
     assert result.state.peak_nav == pytest.approx(1_000_392.0)
     assert result.state.nav == pytest.approx(999_608.0)
+
+
+@pytest.mark.parametrize(("hurdle", "orders"), [(0.0, True), (1.0, False)])
+def test_an_edge_below_what_turnover_was_worth_in_the_session_before_leaves_the_budget_alone(hurdle, orders):
+    rules = settings(f"book.turnover_hurdle={hurdle}", "book.turnover_day=0.002", "book.risk_aversion=5")
+    rich, poor = [[0.05, -0.04, 0.03]], [[0.004, -0.004, 0.004]]  # both above the cost of 11 bps
+    first = run(session_inputs(0, [100.0], names=("A", "B", "C"), alpha=rich), None, rules)
+    state = BookState.from_json(first.state.to_json())
+    assert state == first.state
+    assert state.turnover_price > 0.01
+    second = run(session_inputs(1, [100.0], names=("A", "B", "C"), alpha=poor), state, rules)
+    assert bool(second.state.pending) is orders
+    assert second.state.turnover_price < state.turnover_price

@@ -12,8 +12,12 @@ from aurora_pipeline.policy.capital_schedule import StepEvidence
 from aurora_pipeline.settings import Settings
 
 FIRST, SECOND, THIRD = date(2024, 11, 4), date(2024, 11, 5), date(2024, 11, 6)
-GOOD = StepEvidence(sessions=30, bias=1.0, cost_ratio=1.0, net_t=0.5, breaches=0, drawdown=0.1, drift=0)
-POOR = StepEvidence(sessions=30, bias=1.0, cost_ratio=1.0, net_t=0.5, breaches=1, drawdown=0.1, drift=0)
+GOOD = StepEvidence(
+    sessions=30, bias=1.0, cost_ratio=1.0, cost_error=0.1, fills=900, net_t=0.5, breaches=0, drawdown=0.1, drift=0
+)
+POOR = StepEvidence(
+    sessions=30, bias=1.0, cost_ratio=1.0, cost_error=0.1, fills=900, net_t=0.5, breaches=1, drawdown=0.1, drift=0
+)
 
 
 def step(home, session, settings=None):

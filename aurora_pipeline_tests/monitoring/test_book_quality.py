@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.book_quality import (
     by_confidence,
     costs_by_term,
@@ -97,8 +98,8 @@ def test_forgone_and_events_are_counted():
 
 def test_the_evidence_of_a_step_counts_breaches_and_drift():
     events = pl.DataFrame({"event": ["limits_out_of_reach", "position_drift", "no_price"]})
-    found = step_evidence(portfolio(), events, BookSettings())
-    assert (found.sessions, found.breaches, found.drift, found.cost_ratio) == (40, 1, 1, 1.0)
+    found = step_evidence(portfolio(), events, empty("fills"), BookSettings())
+    assert (found.sessions, found.breaches, found.drift, found.cost_ratio) == (40, 1, 1, None)
     assert found.drawdown == pytest.approx(0.002 / 0.008, rel=0.05)
-    quiet = step_evidence(portfolio(), events.clear(), BookSettings())
+    quiet = step_evidence(portfolio(), events.clear(), empty("fills"), BookSettings())
     assert (quiet.breaches, quiet.drift) == (0, 0)

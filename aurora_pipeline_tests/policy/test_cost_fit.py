@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from aurora_pipeline.policy.cost_fit import MINIMUM_FILLS, fit_costs
+from aurora_pipeline.policy.cost_fit import (
+    AS_ASSUMED,
+    MINIMUM_FILLS,
+    NO_EVIDENCE,
+    SCALE_RANGE,
+    CostScale,
+    cost_scale,
+    fit_costs,
+)
 
 
 def fills(count, spread=1.5, impact=0.9, noise=2e-4, seed=3):
@@ -37,3 +45,34 @@ def test_incomplete_fills_are_left_out():
     parts = [part.copy() for part in fills(MINIMUM_FILLS)]
     parts[5][0] = np.nan
     assert fit_costs(*parts) is None
+
+
+def evidence(count, spread=1.5, impact=0.9, noise=2e-4, seed=5):
+    random, found = np.random.default_rng(seed), NO_EVIDENCE
+    for half_spread, temporary, error in zip(
+        random.uniform(1e-4, 1e-3, count),
+        random.uniform(1e-4, 2e-3, count),
+        random.normal(0.0, noise, count),
+        strict=True,
+    ):
+        found = found.add(half_spread, temporary, spread * half_spread + impact * temporary + error)
+    return found
+
+
+def test_the_scale_is_as_assumed_until_there_are_fills_enough_and_then_what_they_show():
+    assert cost_scale(NO_EVIDENCE) == AS_ASSUMED
+    assert cost_scale(evidence(MINIMUM_FILLS - 1)) == AS_ASSUMED
+    found = cost_scale(evidence(5_000))
+    assert (found.spread, found.impact) == (pytest.approx(1.5, abs=0.05), pytest.approx(0.9, abs=0.05))
+
+
+def test_noise_larger_than_the_costs_leaves_the_scale_near_one():
+    found = cost_scale(evidence(MINIMUM_FILLS, spread=3.0, impact=3.0, noise=0.05))
+    assert (found.spread, found.impact) == (pytest.approx(1.0, abs=0.2), pytest.approx(1.0, abs=0.2))
+
+
+def test_the_scale_keeps_its_bounds():
+    low, high = SCALE_RANGE
+    assert cost_scale(evidence(5_000, spread=9.0, impact=9.0)) == CostScale(high, high)
+    assert cost_scale(evidence(5_000, spread=-1.0, impact=-1.0)) == CostScale(low, low)
+    assert cost_scale(evidence(5_000, noise=0.0, spread=1.0, impact=1.0)).spread == pytest.approx(1.0)
