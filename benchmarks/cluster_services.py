@@ -231,6 +231,7 @@ class Services:
             name: value for name, value in os.environ.items() if not name.startswith(("AURORA_", "AWS_", "DAGSTER_"))
         }
         return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # a job of Ray is `dagster ...`
             "AURORA_HOME": str(self.folder / "homes" / home),
             "AURORA_PROFILE": "cluster",
             "AURORA_CLUSTER__STORE": f"s3://{BUCKET}/test",
