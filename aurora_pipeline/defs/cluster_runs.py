@@ -11,13 +11,16 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 import dagster as dg
 
 from aurora_pipeline.errors import ServiceDownError
 
+_Result = TypeVar("_Result")
 PARTITION = "dagster/partition"
 MODULE = "aurora_pipeline.definitions"
 _WILL_RETRY, _RETRY = "dagster/will_retry", "dagster/auto_retry_run_id"
@@ -51,7 +54,7 @@ def await_run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
     """Wait until a run, or the last of its automatic retries, has ended; returns that one."""
     undecided = 0.0
     while True:
-        run = instance.get_run_by_id(run_id)
+        run = _repeated(partial(instance.get_run_by_id, run_id))
         if run is None:
             raise ServiceDownError(f"run {run_id} is not in Dagster's database any more")
         if run.status == dg.DagsterRunStatus.FAILURE:
@@ -70,7 +73,8 @@ def failures_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, s
     """Asset of each failed step, such as `trained_model/ridge`, to why; a run that failed outside any step under `run`."""
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return {}
-    events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event is not None]
+    entries = _repeated(partial(instance.all_logs, run.run_id))
+    events = [entry.dagster_event for entry in entries if entry.dagster_event is not None]
     steps = {str(event.step_key).replace("__", "/"): reason(event) for event in events if event.is_step_failure}
     if steps:
         return steps
@@ -87,6 +91,17 @@ def reason(event: dg.DagsterEvent) -> str:
     while info is not None and info.cause is not None:
         info = info.cause
     return str(event.message) if info is None else info.message.strip()
+
+
+def _repeated(read: Callable[[], _Result]) -> _Result:
+    """Read again where the connection was cut; the next one is waited for, and its absence is an error of its own."""
+    from sqlalchemy.exc import OperationalError
+
+    while True:
+        try:
+            return read()
+        except OperationalError:
+            time.sleep(_POLL_SECONDS)
 
 
 def _require_daemon(instance: dg.DagsterInstance) -> None:

@@ -54,7 +54,7 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         if run is None or run.is_finished:
             return False
         if SERVED_VARIABLE not in os.environ or PROCESS_TAG not in run.tags:
-            return bool(super().terminate(run_id))
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
         with suppress(ProcessLookupError):
             os.kill(int(run.tags[PROCESS_TAG]), signal.SIGINT)
@@ -70,4 +70,4 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
 
 def execute(arguments: list[str]) -> None:
     """Execute a run in this process; `arguments` are those of `dagster`."""
-    create_dagster_cli()(arguments, standalone_mode=False)
+    create_dagster_cli()(arguments, standalone_mode=False)  # type: ignore[no-untyped-call]
