@@ -21,7 +21,8 @@ CYCLE = ("models.families=[ridge]", "warm_up_sessions=564", "drift.residual_sess
 """Everything of `lifecycle` as it ships; frequency `session`, because a session costs little there.
 
 Drift looks at twenty newest ICs instead of ten: those of five-session labels overlap, and ten of them notice only a fall deeper
-than the one here. It decides who is trained, not who trades. Nothing is planted in the first 504 sessions: the first fold begins 60 sessions after them.
+than the one here. It decides who is trained, not who trades. Nothing is planted in the first 504 sessions: the first fold begins
+60 sessions after them.
 """
 
 
