@@ -8,7 +8,7 @@ with its session, version and evidence, what MLflow and Dagster hold of it, and 
 difference.
 
 The market is one of many names at frequency `session`: a challenger that learns from weeks alone needs the width, and a session
-costs little. Every setting of `lifecycle` and `drift` is the default. At this frequency a family is refitted once a year, so
+costs little. Every setting of `lifecycle` is the default, of `drift` all but `residual_sessions`. At this frequency a family is refitted once a year, so
 without a lifecycle what was learnt before the break trades until the next fold.
 """
 
@@ -35,8 +35,9 @@ from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
 from aurora_pipeline.workflows.main_job import prepare_home
 
-MARKET = ("warm_up_sessions=624", "models.families=[ridge,lightgbm]")
-"""Two families that train in seconds, and a first fold once half a year of planted alpha lies behind it."""
+MARKET = ("warm_up_sessions=564", "models.families=[ridge]", "drift.residual_sessions=20")
+"""A family that trains in a second, a first fold 60 sessions after alpha begins, and a look at drift over more of the ICs of
+five-session labels, which overlap."""
 OFF = ("drift.most_challengers=0", "lifecycle.approval=true")
 ON = ("drift.most_challengers=3", "lifecycle.approval=false")
 BPS = 1e4
@@ -115,11 +116,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--preset", default="reference-long")
-    parser.add_argument("--sessions", type=int, default=500)
-    parser.add_argument("--symbols", type=int, default=300)
+    parser.add_argument("--sessions", type=int, default=350)
+    parser.add_argument("--symbols", type=int, default=240)
     parser.add_argument("--alpha", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--break", dest="breaks", type=date.fromisoformat, default=date(2024, 3, 1))
+    parser.add_argument("--break", dest="breaks", type=date.fromisoformat, default=date(2024, 2, 5))
     parser.add_argument("--set", dest="pairs", action="append", default=[])
     chosen = parser.parse_args()
     market = chosen.directory / "market"
