@@ -8,8 +8,8 @@ with its session, version and evidence, what MLflow and Dagster hold of it, and 
 difference.
 
 The market is one of many names at frequency `session`: a challenger that learns from weeks alone needs the width, and a session
-costs little. Every setting of `lifecycle` is the default, of `drift` all but `residual_sessions`. At this frequency a family is refitted once a year, so
-without a lifecycle what was learnt before the break trades until the next fold.
+costs little. Every setting of `lifecycle` is the default, of `drift` all but `residual_sessions`. At this
+frequency a family is refitted once a year, so without a lifecycle what was learnt before the break trades until the next fold.
 """
 
 from __future__ import annotations
