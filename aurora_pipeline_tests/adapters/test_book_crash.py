@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters import journal_broker, lake
+from aurora_pipeline.adapters import journal_broker
 from aurora_pipeline.adapters.book_store import BookStore
 from aurora_pipeline.adapters.journal_broker import JournalBroker
 from aurora_pipeline.adapters.lake import Lake
@@ -69,7 +69,7 @@ class Interrupter:
 
     def __init__(self, monkeypatch, at, after):
         self.count, self.at, self.after = 0, at, after
-        self._wrap(monkeypatch, lake.os, "replace")
+        self._wrap(monkeypatch, os, "replace")
         self._wrap(monkeypatch, journal_broker.JournalBroker, "_append")
 
     def _wrap(self, monkeypatch, owner, name):
