@@ -28,6 +28,7 @@ _WILL_RETRY, _RETRY = "dagster/will_retry", "dagster/auto_retry_run_id"
 _POLL_SECONDS = 0.5
 _DECISION_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 300.0
+_CUT_SECONDS = 300.0
 _QUEUE_DAEMON = "QUEUED_RUN_COORDINATOR"
 
 
@@ -94,13 +95,22 @@ def reason(event: dg.DagsterEvent) -> str:
 
 
 def _repeated(read: Callable[[], _Result]) -> _Result:
-    """Read again where the connection was cut; the next one is waited for, and its absence is an error of its own."""
+    """Read again where the connection was cut; the next one is waited for, and its absence is an error of its own.
+
+    Raises
+    ------
+    ServiceDownError
+        Connections come about and are cut again for minutes.
+    """
     from sqlalchemy.exc import OperationalError
 
+    until = time.monotonic() + _CUT_SECONDS
     while True:
         try:
             return read()
-        except OperationalError:
+        except OperationalError as error:
+            if time.monotonic() > until:
+                raise ServiceDownError(f"Dagster's database does not answer: {error}") from error
             time.sleep(_POLL_SECONDS)
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -55,9 +56,12 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
             return False
         if SERVED_VARIABLE not in os.environ or PROCESS_TAG not in run.tags:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        process = int(run.tags[PROCESS_TAG])
+        if not _is_of_this_home(process):
+            return False
         self._instance.report_run_canceling(run)
         with suppress(ProcessLookupError):
-            os.kill(int(run.tags[PROCESS_TAG]), signal.SIGINT)
+            os.kill(process, signal.SIGINT)
             return True
         return False
 
@@ -66,6 +70,14 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         for process in self._running:
             process.terminate()
         super().dispose()
+
+
+def _is_of_this_home(process: int) -> bool:
+    """Whether a process serves the same home: the number of one that is gone may be a stranger's by now."""
+    with suppress(OSError):
+        home = f"DAGSTER_HOME={os.environ.get('DAGSTER_HOME', '')}".encode()
+        return home in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return False
 
 
 def execute(arguments: list[str]) -> None:

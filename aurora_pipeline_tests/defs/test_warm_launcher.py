@@ -1,0 +1,71 @@
+"""The process that runs are forked from, and what the launcher does with a run that is not its own."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from aurora_pipeline.adapters.home import SERVED_VARIABLE
+from aurora_pipeline.defs.dead_runs import PROCESS_TAG
+from aurora_pipeline.defs.warm_launcher import PRELOADED, WarmRunLauncher
+
+KERNEL = (
+    "import sys, numpy as np\n"
+    "from aurora_pipeline.monitoring import distribution_shift as shift\n"
+    "shift.distribution_shift(np.ones((1, 4)), np.ones((1, 4)))\n"
+)
+
+
+def test_it_has_loaded_definitions_and_compiled_kernels_but_no_model_library(tmp_path):
+    environment = os.environ | {"AURORA_HOME": str(tmp_path)}
+    # Whatever ran before, there is a compiled kernel now.
+    subprocess.run([sys.executable, "-c", KERNEL], env=environment, check=True)
+    code = (
+        f"import sys, {PRELOADED} as loaded\n"
+        "unwanted = {'mlflow', 'lightgbm', 'xgboost', 'catboost', 'sklearn'} & set(sys.modules)\n"
+        "from aurora_pipeline.adapters.compiled_kernels import load_kernels\n"
+        "from aurora_pipeline.monitoring import distribution_shift as shift\n"
+        "load_kernels()\n"
+        "print(sorted(unwanted), len(shift._compare.signatures), 'aurora_pipeline.definitions' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    unwanted, _, rest = done.stdout.strip().partition("] ")
+    compiled, definitions = rest.split()
+    assert (unwanted, definitions) == ("[", "True")
+    assert int(compiled) >= 1
+
+
+class Instance:
+    """What the launcher asks of Dagster's instance."""
+
+    def __init__(self, process):
+        self.run, self.told = SimpleNamespace(is_finished=False, tags={PROCESS_TAG: str(process)}), []
+
+    def get_run_by_id(self, _):
+        return self.run
+
+    def report_run_canceling(self, run):
+        self.told.append(run)
+
+
+@pytest.mark.parametrize(("home", "interrupted"), [("own", True), ("another", False)])
+def test_only_a_process_of_the_same_home_is_interrupted(home, interrupted, monkeypatch):
+    monkeypatch.setenv(SERVED_VARIABLE, "live")
+    monkeypatch.setenv("DAGSTER_HOME", "own")
+    environment = os.environ | {"DAGSTER_HOME": home}
+    sleeping = "import time; print('up', flush=True); time.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-c", sleeping], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        process.stdout.readline()
+        instance = Instance(process.pid)
+        launcher = WarmRunLauncher()
+        monkeypatch.setattr(WarmRunLauncher, "_instance", instance)
+        assert launcher.terminate("run") is interrupted
+        assert bool(instance.told) is interrupted
+        if not interrupted:
+            assert process.poll() is None
+            process.kill()
+        process.wait(30)
