@@ -21,6 +21,7 @@ from aurora_pipeline.adapters.live_market import LiveMarket
 from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.session_opening import opening_of
+from aurora_pipeline.live.tick import LOCK
 from aurora_pipeline.live.waiting import waits_for
 from aurora_pipeline.live.webserver_client import READS, WebserverClient, WebserverError
 
@@ -117,11 +118,15 @@ class Harm:
             self._reserve(self.home.settings().live.disk_reserve_mb)
 
     def _reserve(self, megabytes: int) -> None:
-        """Ask for so much free space that the disk counts as full; the session's settings lie in its opening."""
+        """Ask for so much free space that the disk counts as full; the session's settings lie in its opening.
+
+        Under the loop's lock, like whatever else writes an opening: a tick sees it before or after, never on the way.
+        """
         path = session_folder(self.live, self.session) / "opening" / "opening.json"
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["settings"]["live"]["disk_reserve_mb"] = megabytes
-        atomic_text(path, json.dumps(record, indent=1) + "\n")
+        with self.home.locked(LOCK):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["settings"]["live"]["disk_reserve_mb"] = megabytes
+            atomic_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def kill(process: int | None) -> bool:

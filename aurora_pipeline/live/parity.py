@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from aurora_pipeline.adapters.zoo import read_served
 from aurora_pipeline.contracts import table
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.decision_log import DecisionLog, decision_log, session_folder
-from aurora_pipeline.live.paper_broker import sent_orders
+from aurora_pipeline.live.paper_broker import read_account, sent_orders
 from aurora_pipeline.live.session_champions import states_before
 from aurora_pipeline.live.session_opening import BOOK, build_opening, opening_of
 from aurora_pipeline.live.session_tables import BOOK_TABLES, market_tables, score, signal_tables, trade
@@ -59,12 +60,13 @@ def session_again(home: Home, session: date) -> Tables:
     Raises
     ------
     BookError
-        Nothing has been settled in this session.
+        Nothing has been decided in this session.
     """
-    log = decision_log(home.path / "live", session)
-    through = log.newest()
+    live = home.path / "live"
+    log = decision_log(live, session)
+    through = _booked_through(live, session, log)
     if through is None:
-        raise BookError(f"session {session}: no bar has been settled, so there is nothing to compare")
+        raise BookError(f"session {session}: no bar has been decided, so there is nothing to compare")
     served = opening_of(home, session)
     opening = build_opening(home, session, served)
     folder, calendar = home.folder(), home.calendar
@@ -80,13 +82,21 @@ def session_again(home: Home, session: date) -> Tables:
     ensemble, signals = signal_tables(opening, predictions)
     skipped = [settled.bar_end for settled in log if settled.status == "skipped"]
     switch = FileSwitch(home.kill_switch_file)
-    sent = sent_orders(session_folder(home.path / "live", session))
+    sent = sent_orders(session_folder(live, session))
     result, _, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar, switch, sent)
     times = _decided(log)
     made = {"features": market.features, "predictions": predictions, "ensemble": ensemble, "signals": signals}
     made = {name: _at(frame, times) for name, frame in made.items()}
     made |= {name: getattr(result, name) for name in BOOK_TABLES}
     return made | {"ensemble_weights": opening.weights, "model_states": _states(home, session)}
+
+
+def _booked_through(live: Path, session: date, log: DecisionLog) -> datetime | None:
+    """Bar that the stored book has reached: a skipped bar moves it only with the next decision, or the session's close."""
+    account = read_account(live)
+    if account is None or account.session < session:
+        return None
+    return account.bar_end if account.session == session else log.newest()
 
 
 def _states(home: Home, session: date) -> pl.DataFrame:

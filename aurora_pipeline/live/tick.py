@@ -221,7 +221,7 @@ class TickRunner:
             # Marks are dropped after their bars: one that is seen before the inbox is emptied speaks of rows that are taken.
             self._closed = self.market.inbox.closed_bars()
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
-            self._follow()
+            stamps = self._follow()
             changed = self.market.changed()
             if FEEDS_MARK in changed:
                 self._store_feeds()
@@ -229,17 +229,18 @@ class TickRunner:
             if days:
                 self.opening = amend_opening(self.home, self.opening, days, self.feeds)
             self.market.followed(changed)
-            self._stamps = self._stored()
+            self._stamps = self._stored() if changed else stamps
             yield arrivals
 
-    def _follow(self) -> None:
-        """Read again what another tick has changed while this one waited: feeds, and the opening."""
+    def _follow(self) -> tuple[int, int]:
+        """Read again what another tick has changed while this one waited; returns the stamps from before the reading."""
         feeds, opening = self._stored()
         if feeds != self._stamps[0]:
             self._feeds = None
         if opening != self._stamps[1]:
             self.opening = opening_of(self.home, self.session)
             self.settings = self.opening.settings
+        return feeds, opening
 
     def _stored(self) -> tuple[int, int]:
         """When the stored feeds and the opening were last written, ns."""

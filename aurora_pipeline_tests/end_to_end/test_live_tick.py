@@ -364,6 +364,39 @@ def test_a_full_disk_decides_nothing(loop, monkeypatch):
     assert loop.tick(1).settled.status == "decided"
 
 
+def test_parity_ends_where_the_book_does_although_a_later_bar_was_skipped(loop):
+    with pytest.raises(BookError, match="no bar has been decided"):
+        parity(loop.home, loop.session)
+    decided = [loop.tick(position).settled.status for position in range(3)]
+    loop.runner.skip(loop.ends[3], "for the test")
+    assert (decided, loop.status()) == (["decided"] * 3, [*decided, "skipped"])
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_an_opening_that_changes_while_it_is_read_is_read_again(loop, monkeypatch):
+    from aurora_pipeline.live import tick
+
+    path = loop.runner.folder / "opening" / "opening.json"
+    record = json.loads(path.read_text())
+
+    def reserve(megabytes):
+        record["settings"]["live"]["disk_reserve_mb"] = megabytes
+        atomic_text(path, json.dumps(record))
+
+    def changed_after_reading(*arguments):
+        found = opening_of(*arguments)
+        reserve(8)
+        return found
+
+    reserve(7)
+    with monkeypatch.context() as change:
+        change.setattr(tick, "opening_of", changed_after_reading)
+        loop.tick(0)
+    assert loop.runner.settings.live.disk_reserve_mb == 7
+    loop.tick(1)
+    assert loop.runner.settings.live.disk_reserve_mb == 8
+
+
 def test_a_process_that_dies_before_the_decision_is_durable_has_decided_nothing(loop, monkeypatch):
     with monkeypatch.context() as killed:
         killed.setattr(type(loop.runner.log), "settle", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
