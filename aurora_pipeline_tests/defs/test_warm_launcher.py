@@ -55,17 +55,24 @@ def test_only_a_process_of_the_same_home_is_interrupted(home, interrupted, monke
     monkeypatch.setenv(SERVED_VARIABLE, "live")
     monkeypatch.setenv("DAGSTER_HOME", "own")
     environment = os.environ | {"DAGSTER_HOME": home}
-    sleeping = "import time; print('up', flush=True); time.sleep(600)"
+    # Where the tests themselves are started in the background of a shell, SIGINT comes ignored.
+    sleeping = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "print('up', flush=True); time.sleep(600)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", sleeping], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
-        process.stdout.readline()
-        instance = Instance(process.pid)
-        launcher = WarmRunLauncher()
-        monkeypatch.setattr(WarmRunLauncher, "_instance", instance)
-        assert launcher.terminate("run") is interrupted
-        assert bool(instance.told) is interrupted
-        if not interrupted:
-            assert process.poll() is None
+        try:
+            process.stdout.readline()
+            instance = Instance(process.pid)
+            launcher = WarmRunLauncher()
+            monkeypatch.setattr(WarmRunLauncher, "_instance", instance)
+            assert launcher.terminate("run") is interrupted
+            assert bool(instance.told) is interrupted
+            if interrupted:
+                process.wait(30)
+            else:
+                assert process.poll() is None
+        finally:
             process.kill()
-        process.wait(30)
