@@ -37,6 +37,7 @@ def install() -> None:
     run([*pip, "--no-deps", "--require-hashes", "-r", str(PINS)])
     run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(CHECKOUT)])
     run([str(environment_python()), "-m", "compileall", "-q", str(CHECKOUT / "aurora_pipeline")])
+    run([str(environment_python()), "-m", "aurora_pipeline.adapters.compiled_kernels"])
     stamp.write_text(digest, encoding="utf-8")
 
 
