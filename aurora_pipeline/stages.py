@@ -18,19 +18,23 @@ from aurora_pipeline.settings import Settings
 BAR_LOOKBACK = 6
 """Sessions of bars and residual returns the intraday features look back over."""
 SESSION_LOOKBACK = 760
-"""Sessions of session bars the daily features, betas and the risk model look back over."""
+"""Sessions of session bars the daily features and betas look back over."""
 RISK_LOOKBACK = 60
 """Sessions of residual returns the risk model looks back over."""
+VALUE_LOOKBACK = 20
+"""Sessions of session bars the book's average traded value looks back over."""
 FULL_SESSION_BARS = 78
 """5-minute bars of a session that is not cut short."""
 BLOCK_SESSIONS = 40
 BLOCK_NAMES = 520
-"""A stage works on 40 sessions at once, of more than 520 names on fewer: what is in memory stays the same."""
+"""A stage works on 40 sessions of 5-minute bars at once, of more than 520 names on fewer, and on as many bars of other
+frequencies: what is in memory stays the same."""
 
 
-def block_sessions(names: int) -> int:
-    """Sessions a stage holds in memory at once, without those it looks back to."""
-    return max(1, min(BLOCK_SESSIONS, BLOCK_SESSIONS * BLOCK_NAMES // max(names, 1)))
+def block_sessions(names: int, bars: int = FULL_SESSION_BARS) -> int:
+    """Sessions of so many bars that a stage holds in memory at once, without those it looks back to."""
+    most = BLOCK_SESSIONS * FULL_SESSION_BARS
+    return max(1, min(most, most * BLOCK_NAMES // max(names, 1)) // bars)
 
 
 _VIEW_READS = (
@@ -200,7 +204,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 Read("model_states", "history"),
                 Read("bars", "history"),
                 Read("universe", "history"),
-                Read("session_bars", "back", SESSION_LOOKBACK),
+                Read("session_bars", "back", VALUE_LOOKBACK),
                 Read("residual_returns", "back", RISK_LOOKBACK),
                 Read("daily_bars", "feed"),
                 Read("corporate_actions", "feed"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import polars as pl
 from aurora_pipeline.adapters.configuration_log import Configured, asked_for, new_configurations
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.model_store import FIT_COST, fit_cost
+from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.features.registry import feature_names
@@ -27,6 +30,13 @@ from aurora_pipeline.settings import DriftSettings, Settings
 
 HALF_LIVES = 8.0
 """Half-lives of its recency weights a challenger looks back: rows before them would weigh less than a 256th of the newest."""
+
+
+KNOWN_BY = ("model", "family", "first_session", "configuration")
+"""What a challenger keeps over its refits, columns of table `challengers`."""
+PROGRESS = "challengers"
+WORTH_A_PROCESS = 4
+"""Versions to train for which starting a process pays."""
 
 
 def challenger_name(family: str, first_session: date) -> str:
@@ -57,6 +67,13 @@ class DueVersion:
     reason: str
 
 
+def known_by(versions: Sequence[DueVersion]) -> pl.DataFrame:
+    """Columns :data:`KNOWN_BY` of versions that are yet to be trained."""
+    schema = {name: empty("challengers").schema[name] for name in KNOWN_BY}
+    rows = [(due.name, due.family, due.first_session, due.configuration) for due in versions]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def drift_configuration(values: Mapping[str, Any], settings: DriftSettings) -> dict[str, Any]:
     """Configuration of a challenger that drift asked for: what happened lately counts for more."""
     return {**values, "recency_half_life_sessions": settings.challenger_half_life_sessions}
@@ -82,7 +99,7 @@ def versions_due(
     configurations : sequence of Configured
         Recorded configurations; a family whose settings changed for `following` gets that challenger and none for drift.
     alive : polars.DataFrame
-        Table `challengers` of the sessions before: each of them is refitted when a fold begins.
+        Columns :data:`KNOWN_BY` of table `challengers` of the sessions before: each of them is refitted when a fold begins.
     fold_begins : bool
         Whether `following` is the first session of a test block.
     settings : Settings
@@ -103,13 +120,57 @@ def versions_due(
         for family, values in sorted((asked | changed).items())
     ]
     if fold_begins:
-        columns = ("model", "family", "first_session", "configuration")
-        known = alive.select(columns).unique(maintain_order=True).sort("model")
+        known = alive.select(KNOWN_BY).unique(maintain_order=True).sort("model")
         due += [
             DueVersion(name, family, first, values, "refit with the fold")
             for name, family, first, values in known.iter_rows()
         ]
     return due
+
+
+def train_challengers(
+    home: Home, settings: Settings, versions: Sequence[tuple[DueVersion, date]], axis: Sequence[date]
+) -> list[dict[str, Any]]:
+    """Train versions, many of them side by side in processes of their own that share `threads`.
+
+    Parameters
+    ----------
+    home : Home
+        Where they go.
+    settings : Settings
+        Sections `training`, `walk_forward` and `models`, and `threads`.
+    versions : sequence of (DueVersion, date)
+        Each with the session it serves from.
+    axis : sequence of date
+        The home's sessions.
+
+    Returns
+    -------
+    list of dict
+        Rows of table `challengers`, in the order of `versions`.
+    """
+    processes = min(settings.training.processes, len(versions) // WORTH_A_PROCESS)
+    if processes <= 1 or home.shared is not None:
+        found = (train_challenger(home, settings, due, serves_from, axis) for due, serves_from in versions)
+        return _told(found, len(versions))
+    shared = settings.model_copy(update={"threads": max(1, settings.threads // processes)})
+    with worker_pool(processes) as pool:
+        train = partial(_train_in_process, home.path, shared, axis)
+        return _told(pool.map(train, versions), len(versions))
+
+
+def _train_in_process(
+    home: Path, settings: Settings, axis: Sequence[date], version: tuple[DueVersion, date]
+) -> dict[str, Any]:
+    return train_challenger(Home(home), settings, *version, axis)
+
+
+def _told(found: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row in found:
+        rows.append(row)
+        report(PROGRESS, len(rows), count)
+    return rows
 
 
 def train_challenger(

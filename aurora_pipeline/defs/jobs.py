@@ -21,12 +21,17 @@ CHALLENGER_JOB = "train_challengers"
 SIGNAL_JOB = "predictions_to_signals"
 BOOK_JOB = "trade_book_job"
 SESSION_JOB = "trading_session"
+EVALUATION_JOB = "evaluation_job"
 REPORT_JOB = "report_job"
 
 DATA_ASSETS = (*SESSION_TABLES, "residual_returns", *(f"{view}_features" for view in VIEWS), "feature_panel", "labels")
 LIFECYCLE_ASSETS = ("drift", "challengers", "shadow_predictions", "model_scores", "model_states")
 STATE_ASSETS = ("model_scores", "model_states")
 SIGNAL_ASSETS = ("ensemble_weights", "ensemble", "calibrated_signals")
+
+EVALUATION_ASSETS = ("signal_quality", "model_comparison", TRACKING_ASSET)
+"""What is said of scores and signals: nothing of it waits for the book."""
+BOOK_REPORT_ASSETS = ("report", "model_contributions", "claims", DASHBOARD_ASSET)
 
 
 def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]:
@@ -56,16 +61,13 @@ def build_jobs(families: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]
             "One session from bars to target positions: choose today's partition, or a past one.",
         ),
         job(
+            EVALUATION_JOB,
+            EVALUATION_ASSETS,
+            "Signal quality and comparison of models; out-of-fold ICs to MLflow: the reports that need no book.",
+        ),
+        job(
             REPORT_JOB,
-            [
-                "signal_quality",
-                "report",
-                "model_comparison",
-                "model_contributions",
-                "claims",
-                TRACKING_ASSET,
-                DASHBOARD_ASSET,
-            ],
+            [*EVALUATION_ASSETS, *BOOK_REPORT_ASSETS],
             "Scorecard, signal quality, comparison and contributions of models, claims, dashboard; out-of-fold ICs to MLflow.",
         ),
     ]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 
 from aurora_pipeline.adapters.configuration_log import note_configurations
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, reason, submit_run
 from aurora_pipeline.defs.databases import make_databases
@@ -204,10 +206,32 @@ def bring_up_to_date(
         _ranges(launcher, wanted, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
         if not trade:
             return UpToDate(launcher.launched, failed, changed)
-        _ranges(launcher, wanted, jobs.BOOK_JOB, [stages["trade_book"]], to_the_end=True)
-        if report and (launcher.launched or not is_reported(home)):
-            launcher.job(jobs.REPORT_JOB)
+        book = stages["trade_book"]
+        stale = bool(wanted.stale([book]))
+        due = report and bool(launcher.launched or stale or not is_reported(home))
+        side_by_side = due and stale and home.shared is None
+        with _beside(launcher, jobs.EVALUATION_JOB) if side_by_side else nullcontext():
+            _ranges(launcher, wanted, jobs.BOOK_JOB, [book], to_the_end=True)
+        if due:
+            launcher.job(jobs.REPORT_JOB, assets=jobs.BOOK_REPORT_ASSETS if side_by_side else None)
         return UpToDate(launcher.launched, failed, changed)
+
+
+@contextmanager
+def _beside(launcher: Launcher, job: str) -> Iterator[None]:
+    """Run a job in a process of its own while the block runs; the block ends when both have."""
+    with worker_pool(1) as pool:
+        run = pool.submit(_job_in_process, str(launcher.home.path), job)
+        yield
+        launcher.launched += run.result()
+
+
+def _job_in_process(home: str, job: str) -> list[str]:
+    opened = Home(Path(home))
+    with instance_of(opened) as instance:
+        launcher = Launcher(opened, instance)
+        launcher.job(job)
+        return launcher.launched
 
 
 class _Wanted:

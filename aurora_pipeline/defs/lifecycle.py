@@ -1,6 +1,7 @@
 """Predictions to challengers: what drifted, which challengers that or a changed setting asks for, and their shadow scores."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -79,7 +80,13 @@ def challengers_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefi
 
 
 def _challengers(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.challenger_store import train_challenger, versions_due
+    from aurora_pipeline.adapters.challenger_store import (
+        KNOWN_BY,
+        DueVersion,
+        known_by,
+        train_challengers,
+        versions_due,
+    )
     from aurora_pipeline.adapters.configuration_log import recorded_configurations
     from aurora_pipeline.adapters.model_lifecycle import record_challenger
     from aurora_pipeline.adapters.zoo import first_sessions
@@ -95,12 +102,14 @@ def _challengers(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult
     begins = {fold.test_sessions[0] for fold in run.lineage.folds}
     earlier = run.before(sessions[0], 1)
     alive = lake.read("challengers", run.scored_from, earlier) if earlier else empty("challengers")
-    rows: list[dict[str, Any]] = []
+    known = alive.select(KNOWN_BY)
+    versions: list[tuple[DueVersion, date]] = []
     for session in sessions:
         following = run.home.calendar.shift(session, 1)
-        for due in versions_due(session, following, wanted, configurations, alive, following in begins, run.settings):
-            rows.append(train_challenger(run.home, run.settings, due, following, axis))
-            alive = pl.concat([alive, pl.DataFrame(rows[-1:], schema=alive.schema)])
+        due = versions_due(session, following, wanted, configurations, known, following in begins, run.settings)
+        versions += [(version, following) for version in due]
+        known = pl.concat([known, known_by(due)])
+    rows = train_challengers(run.home, run.settings, versions, axis)
     frame = pl.DataFrame(rows, schema=empty("challengers").schema)
     run.write("challengers", frame, run.keys)
     unrecorded = record_challenger(registry, run.home, frame)

@@ -14,7 +14,7 @@ from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.lineage import Lineage, Stage
-from aurora_pipeline.stages import block_sessions, book_name, plan_stages
+from aurora_pipeline.stages import FULL_SESSION_BARS, block_sessions, book_name, plan_stages
 
 BLOCKED = "blocked"
 _GRACE_SECONDS = 30.0
@@ -70,13 +70,11 @@ class StageRun:
     def blocks(self, size: int | None = None) -> Iterator[tuple[list[str], list[date]]]:
         """Cut the range into blocks of whole partitions of about `size` sessions, reporting progress after each.
 
-        Without a size as many as fit: fewer the more names the market has, at frequency `5min`.
+        Without a size as many as fit: fewer the more names and bars the market has.
         """
         if size is None:
-            names = (
-                self.home.folder().universe().get_column("symbol").n_unique() if self.home.frequency == "5min" else 1
-            )
-            size = block_sessions(names)
+            names = self.home.folder().universe().get_column("symbol").n_unique()
+            size = block_sessions(names, FULL_SESSION_BARS if self.home.frequency == "5min" else 1)
         keys: list[str] = []
         sessions: list[date] = []
         done = 0

@@ -12,7 +12,7 @@ from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
-from aurora_pipeline.stages import RISK_LOOKBACK, SESSION_LOOKBACK, book_name
+from aurora_pipeline.stages import RISK_LOOKBACK, VALUE_LOOKBACK, book_name
 
 GROUP = "book"
 OWNERS = ["team:trading"]
@@ -99,7 +99,9 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
             frames = {name: run.read_back(name, scored, 0) for name in ("bars", "signals", "universe")}
             frames["universe"] = tradable_universe(frames["universe"], run.read_back("model_states", scored, 0))
             returns = session_returns(run.read_back("residual_returns", scored, RISK_LOOKBACK))
-            session_bars = run.read_back("session_bars", scored, SESSION_LOOKBACK)
+            session_bars = run.read_back("session_bars", scored, VALUE_LOOKBACK)
+            valued_from = run.home.calendar.shift(scored[0], -VALUE_LOOKBACK)
+            recent_bars = daily_bars.filter(pl.col("session").is_between(valued_from, scored[-1]))
             earliest = max(run.before(scored[0], WINDOW_SESSIONS) or scored[0], run.scored_from)
             scores = closing_scores(lake.read("signals", earliest, scored[-1], SCORE_COLUMNS))
             pending: list[Any] = []
@@ -115,7 +117,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
                     universe=frames["universe"].filter(pl.col("session") == session),
                     returns=returns,
                     session_bars=session_bars,
-                    daily_bars=daily_bars,
+                    daily_bars=recent_bars,
                     corporate_actions=actions,
                     scores=scores,
                     borrow=borrow,

@@ -27,7 +27,7 @@ ASSETS = {
 }  # fmt: skip
 JOBS = {
     "market_feeds_job", "bars_to_labels", "train_fold", "predict", "predictions_to_signals", "trade_book_job",
-    "trading_session", "report_job", "tick", "preflight", "end_of_day", "empty_run",
+    "trading_session", "evaluation_job", "report_job", "tick", "preflight", "end_of_day", "empty_run",
     "model_lifecycle", "train_challengers",
 }  # fmt: skip
 BLOCKING_CHECKS = {
