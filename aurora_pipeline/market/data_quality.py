@@ -8,6 +8,7 @@ from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.settings import Settings
 
 _KEY = ["session", "symbol"]
+_MONTH = pl.col("session").dt.truncate("1mo")
 
 
 def summarise_sessions(
@@ -76,8 +77,9 @@ def grid_violations(data_quality: pl.DataFrame, settings: Settings) -> pl.DataFr
     """Find sessions that lack too many bars to be used.
 
     A bar is absent if it neither came nor lies in quarantine (a refused row is a fault with a reason of its own, not a gap).
-    Symbols without any bar in any of the given sessions are left out: a market may list symbols, such as sector ETFs, for
-    which it has daily bars only; they stay listed in `data_quality`. A session in which no symbol has an accepted bar blocks.
+    Symbols without any bar in a month, among the given sessions, are left out of it: a market may list symbols it has no bars of
+    yet, or, such as sector ETFs, daily bars only; they stay listed in `data_quality`. A session in which no symbol has an
+    accepted bar blocks.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def grid_violations(data_quality: pl.DataFrame, settings: Settings) -> pl.DataFr
     polars.DataFrame
         `session`, `expected_bars`, `absent_bars`, `absent_share` of the sessions that block.
     """
-    alive = (pl.col("present_bars") + pl.col("quarantined_bars")).sum().over("symbol") > 0
+    alive = (pl.col("present_bars") + pl.col("quarantined_bars")).sum().over("symbol", _MONTH) > 0
     absent = (pl.col("missing_bars") - pl.col("quarantined_bars")).clip(lower_bound=0)
     per_session = (
         data_quality.with_columns(alive.alias("_alive"), absent.alias("absent_bars"))

@@ -84,6 +84,13 @@ def test_a_symbol_without_any_intraday_bars_does_not_count():
     assert grid_violations(quality(whole(*DAYS), symbols=("AAA", "BBB", "ETF")), SETTINGS).is_empty()
 
 
+def test_a_symbol_counts_from_the_month_of_its_first_bar():
+    days = [*sessions_from("2025-01-06", 2), *DAYS]
+    came = pl.concat([bars(symbol, day) for symbol in ("AAA", "BBB") for day in days] + [bars("NEW", DAYS[0])])
+    made = quality(came, symbols=("AAA", "BBB", "NEW"), days=days)
+    assert grid_violations(made, SETTINGS)["session"].to_list() == [DAYS[1]]
+
+
 def test_refused_bars_are_faults_not_gaps():
     start = CALENDAR.grid([DAYS[0]])["bar_start"]
     quarantine = refused(*[("AAA", DAYS[0], start[k], "fault") for k in range(20)])
