@@ -8,6 +8,7 @@ what the model uses, not what will pay; the feature audit and the out-of-fold IC
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,26 +46,31 @@ def feature_importance(model: Model, block: TrainBlock, gain: dict[str, float], 
     """
     total = sum(gain.values())
     shares = [gain.get(name, 0.0) / total if total > 0.0 else None for name in block.feature_names]
+    used = [not gain or gain.get(name, 0.0) > 0.0 for name in block.feature_names]
     frame = pl.DataFrame(
-        {"feature": block.feature_names, "permutation": permutation_importance(model, block, seed), "gain": shares},
+        {"feature": block.feature_names, "permutation": permutation_importance(model, block, seed, used), "gain": shares},
         schema={"feature": pl.String, "permutation": pl.Float64, "gain": pl.Float64},
     )
     return frame.sort(["permutation", "feature"], descending=[True, False])
 
 
-def permutation_importance(model: Model, block: TrainBlock, seed: int) -> list[float]:
-    """IC on part of the tail, less the IC after each feature was shuffled within its decision times; in feature order."""
+def permutation_importance(model: Model, block: TrainBlock, seed: int, used: Sequence[bool] | None = None) -> list[float]:
+    """IC on part of the tail, less the IC after each feature was shuffled within its decision times; in feature order.
+
+    Features that the model does not use (`used`, all if not given) lose nothing and are not shuffled.
+    """
     rows = block.validation[spread_rows(block.groups[block.validation], PERMUTED_DECISION_TIMES)]
     X, target, groups = block.X[rows], block.target[rows], block.groups[rows]
     order = _within_groups(groups, np.random.default_rng(seed))
     base = mean_rank_correlation(model.predict(X), target, groups)
-    lost = []
+    shuffled = np.flatnonzero(np.ones(X.shape[1], bool) if used is None else np.asarray(used))
+    lost = np.zeros(X.shape[1])
     size = max(1, _BATCH_VALUES // X.size)
-    for first in range(0, X.shape[1], size):
-        columns = range(first, min(first + size, X.shape[1]))
+    for first in range(0, len(shuffled), size):
+        columns = shuffled[first : first + size]
         scores = model.predict(_shuffled(X, order, columns)).reshape(len(columns), len(X))
-        lost += [base - mean_rank_correlation(score, target, groups) for score in scores]
-    return lost
+        lost[columns] = [base - mean_rank_correlation(score, target, groups) for score in scores]
+    return lost.tolist()
 
 
 def spread_rows(groups: Int64, count: int) -> Int64:
@@ -85,7 +91,7 @@ def _within_groups(groups: Int64, generator: np.random.Generator) -> Int64:
     return order
 
 
-def _shuffled(X: Float32, order: Int64, columns: range) -> Float32:
+def _shuffled(X: Float32, order: Int64, columns: Int64) -> Float32:
     """One copy of X below the other, in each another column shuffled."""
     copies: Any = np.repeat(X[None], len(columns), axis=0)
     for copy, column in enumerate(columns):

@@ -51,6 +51,14 @@ def test_gain_is_a_share() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_leaving_out_features_without_gain_changes_nothing(family: str) -> None:
+    trained = train_on_block(family, FOLD, BLOCK, ROWS, settings_with())
+    every = permutation_importance(trained.model, BLOCK, settings_with().seed)
+    found = dict(trained.importance.select("feature", "permutation").iter_rows())
+    assert [found[name] for name in BLOCK.feature_names] == every
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_families_that_share_a_block_leave_it_as_it_was(family: str) -> None:
     arrays = (BLOCK.X, BLOCK.target, BLOCK.groups, BLOCK.weights, BLOCK.fit, BLOCK.validation)
     before = [array.tobytes() for array in arrays]
