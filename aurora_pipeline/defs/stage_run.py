@@ -68,27 +68,31 @@ class StageRun:
         return self.lineage.folds[0].test_sessions[0]
 
     def blocks(self, size: int | None = None) -> Iterator[tuple[list[str], list[date]]]:
-        """Cut the range into blocks of whole partitions of about `size` sessions, reporting progress after each.
+        """Go through the blocks of :meth:`cut`, reporting progress after each."""
+        done = 0
+        for keys, sessions in self.cut(size):
+            yield keys, sessions
+            done += len(sessions)
+            report(self.stage.name, done, len(self.sessions))
+
+    def cut(self, size: int | None = None) -> list[tuple[list[str], list[date]]]:
+        """Cut the range into blocks of whole partitions of about `size` sessions.
 
         Without a size as many as fit: fewer the more names and bars the market has.
         """
         if size is None:
             names = self.home.folder().universe().get_column("symbol").n_unique()
             size = block_sessions(names, FULL_SESSION_BARS if self.home.frequency == "5min" else 1)
-        keys: list[str] = []
-        sessions: list[date] = []
-        done = 0
         by_key: dict[str, list[date]] = {}
         for day in self.sessions:
             by_key.setdefault(partition_of(day, self.home.frequency), []).append(day)
+        blocks: list[tuple[list[str], list[date]]] = []
         for key, days in by_key.items():
-            keys.append(key)
-            sessions += days
-            if len(sessions) >= size or key == self.keys[-1]:
-                yield keys, sessions
-                done += len(sessions)
-                report(self.stage.name, done, len(self.sessions))
-                keys, sessions = [], []
+            if not blocks or len(blocks[-1][1]) >= size:
+                blocks.append(([], []))
+            blocks[-1][0].append(key)
+            blocks[-1][1].extend(days)
+        return blocks
 
     def before(self, session: date, count: int) -> date | None:
         """Return the session `count` sessions before, or the market's first; None if there is nothing before."""
@@ -110,11 +114,18 @@ class StageRun:
         LakeError
             A session looked back to was never computed; a silent gap would look like missing data.
         """
-        first = self.before(sessions[0], count) or sessions[0]
-        self._require(name, first, sessions[-1], branches)
+        first = self.require(name, sessions, count, **branches)
         return self.home.lake.read(name, first, sessions[-1], columns, **branches)
 
-    def _require(self, name: str, first: date, last: date, branches: dict[str, str]) -> None:
+    def require(self, name: str, sessions: Sequence[date], count: int, **branches: str) -> date:
+        """Wait until a table is there over `sessions` and the `count` sessions before them; returns the first of those.
+
+        Raises
+        ------
+        LakeError
+            As for :meth:`read_back`.
+        """
+        first, last = self.before(sessions[0], count) or sessions[0], sessions[-1]
         wanted = {partition_of(day, self.home.frequency) for day in self.lineage.sessions if first <= day <= last}
         waited = 0.0
         while missing := sorted(wanted - set(self.home.lake.partitions(name, **branches))):
@@ -126,6 +137,7 @@ class StageRun:
                 )
             time.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
+        return first
 
     def _others_at_work(self) -> bool:
         active = self.context.instance.get_runs(filters=dg.RunsFilter(statuses=list(_ACTIVE)))

@@ -1,6 +1,7 @@
 """Signals to positions: one sequential loop over decision times, restarted from the book's last stored state."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from typing import Any
 
@@ -16,8 +17,17 @@ from aurora_pipeline.stages import RISK_LOOKBACK, VALUE_LOOKBACK, book_name
 
 GROUP = "book"
 OWNERS = ["team:trading"]
-BOOK_BLOCK_SESSIONS = 10
-SCORE_COLUMNS = ("session", "symbol", "decision_time", "score")
+BOOK_BLOCK = {"5min": 10, "session": 60}
+"""Sessions whose inputs are prepared at once."""
+LOOKBACKS = {
+    "bars": 0,
+    "signals": 0,
+    "universe": 0,
+    "model_states": 0,
+    "residual_returns": RISK_LOOKBACK,
+    "session_bars": VALUE_LOOKBACK,
+}
+"""Tables a session is decided from, and sessions each looks back over."""
 BOOK_ASSETS = {
     "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
     "orders": ("orders", "Orders of each decision, with deterministic ids."),
@@ -76,64 +86,41 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         ],
     )
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
+        from aurora_pipeline.adapters.book_inputs import read_ahead
         from aurora_pipeline.adapters.book_store import BookStore
-        from aurora_pipeline.adapters.zoo import tradable_universe
         from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
-        from aurora_pipeline.execution.trade_book import prepare_session_inputs, run_session
-        from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
-        from aurora_pipeline.policy.session_returns import session_returns
+        from aurora_pipeline.execution.trade_book import run_session
 
         run = StageRun(context, home.open(), "trade_book")
         lake, settings = run.home.lake, run.settings
         store = BookStore(lake, book_name(settings))
-        manifest = run.home.folder().manifest
         first = max(run.sessions[0], run.scored_from)
         state = store.state_before(first, run.lineage.sessions, run.scored_from)
-        daily_bars, actions, borrow = (lake.read(name) for name in ("daily_bars", "corporate_actions", "borrow"))
+        traded = [session for session in run.sessions if session >= first]
+        for name, count in LOOKBACKS.items():
+            run.require(name, traded, count)
+        size = BOOK_BLOCK[run.home.frequency]
+        blocks = [[day for day in sessions if day >= first] for _, sessions in run.cut(size)]
         limits: list[pl.DataFrame] = []
         identity: list[pl.DataFrame] = []
-        for keys, sessions in run.blocks(BOOK_BLOCK_SESSIONS):
-            stamps = run.fingerprints(keys)
-            scored = [day for day in sessions if day >= first]
-            frames = {name: run.read_back(name, scored, 0) for name in ("bars", "signals", "universe")}
-            frames["universe"] = tradable_universe(frames["universe"], run.read_back("model_states", scored, 0))
-            returns = session_returns(run.read_back("residual_returns", scored, RISK_LOOKBACK))
-            session_bars = run.read_back("session_bars", scored, VALUE_LOOKBACK)
-            valued_from = run.home.calendar.shift(scored[0], -VALUE_LOOKBACK)
-            recent_bars = daily_bars.filter(pl.col("session").is_between(valued_from, scored[-1]))
-            earliest = max(run.before(scored[0], WINDOW_SESSIONS) or scored[0], run.scored_from)
-            scores = closing_scores(lake.read("signals", earliest, scored[-1], SCORE_COLUMNS))
-            pending: list[Any] = []
-            for index, session in enumerate(scored):
-                inputs = prepare_session_inputs(
-                    session,
-                    run.home.calendar,
-                    run.home.frequency,
-                    manifest,
-                    settings,
-                    bars=frames["bars"].filter(pl.col("session") == session),
-                    signals=frames["signals"].filter(pl.col("session") == session),
-                    universe=frames["universe"].filter(pl.col("session") == session),
-                    returns=returns,
-                    session_bars=session_bars,
-                    daily_bars=recent_bars,
-                    corporate_actions=actions,
-                    scores=scores,
-                    borrow=borrow,
-                )
-                result = run_session(state, session, inputs, settings, store.book)
-                state = result.state
-                pending.append(result)
-                limits.append(limit_violations(result, inputs, settings))
-                identity.append(nav_identity_violations(result))
-                key = partition_of(session, run.home.frequency)
-                if index + 1 == len(scored) or partition_of(scored[index + 1], run.home.frequency) != key:
-                    for name, rows in store.commit(key, pending, stamps[key]).items():
-                        run.note(name, key, rows, _ASSET_OF[name], book=store.book)
-                    pending = []
+        with closing(read_ahead(run.home, settings, run.lineage.sessions, run.scored_from, blocks)) as ahead:
+            for (keys, _), scored, prepared in zip(run.blocks(size), blocks, ahead, strict=True):
+                stamps = run.fingerprints(keys)
+                pending: list[Any] = []
+                for index, (session, inputs) in enumerate(zip(scored, prepared, strict=True)):
+                    result = run_session(state, session, inputs, settings, store.book)
+                    state = result.state
+                    pending.append(result)
+                    limits.append(limit_violations(result, inputs, settings))
+                    identity.append(nav_identity_violations(result))
+                    key = partition_of(session, run.home.frequency)
+                    if index + 1 == len(scored) or partition_of(scored[index + 1], run.home.frequency) != key:
+                        for name, rows in store.commit(key, pending, stamps[key]).items():
+                            run.note(name, key, rows, _ASSET_OF[name], book=store.book)
+                        pending = []
         lake.write_views(run.home.database)
-        numbers = _numbers(lake, store.book, sessions[0], sessions[-1])
+        numbers = _numbers(lake, store.book, run.sessions[0], run.sessions[-1])
         for name in BOOK_ASSETS:
             yield dg.MaterializeResult(asset_key=name, metadata={**run.summary(), **numbers})
         yield run.check("limits", pl.concat(limits), "limits breached", "target_positions")

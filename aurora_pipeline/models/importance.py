@@ -48,13 +48,19 @@ def feature_importance(model: Model, block: TrainBlock, gain: dict[str, float], 
     shares = [gain.get(name, 0.0) / total if total > 0.0 else None for name in block.feature_names]
     used = [not gain or gain.get(name, 0.0) > 0.0 for name in block.feature_names]
     frame = pl.DataFrame(
-        {"feature": block.feature_names, "permutation": permutation_importance(model, block, seed, used), "gain": shares},
+        {
+            "feature": block.feature_names,
+            "permutation": permutation_importance(model, block, seed, used),
+            "gain": shares,
+        },
         schema={"feature": pl.String, "permutation": pl.Float64, "gain": pl.Float64},
     )
     return frame.sort(["permutation", "feature"], descending=[True, False])
 
 
-def permutation_importance(model: Model, block: TrainBlock, seed: int, used: Sequence[bool] | None = None) -> list[float]:
+def permutation_importance(
+    model: Model, block: TrainBlock, seed: int, used: Sequence[bool] | None = None
+) -> list[float]:
     """IC on part of the tail, less the IC after each feature was shuffled within its decision times; in feature order.
 
     Features that the model does not use (`used`, all if not given) lose nothing and are not shuffled.

@@ -12,17 +12,51 @@ from dataclasses import replace
 import numpy as np
 
 from aurora_pipeline.policy.cost_aware_sizer import SizingResult, objective, size_positions
+from aurora_pipeline.policy.forced_reductions import room_for_drift
+from aurora_pipeline.policy.limits_in_force import sector_nets
 from aurora_pipeline.policy.sizing_request import SizingRequest
 
 UNLIMITED = 10.0
+REACHED = 1e-3
+"""Share of what a limit leaves to plan with within which it counts as reached: far more than what the solver leaves open."""
 
 
 def alpha_forgone(request: SizingRequest, chosen: SizingResult) -> Iterator[tuple[str, float]]:
-    """Name of each limit and what it withholds, fraction of NAV over the holding period, not negative."""
+    """Name of each limit and what it withholds, fraction of NAV over the holding period, not negative.
+
+    A limit that the chosen book does not reach withholds nothing, the problem being convex; only the others are decided again.
+    """
     held = objective(request, chosen.target, chosen.base)
+    away = _not_reached(request, chosen)
     for name, freed in _lifted(request):
+        if name in away:
+            yield name, 0.0
+            continue
         other = size_positions(freed)
         yield name, max(0.0, objective(freed, other.target, other.base) - held)
+
+
+def _not_reached(request: SizingRequest, chosen: SizingResult) -> set[str]:
+    """Limits the chosen book stays away from; none where it was not optimised or something forced a reduction."""
+    target, limits = chosen.target, request.limits
+    if chosen.solution is None or request.proportional or not np.array_equal(chosen.base, request.held):
+        return set()
+    nets = np.abs(sector_nets(target, request.sectors))
+    tradable = request.max_trade > 0.0
+    used = {
+        "name_cap": (np.abs(target).max(initial=0.0), limits.name),
+        "sector_cap": (nets.max(initial=0.0), limits.sector),
+        "net_cap": (abs(target.sum()), limits.net),
+        request.gross_reason: (np.abs(target).sum(), limits.gross),
+        "volatility_target": (np.sqrt(max(request.risk.variance(target), 0.0)), request.volatility),
+        "participation": (
+            np.max(np.abs(target - request.held)[tradable] / request.max_trade[tradable], initial=0.0),
+            1.0,
+        ),
+    }
+    if not request.hurdle:
+        used["turnover_budget"] = (0.5 * np.abs(target - chosen.base).sum(), request.turnover)
+    return {name for name, (value, cap) in used.items() if value < (1.0 - REACHED) * room_for_drift(cap)}
 
 
 def _lifted(request: SizingRequest) -> Iterator[tuple[str, SizingRequest]]:

@@ -17,6 +17,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -88,8 +89,8 @@ def measure_persistence(scores: pl.DataFrame, session: date) -> Persistence:
     panel = _panel(earlier.filter(pl.col("session").is_in(days.implode())), days)
     lags, logs, weights = [], [], []
     for lag in LAGS:
-        found = [_correlation(panel[row], panel[row + lag]) for row in range(panel.shape[0] - lag)]
-        known = [value for value in found if value is not None]
+        found = _lag_correlations(panel, lag)
+        known = found[np.isfinite(found)]
         mean = float(np.mean(known)) if len(known) >= MINIMUM_PAIRS else 0.0
         if mean <= SMALLEST_CORRELATION:
             break
@@ -113,8 +114,17 @@ def _panel(scores: pl.DataFrame, days: pl.Series) -> Floats:
     return panel
 
 
-def _correlation(first: Floats, second: Floats) -> float | None:
-    both = np.isfinite(first) & np.isfinite(second)
-    if int(both.sum()) < MINIMUM_NAMES or np.ptp(first[both]) == 0.0 or np.ptp(second[both]) == 0.0:
-        return None
-    return float(np.corrcoef(first[both], second[both])[0, 1])
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _lag_correlations(panel: Floats, lag: int) -> Floats:
+    """Correlation of each row with the one `lag` below it, NaN where too few names have both or one does not vary."""
+    pairs = panel.shape[0] - lag
+    found = np.full(max(pairs, 0), np.nan)
+    for row in range(pairs):
+        first, second = panel[row], panel[row + lag]
+        both = np.isfinite(first) & np.isfinite(second)
+        x, y = first[both], second[both]
+        if x.size < MINIMUM_NAMES or x.min() == x.max() or y.min() == y.max():
+            continue
+        x, y = x - x.mean(), y - y.mean()
+        found[row] = (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum())
+    return found

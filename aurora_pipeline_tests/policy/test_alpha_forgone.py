@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aurora_pipeline.policy.alpha_forgone import alpha_forgone
+from aurora_pipeline.policy.alpha_forgone import _lifted, _not_reached, alpha_forgone
 from aurora_pipeline.policy.cost_aware_sizer import objective, size_positions
 from aurora_pipeline.policy.limits_in_force import ExposureLimits
 from aurora_pipeline_tests.policy.sizing_problems import random_request
@@ -41,3 +41,18 @@ def test_the_limit_that_binds_is_the_one_that_costs(name, change):
     found = forgone(request)
     assert found[name] == pytest.approx(best - objective(request, bound.target, bound.base), rel=1e-3)
     assert max((value for other, value in found.items() if other != name), default=0.0) < 0.05 * found[name]
+
+
+def test_limits_that_are_not_reached_are_rightly_not_decided_again():
+    spared = 0
+    for seed in range(25):
+        request = random_request(seed, names=20, held=False)
+        chosen = size_positions(request)
+        away = _not_reached(request, chosen)
+        spared += len(away)
+        for name, freed in _lifted(request):
+            other = size_positions(freed)
+            gain = objective(freed, other.target, other.base) - objective(request, chosen.target, chosen.base)
+            if name in away:
+                assert gain <= 1e-6 * abs(objective(request, chosen.target, chosen.base)), (seed, name)
+    assert spared > 25
