@@ -27,7 +27,13 @@ def instance_config(home: Path) -> dict[str, Any]:
     """
     storage = home / STORAGE_FOLDER
     return {
-        "storage": {"sqlite": {"base_dir": str(storage)}},
+        "storage": {
+            "custom": {
+                "module": "aurora_pipeline.defs.sqlite_storage",
+                "class": "BatchedSqliteStorage",
+                "config": {"base_dir": str(storage)},
+            }
+        },
         "run_coordinator": {
             "module": "dagster",
             "class": "QueuedRunCoordinator",

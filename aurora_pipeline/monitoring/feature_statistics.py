@@ -131,26 +131,42 @@ def time_correlations(panel: RankedPanel, scores: Matrix, present: NDArray[np.bo
     ndarray of shape (decision times, columns)
         NaN where undefined.
     """
-    labelled = panel.labelled
-    label = np.where(labelled, panel.label, np.float32(0.0)).astype(np.float64)
-    known = present & labelled[:, None]
-    at = panel.starts[:-1]
+    found: Floats = _time_correlations(scores, present, panel.label, panel.labelled, panel.starts)
+    return found
 
-    def total(values: NDArray[np.float64]) -> Floats:
-        return np.add.reduceat(values, at, axis=0)
 
-    weights = known.astype(np.float64)
-    count = total(weights)
-    held = np.where(known, scores, np.float32(0.0)).astype(np.float64)
-    label_sum = total(weights * label[:, None])
-    score_sum = total(held)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cross = total(held * label[:, None]) - score_sum * label_sum / count
-        score_square = total(held**2) - score_sum**2 / count
-        label_square = total(weights * (label**2)[:, None]) - label_sum**2 / count
-        scale = np.sqrt(score_square * label_square)
-        correlation = cross / scale
-    return np.where((count >= MINIMUM_NAMES) & (scale > 1e-9), correlation, np.nan)
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _time_correlations(
+    scores: Matrix, present: NDArray[np.bool_], label: Matrix, labelled: NDArray[np.bool_], starts: NDArray[np.int64]
+) -> Floats:
+    columns = scores.shape[1]
+    out = np.full((starts.size - 1, columns), np.nan)
+    sums = np.zeros((6, columns))
+    for group in range(starts.size - 1):
+        sums[:] = 0.0
+        for row in range(starts[group], starts[group + 1]):
+            if not labelled[row]:
+                continue
+            y = np.float64(label[row])
+            for column in range(columns):
+                if present[row, column]:
+                    x = np.float64(scores[row, column])
+                    sums[0, column] += 1.0
+                    sums[1, column] += x
+                    sums[2, column] += y
+                    sums[3, column] += x * y
+                    sums[4, column] += x * x
+                    sums[5, column] += y * y
+        for column in range(columns):
+            count, x_sum, y_sum = sums[0, column], sums[1, column], sums[2, column]
+            cross, x_square, y_square = sums[3, column], sums[4, column], sums[5, column]
+            if count < MINIMUM_NAMES:
+                continue
+            spread = (x_square - x_sum * x_sum / count) * (y_square - y_sum * y_sum / count)
+            scale = np.sqrt(spread) if spread > 0.0 else 0.0
+            if scale > 1e-9:
+                out[group, column] = (cross - x_sum * y_sum / count) / scale
+    return out
 
 
 def session_series(panel: RankedPanel, values: Floats) -> tuple[NDArray[np.int64], Floats]:
