@@ -60,12 +60,14 @@ def test_the_generator_imports_nothing_from_features():
     assert not guilty
 
 
-def test_nothing_of_dagster_outside_defs_and_nothing_internal_but_what_every_run_launcher_needs():
-    launchers = {"dagster._cli", "dagster._grpc.types"}
+def test_nothing_of_dagster_outside_defs_and_nothing_internal_but_what_launchers_and_storages_need():
+    internal = {
+        "warm_launcher.py": {"dagster._cli", "dagster._grpc.types"},
+        "sqlite_storage.py": {"dagster._core.storage.event_log", "dagster._core.storage.sqlite_storage"},
+    }
     for path in PACKAGE.rglob("*.py"):
         names = {name for name in _imports(path) if name.partition(".")[0] == "dagster"}
-        allowed = launchers if path.name == "warm_launcher.py" else set()
-        assert not {name for name in names if name.startswith("dagster._")} - allowed, path
+        assert not {name for name in names if name.startswith("dagster._")} - internal.get(path.name, set()), path
         if names:
             assert path.parent.name == "defs" or path.name == "definitions.py", path
 
