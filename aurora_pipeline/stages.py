@@ -211,7 +211,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 Read("borrow", "feed"),
             ),
             ("book", "costs", "horizon"),
-            ("policy", "execution"),
+            ("policy", "execution", "adapters/book_inputs.py"),
             scored=True,
         ),
     ]
