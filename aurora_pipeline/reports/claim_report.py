@@ -16,6 +16,9 @@ from aurora_pipeline.monitoring.signal_quality import reliability, signal_qualit
 from aurora_pipeline.monitoring.signal_report import signal_markdown, signal_suite
 from aurora_pipeline.stages import book_name
 
+_SCORED = frozenset({"signals", "ensemble", "labels"})
+"""Tables that signal quality is made of; the ledger rests on the portfolio too."""
+
 
 def store_signal_quality(home: Home) -> tuple[pl.DataFrame, str]:
     """Measure the stored signals; writes tables `signal_quality` and `reliability` and a page, returns the first and the last."""
@@ -23,7 +26,7 @@ def store_signal_quality(home: Home) -> tuple[pl.DataFrame, str]:
     sessions = home.sessions(settings)
     signals = home.lake.read("signals", sessions[0], sessions[-1])
     labels = home.lake.read("labels", sessions[0], sessions[-1])
-    made_of = _made_of(home)
+    made_of = _made_of(home, _SCORED)
     quality = signal_quality(signals, labels)
     home.lake.write("signal_quality", quality, fingerprint=made_of)
     binned = reliability(signals, labels)
@@ -42,22 +45,22 @@ def store_claims(home: Home) -> tuple[pl.DataFrame, list[Path]]:
     pages = [home.reports / "claims.md", home.reports / "claims.html"]
     for page, text in zip(pages, (claims_markdown(claims), claims_html(claims)), strict=True):
         atomic_text(page, text)
-    home.lake.write("claims", claims, fingerprint=_made_of(home))
+    home.lake.write("claims", claims, fingerprint=_made_of(home, _SCORED | {"portfolio"}))
     return claims, pages
 
 
 def is_reported(home: Home) -> bool:
     """Whether the newest report was made of what is stored now: it begins with signal quality and ends with the ledger."""
-    wanted = _made_of(home)
-    made = {home.lake.fingerprint(name) for name in ("signal_quality", "claims")}
-    return home.scorecard_file.exists() and made == {wanted}
+    wanted = {"signal_quality": _made_of(home, _SCORED), "claims": _made_of(home, _SCORED | {"portfolio"})}
+    made = {name: home.lake.fingerprint(name) for name in wanted}
+    return home.scorecard_file.exists() and made == wanted
 
 
-def _made_of(home: Home) -> str:
-    """Hash of the fingerprints of every stored partition of signals, ensemble, labels and the book."""
+def _made_of(home: Home, tables: frozenset[str]) -> str:
+    """Hash of the fingerprints of every stored partition of some tables, of the portfolio those of the book in force."""
     digest = hashlib.sha256()
-    book = book_name(home.settings())
-    for name, branches in (("signals", {}), ("ensemble", {}), ("labels", {}), ("portfolio", {"book": book})):
+    for name in sorted(tables):
+        branches = {"book": book_name(home.settings())} if name == "portfolio" else {}
         for partition in home.lake.partitions(name, **branches):
             digest.update(f"{name}:{partition}:{home.lake.fingerprint(name, partition, **branches)}\n".encode())
     return digest.hexdigest()[:32]
