@@ -13,21 +13,12 @@ from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
-from aurora_pipeline.stages import RISK_LOOKBACK, VALUE_LOOKBACK, book_name
+from aurora_pipeline.stages import book_name
 
 GROUP = "book"
 OWNERS = ["team:trading"]
 BOOK_BLOCK = {"5min": 10, "session": 60}
 """Sessions whose inputs are prepared at once."""
-LOOKBACKS = {
-    "bars": 0,
-    "signals": 0,
-    "universe": 0,
-    "model_states": 0,
-    "residual_returns": RISK_LOOKBACK,
-    "session_bars": VALUE_LOOKBACK,
-}
-"""Tables a session is decided from, and sessions each looks back over."""
 BOOK_ASSETS = {
     "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
     "orders": ("orders", "Orders of each decision, with deterministic ids."),
@@ -98,8 +89,9 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         first = max(run.sessions[0], run.scored_from)
         state = store.state_before(first, run.lineage.sessions, run.scored_from)
         traded = [session for session in run.sessions if session >= first]
-        for name, count in LOOKBACKS.items():
-            run.require(name, traded, count)
+        for read in run.stage.reads:
+            if read.window in {"back", "history"}:
+                run.require(read.table, traded, read.sessions)
         size = BOOK_BLOCK[run.home.frequency]
         blocks = [[day for day in sessions if day >= first] for _, sessions in run.cut(size)]
         limits: list[pl.DataFrame] = []

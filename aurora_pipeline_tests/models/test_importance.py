@@ -52,8 +52,14 @@ def test_gain_is_a_share() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_leaving_out_features_without_gain_changes_nothing(family: str) -> None:
-    trained = train_on_block(family, FOLD, BLOCK, ROWS, settings_with())
-    every = permutation_importance(trained.model, BLOCK, settings_with().seed)
+    X = BLOCK.X.copy()
+    X[:, 4:] = 0.0
+    X[-1, 4:] = 1.0  # one row, too few for a leaf, and yet a column that shuffling changes
+    block = dataclasses.replace(BLOCK, X=X)
+    trained = train_on_block(family, FOLD, block, ROWS, settings_with())
+    gains = trained.importance.get_column("gain").drop_nulls()
+    assert gains.is_empty() or (gains == 0.0).any()
+    every = permutation_importance(trained.model, block, settings_with().seed)
     found = dict(trained.importance.select("feature", "permutation").iter_rows())
     assert [found[name] for name in BLOCK.feature_names] == every
 
