@@ -38,6 +38,8 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _DATA_STAGES = ("session_data", "residual_returns", "feature_panel", "labels")
 _SIGNAL_STAGES = ("ensemble_weights", "ensemble", "calibrated_signals")
 _LOOKED_AHEAD_TO = ("session_data", "residual_returns")
+_WORTH_TWO_PROCESSES = 40
+"""Partitions from which on a second process gains more than the seconds it takes to start."""
 
 
 class StageFailedError(AuroraError):
@@ -201,7 +203,7 @@ def bring_up_to_date(
         _ranges(launcher, wanted, jobs.DATA_JOB, [*(stages[name] for name in _DATA_STAGES), *views])
         failed = _train(launcher, wanted, settings, [stage for stage in stages.values() if stage.by_fold])
         predictions = [stage for name, stage in stages.items() if name.startswith("prediction/")]
-        _ranges(launcher, wanted, jobs.PREDICTION_JOB, predictions)
+        _ranges(launcher, wanted, jobs.PREDICTION_JOB, predictions, side_by_side=settings.training.processes > 1)
         _ranges(launcher, wanted, jobs.LIFECYCLE_JOB, [stages[name] for name in jobs.LIFECYCLE_ASSETS])
         _ranges(launcher, wanted, jobs.SIGNAL_JOB, [stages[name] for name in _SIGNAL_STAGES])
         if not trade:
@@ -218,19 +220,19 @@ def bring_up_to_date(
 
 
 @contextmanager
-def _beside(launcher: Launcher, job: str) -> Iterator[None]:
+def _beside(launcher: Launcher, job: str, first: str | None = None, last: str | None = None) -> Iterator[None]:
     """Run a job in a process of its own while the block runs; the block ends when both have."""
     with worker_pool(1) as pool:
-        run = pool.submit(_job_in_process, str(launcher.home.path), job)
+        run = pool.submit(_job_in_process, str(launcher.home.path), job, first, last)
         yield
         launcher.launched += run.result()
 
 
-def _job_in_process(home: str, job: str) -> list[str]:
+def _job_in_process(home: str, job: str, first: str | None = None, last: str | None = None) -> list[str]:
     opened = Home(Path(home))
     with instance_of(opened) as instance:
         launcher = Launcher(opened, instance)
-        launcher.job(job)
+        launcher.job(job, first=first, last=last)
         return launcher.launched
 
 
@@ -276,15 +278,28 @@ def _train(launcher: Launcher, wanted: _Wanted, settings: Settings, stages: Sequ
 
 
 def _ranges(
-    launcher: Launcher, wanted: _Wanted, job: str, stages: Sequence[Stage], *, to_the_end: bool = False
+    launcher: Launcher,
+    wanted: _Wanted,
+    job: str,
+    stages: Sequence[Stage],
+    *,
+    to_the_end: bool = False,
+    side_by_side: bool = False,
 ) -> None:
+    """Run a job over what is stale of its stages: in one stretch to the end, or a long stretch as two halves side by side."""
     stale = wanted.stale(stages)
     if not stale:
         return
     last = max(key for stage in stages for key in wanted.keys(stage))
     stretches = [(stale[0], last)] if to_the_end else contiguous(stale, wanted.partitions)
     for first, end in stretches:
-        launcher.job(job, first=first, last=end)
+        keys = wanted.partitions[bisect_left(wanted.partitions, first) : bisect_left(wanted.partitions, end) + 1]
+        if side_by_side and len(keys) >= _WORTH_TWO_PROCESSES and launcher.home.shared is None:
+            half = len(keys) // 2
+            with _beside(launcher, job, first=keys[half], last=end):
+                launcher.job(job, first=first, last=keys[half - 1])
+        else:
+            launcher.job(job, first=first, last=end)
 
 
 @contextmanager

@@ -26,7 +26,9 @@ def session_partitions(home: Home) -> dg.TimeWindowPartitionsDefinition:
     record = home.market()
     if record.frequency == "session":
         return _windows(record, MONTH_FORMAT, "0 0 1 * *")
-    last = max(record.last_session, datetime.now(tz=UTC).date()) + timedelta(days=LIVE_DAYS)
+    last = record.last_session
+    if record.live:
+        last = max(last, datetime.now(tz=UTC).date()) + timedelta(days=LIVE_DAYS)
     trading = set(home.calendar.sessions(record.first_session, last))
     days = (record.first_session + timedelta(days=offset) for offset in range((last - record.first_session).days + 1))
     return _windows(record, SESSION_FORMAT, "0 0 * * *", [_midnight(day) for day in days if day not in trading])

@@ -1,11 +1,13 @@
 """Dagster's storage with batches: the same records as one by one, all of a batch or none, and open to other threads."""
 
 import os
+import sqlite3
 import threading
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from aurora_pipeline.adapters.instance import instance_config
 from aurora_pipeline.defs.sqlite_storage import BATCH_SIZE, BATCH_SIZE_VARIABLE, BatchedEventLog
@@ -30,10 +32,10 @@ def instance_at(path, size):
     return dg.DagsterInstance.from_config(str(path))
 
 
-def materialise(instance):
+def materialise(instance, asset=numbered):
     range_tags = {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[-1]}
-    job = dg.define_asset_job("all", [numbered])
-    resolved = dg.Definitions([numbered], jobs=[job]).resolve_job_def("all")
+    job = dg.define_asset_job("all", [asset])
+    resolved = dg.Definitions([asset], jobs=[job]).resolve_job_def("all")
     return resolved.execute_in_process(instance=instance, tags=range_tags)
 
 
@@ -117,3 +119,35 @@ def test_processes_that_open_a_home_write_in_batches(tmp_path, monkeypatch):
     (path / "dagster.yaml").write_text(yaml.safe_dump(instance_config(path)))
     with dg.DagsterInstance.from_config(str(path)):
         assert os.environ.pop(BATCH_SIZE_VARIABLE) == str(BATCH_SIZE)
+
+
+@dg.asset(
+    partitions_def=dg.DailyPartitionsDefinition(DAYS[0]),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[dg.AssetCheckSpec("positive", asset="checked")],
+)
+def checked():
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+
+def test_what_is_written_equals_what_dagster_writes(tmp_path):
+    with instance_at(tmp_path / "home", BATCH_SIZE) as instance:
+        run = materialise(instance, checked)
+        events = instance.all_logs(run.run_id)
+
+    tables = ("asset_check_executions", "asset_keys", "event_logs", "asset_event_tags")
+    found = []
+    for log in (SqliteEventLogStorage(str(tmp_path / "dagster")), BatchedEventLog(str(tmp_path / "ours"))):
+        log.store_event_batch(events)
+        with sqlite3.connect(log.path_for_shard("index")) as database:
+            found.append({table: database.execute(f"select * from {table}").fetchall() for table in tables})
+    planned = [row for row in found[0]["asset_check_executions"] if "PLANNED" in row]
+    assert len(planned) > len(DAYS)
+    for table in tables:
+        ours, theirs = ([[value for value in row if not is_clock(value)] for row in side[table]] for side in found)
+        assert ours == theirs, table
+
+
+def is_clock(value):
+    """Whether a value is when its row was written, which differs."""
+    return isinstance(value, str) and value.startswith("20") and value[4] == "-" and ":" in value
