@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aurora_pipeline.models.train_block import group_ends
+from aurora_pipeline.one_thread import one_thread
 from aurora_pipeline.settings import EnsembleSettings
 
 Float64 = npt.NDArray[np.float64]
@@ -49,6 +50,7 @@ class ScoreCorrelations:
     counts: Float64
 
     @classmethod
+    @one_thread()
     def of(cls, predictions: pl.DataFrame) -> ScoreCorrelations:
         """Measure table `predictions`; scores are standardised within each decision time, constants count as 0."""
         grid = predictions.select("session", "decision_time").unique().sort("session", "decision_time")

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from numba import njit
 
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, unreadable
 from aurora_pipeline.models.train_block import Float32, Float64, Int64, TrainBlock, group_ends
+from aurora_pipeline.one_thread import one_thread
 
 CONSTANT = 1e-6
 """Root mean square below which a feature counts as constant: ranks are of order 1, a difference of sums leaves 1e-8 behind."""
@@ -106,7 +106,7 @@ class LinearModel(TailChosenModel):
 
     def fit(self, block: TrainBlock) -> None:
         """Choose the penalty, then fit all rows with it."""
-        with _one_thread():
+        with one_thread():
             self.whole = weighted_sums(block, np.arange(len(block.X), dtype=np.int64))
         super().fit(block)
         self.whole = None
@@ -122,7 +122,7 @@ class LinearModel(TailChosenModel):
         return self._coefficients(block, rows, [choice])[0]
 
     def _coefficients(self, block: TrainBlock, rows: Int64, penalties: Sequence[float]) -> list[Float64]:
-        with _one_thread():
+        with one_thread():
             moments = scaled_moments(self._sums(block, rows))
             return [moments.inverse_scale * scaled for scaled in self.path(moments, penalties)]
 
@@ -173,15 +173,6 @@ def scaled_moments(sums: Sums) -> Moments:
     varies = scale > CONSTANT
     inverse = np.where(varies, 1.0 / np.where(varies, scale, 1.0), 0.0)
     return Moments(sums.gram * np.outer(inverse, inverse), sums.moment * inverse, inverse)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of sums, hence the last bit, must not depend on the number of threads."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(1):
-        yield
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from numba import njit
 from aurora_pipeline.models.search_space import Range, SearchSpace
 from aurora_pipeline.models.tail_choice import Scores, TailChosenModel, round_choices, unreadable
 from aurora_pipeline.models.train_block import Float32, Int64, TrainBlock
+from aurora_pipeline.one_thread import one_thread
 from aurora_pipeline.settings import Settings
 
 _FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8
@@ -117,8 +118,6 @@ class NeuralNetworkModel(TailChosenModel):
 
     def _epochs(self, block: TrainBlock, rows: Int64, epochs: int) -> Iterator[tuple[int, Networks]]:
         """Train epoch by epoch; each with the weights after it, for features as they are."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
         settings = self.parameters
         generator = np.random.default_rng(settings["seed"])
         X = np.nan_to_num(block.X[rows], nan=0.0)
@@ -130,7 +129,7 @@ class NeuralNetworkModel(TailChosenModel):
         optimiser = _AdamW(networks, settings["learning_rate"], settings["weight_decay"])
         for epoch in range(1, epochs + 1):
             order = generator.permutation(len(X))
-            with threadpool_limits(1):
+            with one_thread():
                 for start in range(0, len(X), settings["batch_rows"]):
                     batch = order[start : start + settings["batch_rows"]]
                     gradient = _gradient(networks, settings["networks"], X[batch], target[batch], weights[batch])

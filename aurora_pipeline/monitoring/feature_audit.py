@@ -30,6 +30,7 @@ from aurora_pipeline.monitoring.feature_statistics import (
     time_correlations,
 )
 from aurora_pipeline.monitoring.information_coefficient import mean_with_interval
+from aurora_pipeline.one_thread import one_thread
 
 FALSE_DISCOVERY_RATE = 0.1
 DUPLICATE = 0.95
@@ -122,6 +123,7 @@ def is_commodity(spec: FeatureSpec) -> bool:
     return spec.view in COMMODITY_VIEWS or spec.name in COMMODITY_FEATURES
 
 
+@one_thread()
 def _commodity_regression(
     panel: RankedPanel, correlations: Floats, specs: Sequence[FeatureSpec]
 ) -> tuple[Floats, NDArray[np.float32]]:

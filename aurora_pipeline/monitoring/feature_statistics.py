@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES, average_ranks
+from aurora_pipeline.one_thread import one_thread
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -185,6 +186,7 @@ def session_series(panel: RankedPanel, values: Floats) -> tuple[NDArray[np.int64
     return sessions, np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
 
 
+@one_thread()
 def mean_products(panel: RankedPanel) -> Floats:
     """Mean rank correlation of every pair of features over the rows where both are there; shape (features, features)."""
     ranks, present = panel.ranks, panel.present.astype(np.float32)
