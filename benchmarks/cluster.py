@@ -174,8 +174,9 @@ def disturb(running: Services, process: subprocess.Popen[bytes], away: float) ->
 
 
 def compare(local: Lake, cluster: Lake) -> None:
-    """Compare every table, file by file."""
+    """Compare every table, file by file; what differs is all named before it ends."""
     same = other = 0
+    differences = []
     for name in TABLES:
         files = local.files(name)
         require(files == cluster.files(name), f"{name}: the same {len(files)} partition(s)")
@@ -186,7 +187,9 @@ def compare(local: Lake, cluster: Lake) -> None:
             other += 1
             ours, theirs = local.storage.read([key], None), cluster.storage.read([key], None)
             if not ours.equals(theirs):
-                raise FailedError(f"{key}: {differing(ours, theirs)}")
+                differences.append(f"{key}: {differing(ours, theirs)}")
+    if differences:
+        raise FailedError("\n".join(differences))
     require(True, f"every table equal: {same} files to the byte, {other} in every value")
 
 
