@@ -70,8 +70,8 @@ class LightGBMBooster(TailChosenModel):
         import lightgbm
 
         parameters = {
-            **self.parameters,
             "num_threads": self.threads,
+            **self.parameters,
             "min_data_in_leaf": max(1, round(self.leaf_share * len(rows))),
         }
         data = lightgbm.Dataset(

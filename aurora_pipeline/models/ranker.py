@@ -51,6 +51,7 @@ class RankerModel(LightGBMBooster):
             "bagging_by_query": True,
             "feature_fraction": models.tree_feature_share,
             "extra_trees": True,
+            "num_threads": 1,  # two fits on two threads of a busy machine were once seen to differ in the eighth digit
         }
         return cls(parameters, models.ranker_rounds, models.tree_leaf_share, settings.threads)
 
