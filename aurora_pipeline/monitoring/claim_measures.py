@@ -99,8 +99,13 @@ def _gain_series(inputs: ClaimInputs, over: str) -> npt.NDArray[np.float64]:
     families = inputs.predictions.get_column("model").unique().sort().to_list()
     if ENSEMBLE not in wide.columns or (over != MEAN_OF_FAMILIES and over not in wide.columns):
         return np.empty(0)
-    other = pl.mean_horizontal(families) if over == MEAN_OF_FAMILIES else pl.col(over)
-    return wide.select((pl.col(ENSEMBLE) - other).alias("gain")).drop_nulls().get_column("gain").to_numpy()
+    against = wide.select(families if over == MEAN_OF_FAMILIES else [over]).to_numpy()
+    # In numpy: polars' horizontal mean adds columns in whatever order they are ready, and the last bit depends on it.
+    known = ~np.isnan(against)
+    count = known.sum(axis=1)
+    other = np.where(known, against, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan)
+    gains = wide.get_column(ENSEMBLE).to_numpy() - other
+    return np.asarray(gains[~np.isnan(gains)])
 
 
 def _book(inputs: ClaimInputs) -> Mapping[str, Any]:

@@ -350,7 +350,7 @@ def _orders(decision: Decision) -> Section:
         "fill_time",
         *COST_TERMS,
     )
-    cost = fills.select(pl.sum_horizontal(pl.col(*COST_TERMS).sum())).item() if fills.height else 0.0
+    cost = sum(float(fills.get_column(term).sum()) for term in COST_TERMS)
     value = float(fills.get_column("value").sum())
     remark = (
         f"costs {cost:,.2f} USD, {1e4 * cost / value:.2f} bps of {value:,.0f} USD" if value else "nothing was filled"

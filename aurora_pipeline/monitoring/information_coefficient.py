@@ -95,11 +95,10 @@ def decision_time_correlations(
     """
     wanted = ["symbol", "decision_time", outcome, *(["matured_at"] if "matured_at" in outcomes.columns else [])]
     pairs = scores.select("session", *by, "symbol", "decision_time", pl.col(score).cast(pl.Float64).alias("_score"))
-    pairs = pairs.join(outcomes.select(wanted), on=["symbol", "decision_time"], how="inner", maintain_order="left")
+    pairs = pairs.join(outcomes.select(wanted), on=["symbol", "decision_time"], how="inner")
     present = pl.col("_score").is_not_null() & pl.col("_score").is_not_nan()
     present &= pl.col(outcome).is_not_null() & pl.col(outcome).is_not_nan()
-    # Rows keep their order within a decision time: sums of products, hence the last bit, depend on it.
-    pairs = pairs.filter(present).sort([*by, "decision_time"], maintain_order=True)
+    pairs = pairs.filter(present).sort([*by, "decision_time"])
     aggregations = [pl.len().cast(pl.Int64).alias("names")]
     if "matured_at" in outcomes.columns:
         aggregations.append(pl.col("matured_at").max())

@@ -109,7 +109,7 @@ def _names(period: Period) -> Sequence[Block]:
 def _trades(period: Period) -> Sequence[Block]:
     fills = period.fills.filter(pl.col("session").is_in(list(period.this))).with_columns(
         (pl.col("shares") * pl.col("price")).alias("value"),
-        pl.sum_horizontal("spread_cost", "impact_cost", "fee_cost").alias("cost"),
+        (pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")).alias("cost"),
     )
     if fills.is_empty():
         return [Note(f"Nothing was traded in this {period.unit}.")]
@@ -205,7 +205,7 @@ def _data(period: Period) -> Sequence[Block]:
         )
     worst = (
         this.group_by("symbol")
-        .agg(pl.sum_horizontal(pl.col("missing_bars", "quarantined_bars").sum()).alias("faults"))
+        .agg((pl.col("missing_bars").sum() + pl.col("quarantined_bars").sum()).alias("faults"))
         .filter(pl.col("faults") > 0)
         .sort("faults", "symbol", descending=[True, False])
         .head(SHOWN)
