@@ -178,16 +178,19 @@ def compare(local: Lake, cluster: Lake) -> None:
     same = other = 0
     differences = []
     for name in TABLES:
-        files = local.files(name)
-        require(files == cluster.files(name), f"{name}: the same {len(files)} partition(s)")
-        for key in files:
+        files, theirs = set(local.files(name)), set(cluster.files(name))
+        if files != theirs:
+            differences.append(f"{name}: only local {sorted(files - theirs)}, only cluster {sorted(theirs - files)}")
+        else:
+            say(f"holds: {name}: the same {len(files)} partition(s)")
+        for key in sorted(files & theirs):
             if local.storage.content(key) == cluster.storage.content(key):
                 same += 1
                 continue
             other += 1
-            ours, theirs = local.storage.read([key], None), cluster.storage.read([key], None)
-            if not ours.equals(theirs):
-                differences.append(f"{key}: {differing(ours, theirs)}")
+            frame, other_frame = local.storage.read([key], None), cluster.storage.read([key], None)
+            if not frame.equals(other_frame):
+                differences.append(f"{key}: {differing(frame, other_frame)}")
     if differences:
         raise FailedError("\n".join(differences))
     require(True, f"every table equal: {same} files to the byte, {other} in every value")
