@@ -21,10 +21,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.adapters.configuration_log import Configured, recorded_configurations
-from aurora_pipeline.adapters.decision_log import DecisionLog
+from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.models.configuration_log import Configured, recorded_configurations
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.contracts import FEATURE_FEEDS, table
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.models.stored_model import stored_fingerprint

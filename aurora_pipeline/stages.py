@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from aurora_pipeline.adapters.configuration_log import own_configurations
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.models.configuration_log import own_configurations
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
 from aurora_pipeline.settings import Settings
@@ -133,8 +133,8 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("walk_forward", "horizon", "warm_up_sessions", "execution_lag_bars"),
             (
                 "features/registry.py",
-                "adapters/audit_inputs.py",
-                "adapters/fold_inputs.py",
+                "adapters/stage_inputs/audit.py",
+                "adapters/stage_inputs/fold.py",
                 "monitoring/feature_audit.py",
                 "monitoring/feature_statistics.py",
                 "monitoring/information_coefficient.py",
@@ -149,7 +149,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 (f"trained_model/{family}",),
                 (Read("features", "fold"), Read("labels", "fold")),
                 ("walk_forward", "seed", "horizon", "warm_up_sessions"),
-                ("models", "adapters/fold_inputs.py"),
+                ("models", "adapters/stage_inputs/fold.py"),
                 by_fold=True,
                 configuration=configurations[family],
             ),
@@ -172,7 +172,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("ensemble_weights",),
             (*scored, shadows, Read("labels", "history"), Read("model_states", "same")),
             ("ensemble",),
-            ("ensemble", "monitoring/information_coefficient.py", "adapters/champions_in_force.py"),
+            ("ensemble", "monitoring/information_coefficient.py", "adapters/models/champions_in_force.py"),
             scored=True,
         ),
         Stage(
@@ -211,7 +211,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 Read("borrow", "feed"),
             ),
             ("book", "costs", "horizon"),
-            ("policy", "execution", "adapters/book_inputs.py"),
+            ("policy", "execution", "adapters/stage_inputs/book.py"),
             scored=True,
         ),
     ]
@@ -231,10 +231,10 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
         "monitoring/lifecycle_tests.py",
         "monitoring/standings.py",
         "monitoring/served_states.py",
-        "adapters/configuration_log.py",
-        "adapters/zoo.py",
+        "adapters/models/configuration_log.py",
+        "adapters/models/zoo.py",
     )
-    standing = (*tests, "monitoring/model_monitor.py", "adapters/champions_in_force.py")
+    standing = (*tests, "monitoring/model_monitor.py", "adapters/models/champions_in_force.py")
     return [
         Stage(
             "drift",
@@ -259,7 +259,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
                 Read("model_configurations", "configurations"),
             ),
             ("walk_forward", "seed", "horizon", "warm_up_sessions", "drift"),
-            ("models", "monitoring/drift.py", "adapters/challenger_store.py"),
+            ("models", "monitoring/drift.py", "adapters/models/challenger_store.py"),
             scored=True,
         ),
         Stage(
@@ -267,7 +267,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
             ("shadow_predictions",),
             (Read("challengers", "history"), Read("features", "same")),
             (),
-            ("models", "adapters/challenger_store.py"),
+            ("models", "adapters/models/challenger_store.py"),
             scored=True,
         ),
         Stage(

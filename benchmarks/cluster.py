@@ -26,8 +26,8 @@ import polars as pl
 from cluster_services import NoPostgresError, Services, services, wait_until
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import Lake
-from aurora_pipeline.adapters.object_storage import ObjectStorage
+from aurora_pipeline.adapters.storage.lake import Lake
+from aurora_pipeline.adapters.storage.object_storage import ObjectStorage
 from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.settings import load_settings

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.feature_inputs import read_feature_inputs, read_view_inputs
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.stage_inputs.features import read_feature_inputs, read_view_inputs
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns

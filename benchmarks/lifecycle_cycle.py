@@ -22,10 +22,10 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.champion_set import served_directory
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.model_lifecycle import HISTORY
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.champion_set import served_directory
+from aurora_pipeline.adapters.models.model_lifecycle import HISTORY
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.launch import bring_up_to_date, instance_of
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval

@@ -22,8 +22,8 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.feature_inputs import read_view_inputs
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.stage_inputs.features import read_view_inputs
 from aurora_pipeline.defs.jobs import TRAINING_JOB
 from aurora_pipeline.defs.launch import instance_of
 from aurora_pipeline.stages import VIEWS

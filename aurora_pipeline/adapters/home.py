@@ -13,7 +13,7 @@
            runs/           run manifests                 scorecard.json  the newest result
 
 In the profile `cluster` tables lie in an object store, databases in PostgreSQL, and the directory is one machine's copy of the
-records and models all machines share (:mod:`aurora_pipeline.adapters.shared_home`).
+records and models all machines share (:mod:`aurora_pipeline.adapters.storage.shared_home`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aurora_pipeline.adapters.lake import Lake, atomic_text, partition_of
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
+from aurora_pipeline.adapters.storage.lake import Lake, atomic_text, partition_of
 from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
 from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.market.folder import MarketFolder
@@ -41,7 +41,7 @@ from aurora_pipeline.market.manifest import MarketManifest, read_manifest
 from aurora_pipeline.settings import Settings, load_settings, save_settings
 
 if TYPE_CHECKING:
-    from aurora_pipeline.adapters.shared_home import SharedHome
+    from aurora_pipeline.adapters.storage.shared_home import SharedHome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "AURORA_HOME"
@@ -213,7 +213,7 @@ class Home:
         settings = self.settings()
         if settings.profile == "local":
             return None
-        from aurora_pipeline.adapters.shared_home import SharedHome
+        from aurora_pipeline.adapters.storage.shared_home import SharedHome
 
         return SharedHome(self.path, settings.cluster)
 

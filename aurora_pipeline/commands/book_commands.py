@@ -58,7 +58,7 @@ def ablate(
 
 
 def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
-    from aurora_pipeline.adapters.kill_switch import FileSwitch
+    from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 
     opened = opened_home(home)
     state = FileSwitch(opened.kill_switch_file).throw(mode, reason)

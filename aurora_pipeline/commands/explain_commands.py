@@ -23,7 +23,7 @@ def explain(
     all_: Annotated[bool, typer.Option("--all", help="Every feature, not only the top ones.")] = False,
 ) -> None:
     """Explain a decision: bar, verdicts, features, scores, weights, calibration, limits, target, order, fill, position."""
-    from aurora_pipeline.adapters.explanation_inputs import read_decision
+    from aurora_pipeline.adapters.stage_inputs.explanation import read_decision
     from aurora_pipeline.monitoring.explanation import explain as explained
     from aurora_pipeline.reports.dashboard.rendering import default_book
 

@@ -30,7 +30,7 @@ From = Annotated[
 @models.command(name="list")
 def list_(home: HomeOption = None, session: Day = None) -> None:
     """States of a session, the newest stored one if left out, with the evidence and the files that serve."""
-    from aurora_pipeline.adapters.champion_set import read_champion_set
+    from aurora_pipeline.adapters.models.champion_set import read_champion_set
 
     opened = opened_home(home)
     states = _states(opened, session.date() if session else None)
@@ -109,7 +109,7 @@ def rollback(
 
 
 def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
-    from aurora_pipeline.adapters.decision_log import DecisionLog, next_session, user_name
+    from aurora_pipeline.adapters.book.decision_log import DecisionLog, next_session, user_name
     from aurora_pipeline.errors import ModelError
     from aurora_pipeline.monitoring.lifecycle_decisions import Decision
 
@@ -127,7 +127,7 @@ def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | 
 
 
 def _check_rollback(opened: Home, family: str, session: date) -> None:
-    from aurora_pipeline.adapters.decision_log import DecisionLog
+    from aurora_pipeline.adapters.book.decision_log import DecisionLog
     from aurora_pipeline.errors import ModelError
 
     states = opened.lake.read("model_states").filter(pl.col("family") == family, pl.col("session") < session)
@@ -156,7 +156,7 @@ def _states(opened: Home, session: date | None) -> pl.DataFrame:
 
 def _served_at(opened: Home, moment: datetime) -> pl.DataFrame:
     """Family, model and version whose scores of a bar entered the ensemble, from the rows themselves."""
-    from aurora_pipeline.adapters.zoo import champion_sets, read_served
+    from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
     from aurora_pipeline.errors import LakeError
 
     day = moment.date()

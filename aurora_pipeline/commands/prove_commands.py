@@ -58,7 +58,7 @@ def _pipeline(
     home: Path | None,
     overrides: tuple[str, ...],
 ) -> bool:
-    from aurora_pipeline.adapters.claims_inputs import PIPELINE_PROOF
+    from aurora_pipeline.adapters.stage_inputs.claims import PIPELINE_PROOF
     from aurora_pipeline.monitoring.proof_verdicts import Alpha
     from aurora_pipeline.workflows.proofs import PLANTED, MarketTask, prove, save_proof
 
@@ -117,7 +117,7 @@ def _pipeline(
 
 
 def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
-    from aurora_pipeline.adapters.claims_inputs import SCORER_PROOF
+    from aurora_pipeline.adapters.stage_inputs.claims import SCORER_PROOF
     from aurora_pipeline.workflows.proofs import prove_scorer, save_proof
 
     with progress_bars():

@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.defs.jobs import CHALLENGER_JOB
 
 SENSOR = "drift_asks_for_challenger"
@@ -22,7 +22,7 @@ def challenger_sensor(home: Home) -> dg.SensorDefinition:
         description="Trains a challenger after a session whose drift asks for one; it predicts in shadow and trades nothing.",
     )
     def drift_asks_for_challenger(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from aurora_pipeline.adapters.zoo import first_sessions
+        from aurora_pipeline.adapters.models.zoo import first_sessions
         from aurora_pipeline.monitoring.drift import challengers_wanted
 
         settings = home.settings()

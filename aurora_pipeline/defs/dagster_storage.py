@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_postgres import DagsterPostgresStorage
 
-from aurora_pipeline.adapters.postgres import engine_address, wait_for_connections
+from aurora_pipeline.adapters.storage.postgres import engine_address, wait_for_connections
 
 
 class PatientPostgresStorage(DagsterPostgresStorage):  # type: ignore[misc]  # the extra has no types without itself

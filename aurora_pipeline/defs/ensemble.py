@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.session_asset import (
     UNMATURED,
     blocking_check,
@@ -43,8 +43,8 @@ def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDef
 
 
 def _ensemble_weights(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.champions_in_force import weights_of_champions
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, champion_sets
+    from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
+    from aurora_pipeline.adapters.models.zoo import LABEL_COLUMNS, champion_sets
     from aurora_pipeline.contracts import empty
     from aurora_pipeline.ensemble.ic_weighted_ensemble import weight_violations
     from aurora_pipeline.ensemble.maturity import unmatured_rows
@@ -81,7 +81,7 @@ def ensemble_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[
 
 
 def _ensemble(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.zoo import champion_sets, read_served
+    from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
     from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 
     for keys, sessions in run.blocks():
@@ -115,7 +115,7 @@ def calibrated_signals_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Ass
 
 
 def _calibrated_signals(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS
+    from aurora_pipeline.adapters.models.zoo import LABEL_COLUMNS
     from aurora_pipeline.ensemble.maturity import unmatured_rows
     from aurora_pipeline.ensemble.signal_calibrator import calibrate, interval_violations
 

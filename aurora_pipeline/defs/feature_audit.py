@@ -34,8 +34,8 @@ def feature_audit_asset(folds: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinit
         ],
     )
     def feature_audit(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.audit_inputs import absent_features
-        from aurora_pipeline.adapters.fold_inputs import read_fold_inputs
+        from aurora_pipeline.adapters.stage_inputs.audit import absent_features
+        from aurora_pipeline.adapters.stage_inputs.fold import read_fold_inputs
         from aurora_pipeline.features.registry import REGISTRY
         from aurora_pipeline.monitoring.feature_audit import audit_features
         from aurora_pipeline.monitoring.feature_audit_report import audit_headline, audit_markdown, audit_plot

@@ -93,7 +93,7 @@ def views_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition
         can_subset=True,
     )
     def feature_views(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:
-        from aurora_pipeline.adapters.feature_inputs import read_view_inputs
+        from aurora_pipeline.adapters.stage_inputs.features import read_view_inputs
         from aurora_pipeline.features.panel_builder import compute_views
 
         views = [view for view, name in names.items() if dg.AssetKey(name) in context.selected_asset_keys]
@@ -127,7 +127,7 @@ def feature_panel_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDe
         ],
     )
     def feature_panel(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
+        from aurora_pipeline.adapters.stage_inputs.features import read_feature_inputs
         from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
         from aurora_pipeline.features.panel_builder import build_panel
 

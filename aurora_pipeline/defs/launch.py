@@ -16,9 +16,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from aurora_pipeline.adapters.configuration_log import note_configurations
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.models.configuration_log import note_configurations
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, reason, submit_run
@@ -165,8 +165,8 @@ def bring_up_to_date(
     """Materialise everything that is missing or stale.
 
     A changed configuration of a family is recorded and becomes a challenger, see
-    :mod:`aurora_pipeline.adapters.configuration_log`. A family that cannot be trained for a fold sits its test block out, the
-    others go on; the next call tries it again.
+    :mod:`aurora_pipeline.adapters.models.configuration_log`. A family that cannot be trained for a fold sits its test block out,
+    the others go on; the next call tries it again.
 
     Parameters
     ----------

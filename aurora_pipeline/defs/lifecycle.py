@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.session_asset import prediction_keys, session_asset
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.stages import VIEWS
@@ -29,8 +29,8 @@ def drift_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[Any
 
 
 def _drift(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.drift_inputs import read_last_raw_features
-    from aurora_pipeline.adapters.zoo import LABEL_COLUMNS, overlap_lanes, read_evidence, score_parts
+    from aurora_pipeline.adapters.models.zoo import LABEL_COLUMNS, overlap_lanes, read_evidence, score_parts
+    from aurora_pipeline.adapters.stage_inputs.drift import read_last_raw_features
     from aurora_pipeline.monitoring.drift import (
         feature_drift,
         prediction_drift,
@@ -80,16 +80,16 @@ def challengers_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefi
 
 
 def _challengers(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.challenger_store import (
+    from aurora_pipeline.adapters.models.challenger_store import (
         KNOWN_BY,
         DueVersion,
         known_by,
         train_challengers,
         versions_due,
     )
-    from aurora_pipeline.adapters.configuration_log import recorded_configurations
-    from aurora_pipeline.adapters.model_lifecycle import record_challenger
-    from aurora_pipeline.adapters.zoo import first_sessions
+    from aurora_pipeline.adapters.models.configuration_log import recorded_configurations
+    from aurora_pipeline.adapters.models.model_lifecycle import record_challenger
+    from aurora_pipeline.adapters.models.zoo import first_sessions
     from aurora_pipeline.contracts import empty
     from aurora_pipeline.monitoring.drift import challengers_wanted
 
@@ -138,7 +138,7 @@ def shadow_predictions_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.Ass
 
 
 def _shadow_predictions(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.challenger_store import shadow_scores
+    from aurora_pipeline.adapters.models.challenger_store import shadow_scores
     from aurora_pipeline.contracts import empty
 
     for keys, sessions in run.blocks():

@@ -33,7 +33,7 @@ BAR_SOURCE = "bars"
 )
 def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Validate and store every feed of the market folder."""
-    from aurora_pipeline.adapters.feed_store import store_feeds
+    from aurora_pipeline.adapters.storage.feed_store import store_feeds
     from aurora_pipeline.market.ingest import ingest_feeds, known_before_event
 
     opened = home.open()

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.session_asset import (
     blocking_check,
     opens,
@@ -36,7 +36,7 @@ def model_scores_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
 
 
 def _model_scores(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.champions_in_force import scores_of_zoo
+    from aurora_pipeline.adapters.models.champions_in_force import scores_of_zoo
 
     sessions = [day for day in run.sessions if day >= run.scored_from]
     frame = scores_of_zoo(run.home, run.settings, scored_sessions(run), sessions)
@@ -68,9 +68,9 @@ def model_states_asset(families: Sequence[str], partitions: dg.PartitionsDefinit
 
 
 def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResult:
-    from aurora_pipeline.adapters.champion_set import write_champion_set
-    from aurora_pipeline.adapters.champions_in_force import states_of_zoo
-    from aurora_pipeline.adapters.model_lifecycle import publish_states
+    from aurora_pipeline.adapters.models.champion_set import write_champion_set
+    from aurora_pipeline.adapters.models.champions_in_force import states_of_zoo
+    from aurora_pipeline.adapters.models.model_lifecycle import publish_states
     from aurora_pipeline.monitoring.model_monitor import model_health
     from aurora_pipeline.monitoring.served_states import state_changes, state_violations
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.partitions import fold_mapping
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.stage_run import StageRun, check_result
@@ -54,9 +54,9 @@ def trained_model_asset(
     def trained_model(
         context: dg.AssetExecutionContext, home: HomeResource, registry: RegistryResource
     ) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.configuration_log import own_configurations
-        from aurora_pipeline.adapters.fold_inputs import read_train_block
-        from aurora_pipeline.adapters.model_store import publish_model, withdraw_champion
+        from aurora_pipeline.adapters.models.configuration_log import own_configurations
+        from aurora_pipeline.adapters.models.model_store import publish_model, withdraw_champion
+        from aurora_pipeline.adapters.stage_inputs.fold import read_train_block
         from aurora_pipeline.models.configuration import configured
         from aurora_pipeline.models.training_pipeline import train_on_block
         from aurora_pipeline.models.walk_forward import purge_violations
@@ -96,7 +96,7 @@ def trained_model_asset(
 @contextmanager
 def _sitting_out_on_failure(run: StageRun, registry: ModelRegistry, family: str, final: bool) -> Iterator[None]:
     """Withdraw the family's model of this fold when training fails, and record why; an error with a name is not retried."""
-    from aurora_pipeline.adapters.model_store import withdraw_champion
+    from aurora_pipeline.adapters.models.model_store import withdraw_champion
 
     fold = run.context.partition_key
     try:
@@ -144,7 +144,7 @@ def prediction_asset(family: str, partitions: dg.PartitionsDefinition[Any]) -> d
         ],
     )
     def prediction(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-        from aurora_pipeline.adapters.configuration_log import own_configurations
+        from aurora_pipeline.adapters.models.configuration_log import own_configurations
         from aurora_pipeline.contracts import empty
         from aurora_pipeline.models.training_pipeline import load_trained, predict, prediction_violations
 

@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 
-from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.stages import book_name
 
@@ -19,7 +19,7 @@ from aurora_pipeline.stages import book_name
 )
 def report(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Build `<home>/scorecard.json` from stored tables only."""
-    from aurora_pipeline.adapters.scorecard_inputs import read_scorecard_inputs
+    from aurora_pipeline.adapters.stage_inputs.scorecard import read_scorecard_inputs
     from aurora_pipeline.monitoring.scorecard import build_scorecard, headline
 
     opened = home.open()

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 
 
 class HomeResource(dg.ConfigurableResource):

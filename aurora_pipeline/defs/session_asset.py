@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.stage_run import StageRun
 

@@ -10,8 +10,8 @@ import dagster as dg
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.lineage import Lineage, Stage
 from aurora_pipeline.stages import FULL_SESSION_BARS, block_sessions, book_name, plan_stages

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from aurora_pipeline.adapters.lake import Lake, partition_of
+from aurora_pipeline.adapters.storage.lake import Lake, partition_of
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
@@ -77,8 +77,8 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         ],
     )
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
-        from aurora_pipeline.adapters.book_inputs import read_ahead
-        from aurora_pipeline.adapters.book_store import BookStore
+        from aurora_pipeline.adapters.book.book_store import BookStore
+        from aurora_pipeline.adapters.stage_inputs.book import read_ahead
         from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
         from aurora_pipeline.execution.trade_book import run_session

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aurora_pipeline.adapters.fold_inputs import forget_fold_inputs
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.model_registry import ModelRegistry, make_registry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry, make_registry
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.stage_inputs.fold import forget_fold_inputs
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, submit_run

@@ -4,7 +4,7 @@ It is asked about a moment. A decision asks about its own, an order about the en
 before that end stops the order or takes it back. A session that is done again bar by bar finds the same answers whenever it is
 done, and no target that was decided changes.
 
-The state lives in a file of the home (:mod:`aurora_pipeline.adapters.kill_switch`); a backtest's switch is always on.
+The state lives in a file of the home (:mod:`aurora_pipeline.adapters.book.kill_switch`); a backtest's switch is always on.
 """
 
 from __future__ import annotations

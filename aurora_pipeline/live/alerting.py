@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.live.alert import Alert
 

@@ -2,7 +2,7 @@
 
 A tick computes its session from the first bar on, so it rehearses orders many times; an order counts only once it was sent.
 That happens after its decision is durable, into the session's journal, which is flushed to disk
-(:class:`~aurora_pipeline.adapters.journal_broker.JournalBroker`). What is not in the journal by the end of the bar it could
+(:class:`~aurora_pipeline.adapters.book.journal_broker.JournalBroker`). What is not in the journal by the end of the bar it could
 fill in was never sent, fills nothing and is recorded as refused: live orders are not replayed.
 
 The broker's own count of positions lies in `<home>/live/broker.json`. A session starts from it, the book compares itself with it
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from aurora_pipeline.adapters.journal_broker import JournalBroker
-from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.book.journal_broker import JournalBroker
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Acknowledgement
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker

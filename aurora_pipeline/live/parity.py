@@ -13,9 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.kill_switch import FileSwitch
-from aurora_pipeline.adapters.zoo import read_served
+from aurora_pipeline.adapters.models.zoo import read_served
 from aurora_pipeline.contracts import table
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.decision_log import DecisionLog, decision_log, session_folder

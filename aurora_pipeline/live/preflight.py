@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.errors import AuroraError, BookError, LakeError, ModelError, SettingsError
 from aurora_pipeline.execution.reconciliation import SHARE_TOLERANCE
 from aurora_pipeline.live.alert import Alert

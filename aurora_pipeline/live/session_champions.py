@@ -1,8 +1,8 @@
 """Who trades a session that is about to open: the champion set, decided before its open, and the files that serve.
 
-States follow from the same function as in a backfill (:mod:`aurora_pipeline.adapters.champions_in_force`). Then the files of each
-champion are looked at: a family whose files are not what was written serves with its last good version, and without one it
-does not trade. Where no family is left the book goes flat. Whatever is not as it should be becomes an alert.
+States follow from the same function as in a backfill (:mod:`aurora_pipeline.adapters.models.champions_in_force`). Then the
+files of each champion are looked at: a family whose files are not what was written serves with its last good version, and
+without one it does not trade. Where no family is left the book goes flat. Whatever is not as it should be becomes an alert.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import date
 
 import polars as pl
 
-from aurora_pipeline.adapters.champion_set import read_champion_set, write_champion_set
-from aurora_pipeline.adapters.champions_in_force import health_at_open, states_of_zoo
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.models.champion_set import read_champion_set, write_champion_set
+from aurora_pipeline.adapters.models.champions_in_force import health_at_open, states_of_zoo
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.settings import Settings
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.book_store import BookStore
-from aurora_pipeline.adapters.champions_in_force import weights_of_champions
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES, empty
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
-from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import WRITERS
+from aurora_pipeline.adapters.storage.lake import WRITERS
 from aurora_pipeline.live.session_champions import FINGERPRINT
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.live.session_tables import SessionTables

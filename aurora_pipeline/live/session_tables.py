@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.adapters.zoo import without_model
+from aurora_pipeline.adapters.models.zoo import without_model
 from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.contracts import FEATURE_FEEDS, empty
 from aurora_pipeline.ensemble.ic_weighted_ensemble import combine

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from aurora_pipeline.adapters.book.journal_broker import JournalBroker
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.journal_broker import JournalBroker
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.live.armed_replay import ArmedReplay, ToldBar
 from aurora_pipeline.live.decision_log import decision_log, session_folder

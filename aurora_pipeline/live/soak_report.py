@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aurora_pipeline.adapters.code_version import git_state
-from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.live.armed_replay import ToldBar
 from aurora_pipeline.live.faults import FAULTS
 from aurora_pipeline.live.soak import LATEST_BESIDE_BACKFILL, MOST_GROWTH, SoakResult

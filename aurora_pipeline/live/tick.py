@@ -26,12 +26,12 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import Clock, clock_of
-from aurora_pipeline.adapters.feed_store import store_feeds
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
-from aurora_pipeline.adapters.zoo import read_served
+from aurora_pipeline.adapters.models.zoo import read_served
+from aurora_pipeline.adapters.storage.feed_store import store_feeds
 from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.errors import BookError, LakeError

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.audit_inputs import absent_features, decoy_columns
-from aurora_pipeline.adapters.feature_inputs import read_feature_inputs
-from aurora_pipeline.adapters.fold_inputs import read_fold_inputs
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.stage_inputs.audit import absent_features, decoy_columns
+from aurora_pipeline.adapters.stage_inputs.features import read_feature_inputs
+from aurora_pipeline.adapters.stage_inputs.fold import read_fold_inputs
+from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.kill_switch import FileSwitch
-from aurora_pipeline.adapters.lake import atomic_text, atomic_write
+from aurora_pipeline.adapters.models.zoo import tradable_universe
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.adapters.zoo import tradable_universe
+from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
 from aurora_pipeline.execution.trade_book import BookState, run_session

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.comparison_inputs import read_comparison_inputs
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text, atomic_write
+from aurora_pipeline.adapters.stage_inputs.comparison import read_comparison_inputs
+from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
 from aurora_pipeline.lineage import code_hash, settings_hash
 from aurora_pipeline.monitoring.model_comparison import ComparisonInputs, compare_models
 from aurora_pipeline.monitoring.model_comparison_plot import comparison_plot
 from aurora_pipeline.monitoring.model_comparison_report import Cost, comparison_markdown
 
-_CODE = ("monitoring", "adapters/comparison_inputs.py", "models/combinatorial_splits.py")
+_CODE = ("monitoring", "adapters/stage_inputs/comparison.py", "models/combinatorial_splits.py")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import partition_of
+from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.workflows.main_job import Outcome, prepare_home, run_main_job
 

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.home import Home, MarketRecord
-from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.market.folder import MarketFolder

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market

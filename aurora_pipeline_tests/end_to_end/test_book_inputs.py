@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aurora_pipeline import open_home
-from aurora_pipeline.adapters import book_inputs
-from aurora_pipeline.adapters.book_inputs import WORTH_A_PROCESS, read_ahead
+from aurora_pipeline.adapters.stage_inputs import book as book_inputs
+from aurora_pipeline.adapters.stage_inputs.book import WORTH_A_PROCESS, read_ahead
 
 
 def require_same(first, second):

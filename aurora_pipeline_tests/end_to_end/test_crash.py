@@ -11,7 +11,7 @@ import time
 import pytest
 
 from aurora_pipeline import open_home
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline_tests.end_to_end.conftest import FEW, SHORT, aurora, lake_hashes, settings
 
 KILLS = 6

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters.explanation_inputs import read_decision
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.stage_inputs.explanation import read_decision
 from aurora_pipeline.errors import BookError, LakeError
 from aurora_pipeline.monitoring.explanation import explain
 from aurora_pipeline.monitoring.performance_dashboard import PANELS

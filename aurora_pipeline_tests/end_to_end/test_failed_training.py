@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
-from aurora_pipeline.adapters.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.launch import bring_up_to_date
 from aurora_pipeline.errors import TrainingError
 from aurora_pipeline.models import training_pipeline

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aurora_pipeline import open_home
-from aurora_pipeline.adapters.champion_set import read_champion_set
+from aurora_pipeline.adapters.models.champion_set import read_champion_set
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
@@ -112,7 +112,7 @@ def test_a_retired_model_leaves_the_ensemble_and_without_any_model_the_book_is_f
 @pytest.mark.slow
 def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_rolls_back(tmp_path):
     """The whole cycle on a market that breaks; it is too short for a test to promote anybody, so a person does."""
-    from aurora_pipeline.adapters.model_registry import ModelRegistry
+    from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 
     market, home_path = tmp_path / "market", tmp_path / "home"
     simulate_market(market, preset="small", seed=5, sessions=52, symbols=24, break_session=BREAK)
@@ -163,7 +163,7 @@ def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_roll
 
 @pytest.mark.slow
 def test_changed_settings_send_a_challenger_and_the_old_model_goes_on(tiny_market, tmp_path):
-    from aurora_pipeline.adapters.model_registry import ModelRegistry
+    from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 
     home_path = tmp_path / "home"
     folder = MarketFolder.open(tiny_market)

@@ -7,10 +7,10 @@ import shutil
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters.champion_set import FILE, manifest_hash
-from aurora_pipeline.adapters.decision_log import DecisionLog
+from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.zoo import NO_MODEL, champion_sets
+from aurora_pipeline.adapters.models.champion_set import FILE, manifest_hash
+from aurora_pipeline.adapters.models.zoo import NO_MODEL, champion_sets
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity

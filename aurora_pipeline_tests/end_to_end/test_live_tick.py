@@ -16,7 +16,7 @@ import pytest
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.lake import atomic_text
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.errors import BookError

@@ -66,7 +66,7 @@ def test_dagster_shows_what_the_command_line_made(tiny_home, monkeypatch):
 
 
 def test_mlflow_holds_one_registered_version_per_family_and_fold(tiny_home):
-    from aurora_pipeline.adapters.model_registry import ModelRegistry
+    from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 
     client = ModelRegistry(tiny_home / "mlflow").client
     folds = len(open_home(tiny_home).champions()["ridge"])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from aurora_pipeline.adapters.journal_broker import JournalBroker
+from aurora_pipeline.adapters.book.journal_broker import JournalBroker
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import PendingOrder
 from aurora_pipeline.execution.broker import BrokerTimeoutError, known_executions, require_paper, send_orders

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from aurora_pipeline.adapters.book_store import BookStore
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError

@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.inbox import Inbox
-from aurora_pipeline.adapters.kill_switch import FileSwitch
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import DecisionLog

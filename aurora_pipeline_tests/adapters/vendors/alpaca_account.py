@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aurora_pipeline.adapters.alpaca_broker import AlpacaPaperBroker
+from aurora_pipeline.adapters.book.alpaca_broker import AlpacaPaperBroker
 from aurora_pipeline.adapters.vendors.alpaca import AlpacaKeys
 from aurora_pipeline.adapters.vendors.http import Pace, Patience
 from aurora_pipeline_tests.adapters.vendors.loopback import Reply, Request, Vendor

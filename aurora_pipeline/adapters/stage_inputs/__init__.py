@@ -1,0 +1,1 @@
+"""What a stage reads from the lake before it computes; one module a stage."""

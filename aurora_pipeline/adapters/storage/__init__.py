@@ -1,0 +1,1 @@
+"""Where tables and records lie: files of a disk or objects of a store, the lake on top of them, PostgreSQL."""

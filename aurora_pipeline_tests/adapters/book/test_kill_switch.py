@@ -1,0 +1,55 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
+from aurora_pipeline.cli import app
+
+NOW = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def test_a_switch_that_was_never_thrown_is_on(tmp_path):
+    assert FileSwitch(tmp_path / "kill_switch.json").state(NOW).mode == "on"
+
+
+@pytest.mark.parametrize(("command", "mode"), [("kill", "halt"), ("flatten", "flatten"), ("resume", "on")])
+def test_the_commands_throw_the_switch_of_the_home(tmp_path, command, mode):
+    done = CliRunner().invoke(app, [command, "--home", str(tmp_path), "--reason", "fire drill"])
+    assert done.exit_code == 0, done.output
+    state = FileSwitch(tmp_path / "kill_switch.json").state(NOW)
+    assert (state.mode, state.reason) == (mode, "fire drill")
+    assert state.since is not None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"mode": "on"}', '[{"mode": "off", "reason": "", "since": "2026-01-05"}]']
+)
+def test_a_switch_that_cannot_be_read_halts(tmp_path, content):
+    path = tmp_path / "kill_switch.json"
+    path.write_text(content)
+    state = FileSwitch(path).state(NOW)
+    assert state.mode == "halt"
+    assert "kill_switch.json" in state.reason
+
+
+def test_a_switch_that_is_a_folder_halts(tmp_path):
+    (tmp_path / "kill_switch.json").mkdir()
+    assert FileSwitch(tmp_path / "kill_switch.json").state(NOW).mode == "halt"
+
+
+def test_what_was_thrown_later_does_not_change_what_was_in_force_before(tmp_path):
+    switch = FileSwitch(tmp_path / "kill_switch.json")
+    halted = switch.throw("halt", "odd fills").since
+    resumed = switch.throw("on", "explained").since
+    assert switch.state(halted - timedelta(seconds=1)).mode == "on"
+    assert switch.state(halted).mode == "halt"
+    assert switch.state(resumed).mode == "on"
+    assert switch.state(resumed).reason == "explained"
+
+
+def test_a_damaged_switch_can_be_thrown_again(tmp_path):
+    path = tmp_path / "kill_switch.json"
+    path.write_text("{")
+    assert FileSwitch(path).throw("on", "repaired").mode == "on"
+    assert path.with_suffix(".damaged").read_text() == "{"
