@@ -52,7 +52,7 @@ def label_reach(purge_bars: int, bars_per_session: int) -> int:
     return -(-purge_bars // bars_per_session) + 1
 
 
-CARRYING_OUT = frozenset({"market", "threads", "training", "live"})
+CARRYING_OUT = frozenset({"market", "threads", "training", "live", "profile", "cluster"})
 """Settings that say where and how work is done and change no number."""
 
 

@@ -102,6 +102,8 @@ def test_stale_keys_are_grouped_into_ranges():
 def test_equal_settings_give_the_same_book_wherever_the_market_lies():
     moved = load_settings(None, ["market.directory=/somewhere/else"], {})
     assert book_name(moved) == book_name(Settings())
+    services = ["profile=cluster", "cluster.store=s3://aurora/home", "cluster.ray=http://head:8265"]
+    assert book_name(load_settings(None, services, {})) == book_name(Settings())
     assert book_name(load_settings(None, ["book.nav=1000000"], {})) != book_name(Settings())
     assert settings_hash(Settings(), ["book"]) == settings_hash(moved, ["book"])
 
