@@ -6,14 +6,23 @@ decision. While models are loaded by a process that has not imported it before, 
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from aurora_pipeline.models.model_factory import library_of
 from aurora_pipeline.models.training_pipeline import TrainedModel, load_trained
 
 _NOT_NEEDED = "sklearn"
+
+
+def import_libraries(families: Sequence[str]) -> None:
+    """Import what the models of some families will need, and nothing else."""
+    with hidden(_NOT_NEEDED):
+        for library in sorted({library for family in families if (library := library_of(family)) is not None}):
+            importlib.import_module(library)
 
 
 def load_champions(

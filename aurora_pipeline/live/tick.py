@@ -18,6 +18,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -140,10 +141,12 @@ class TickRunner:
         self.manifest = read_manifest(self.market.folder)
         self.bar_ends = home.calendar.bar_ends(self.session)
         places = self.opening.champions.directories
-        self.models, self.broken = load_champions(home.models, places, self.settings.threads)
-        self.moments: dict[str, float] = {"opened": time.time()}
-        self._feeds: FeedTables | None = None
         self._stamps = self._stored()
+        with ThreadPoolExecutor(1) as beside:
+            feeds = beside.submit(self._read_feeds)  # while the models are loaded
+            self.models, self.broken = load_champions(home.models, places, self.settings.threads)
+        self._feeds: FeedTables | None = feeds.result()
+        self.moments: dict[str, float] = {"opened": time.time()}
         self._first_seen: dict[datetime, float] = {}
         self._closed: set[datetime] = set()
 
@@ -151,8 +154,7 @@ class TickRunner:
     def feeds(self) -> FeedTables:
         """Feeds as the lake has them."""
         if self._feeds is None:
-            folder = MarketFolder(self.market.folder, self.manifest)
-            self._feeds = stored_feeds(folder, {name: self.home.lake.read(name) for name in FEED_TABLES})
+            self._feeds = self._read_feeds()
         return self._feeds
 
     def due(self, now: datetime) -> datetime:
@@ -247,6 +249,10 @@ class TickRunner:
         feeds = [self.home.lake.path(name) for name in FEED_TABLES]
         newest = max((path.stat().st_mtime_ns for path in feeds if path.exists()), default=0)
         return newest, (self.folder / "opening" / "opening.json").stat().st_mtime_ns
+
+    def _read_feeds(self) -> FeedTables:
+        folder = MarketFolder(self.market.folder, self.manifest)
+        return stored_feeds(folder, {name: self.home.lake.read(name) for name in FEED_TABLES})
 
     def _store_feeds(self) -> None:
         folder = self.home.folder()

@@ -36,6 +36,7 @@ class CatBoostModel(TailChosenModel):
     family: ClassVar[str] = "catboost"
     file_name: ClassVar[str] = "catboost.cbm"
     choice_name: ClassVar[str] = "rounds"
+    library: ClassVar[str | None] = "catboost"
     search_space: ClassVar[SearchSpace] = {
         "catboost_learning_rate": Range(0.02, 0.2, logarithmic=True),
         "catboost_depth": Range(2, 6),

@@ -35,6 +35,7 @@ class LightGBMBooster(TailChosenModel):
     """
 
     choice_name: ClassVar[str] = "rounds"
+    library: ClassVar[str | None] = "lightgbm"
 
     def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float, threads: int) -> None:
         super().__init__(parameters)

@@ -41,6 +41,8 @@ class Model(Protocol):
     """
 
     family: ClassVar[str]
+    library: ClassVar[str | None]
+    """Package that fits and loads import, None for a family of our own."""
     search_space: ClassVar[SearchSpace]
     tail_ic: dict[Any, float]
 
@@ -114,6 +116,11 @@ def create_model(family: str, settings: Settings) -> Model:
 def search_space(family: str) -> SearchSpace:
     """Return the settings a search may vary for a family, with their bounds; errors as :func:`create_model`."""
     return _class_of(family).search_space
+
+
+def library_of(family: str) -> str | None:
+    """Return the package that a family's fits and loads import, None if there is none; errors as :func:`create_model`."""
+    return _class_of(family).library
 
 
 def load_model(family: str, directory: Path, threads: int = 1) -> Model:

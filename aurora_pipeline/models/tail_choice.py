@@ -38,6 +38,8 @@ class TailChosenModel(ABC):
         The one file a fitted model is stored in.
     choice_name : str
         What is chosen on the tail, such as `penalty` or `rounds`.
+    library : str or None
+        Package that fits and loads import; None for a family of our own.
     search_space : mapping
         Settings a hyper-parameter search may vary; empty where the tail's choice is all there is to choose.
     parameters : dict
@@ -55,6 +57,7 @@ class TailChosenModel(ABC):
     family: ClassVar[str]
     file_name: ClassVar[str]
     choice_name: ClassVar[str]
+    library: ClassVar[str | None] = None
     search_space: ClassVar[SearchSpace] = {}
 
     def __init__(self, parameters: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ class XGBoostModel(TailChosenModel):
     family: ClassVar[str] = "xgboost"
     file_name: ClassVar[str] = "xgboost.ubj"
     choice_name: ClassVar[str] = "rounds"
+    library: ClassVar[str | None] = "xgboost"
     search_space: ClassVar[SearchSpace] = {**TREE_SHAPE, **TREE_STEPS, "tree_depth": Range(2, 5)}
 
     def __init__(self, parameters: dict[str, Any], rounds: int, leaf_share: float, threads: int) -> None:

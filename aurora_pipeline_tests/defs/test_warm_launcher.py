@@ -18,23 +18,39 @@ KERNEL = (
 )
 
 
-def test_it_has_loaded_definitions_and_compiled_kernels_but_no_model_library(tmp_path):
+@pytest.mark.parametrize("families", [["ridge", "lightgbm"], ["catboost", "xgboost"]])
+def test_it_has_loaded_definitions_kernels_and_the_libraries_of_the_home_s_families(families, tmp_path):
+    (tmp_path / "settings.yaml").write_text(f"models:\n  families: {families}\n")
     environment = os.environ | {"AURORA_HOME": str(tmp_path)}
     # Whatever ran before, there is a compiled kernel now.
     subprocess.run([sys.executable, "-c", KERNEL], env=environment, check=True)
     code = (
-        f"import sys, {PRELOADED} as loaded\n"
-        "unwanted = {'mlflow', 'lightgbm', 'xgboost', 'catboost', 'sklearn'} & set(sys.modules)\n"
-        "from aurora_pipeline.adapters.compiled_kernels import load_kernels\n"
+        f"import sys, {PRELOADED}\n"
         "from aurora_pipeline.monitoring import distribution_shift as shift\n"
-        "load_kernels()\n"
-        "print(sorted(unwanted), len(shift._compare.signatures), 'aurora_pipeline.definitions' in sys.modules)\n"
+        "print(*sorted({'mlflow', 'lightgbm', 'xgboost', 'catboost', 'sklearn'} & set(sys.modules)))\n"
+        "print(len(shift._compare.signatures), 'aurora_pipeline.definitions' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    unwanted, _, rest = done.stdout.strip().partition("] ")
+    libraries, rest = done.stdout.splitlines()
     compiled, definitions = rest.split()
-    assert (unwanted, definitions) == ("[", "True")
+    assert libraries.split() == sorted(set(families) & {"lightgbm", "xgboost", "catboost"})
+    assert definitions == "True"
     assert int(compiled) >= 1
+
+
+def test_importing_a_model_library_starts_no_thread(tmp_path):
+    code = (
+        "import os\n"
+        "import scipy.linalg  # its OpenBLAS starts threads and survives a fork\n"
+        "import aurora_pipeline.definitions\n"
+        "from aurora_pipeline.live.model_loading import import_libraries\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "import_libraries(aurora_pipeline.definitions.home.settings().models.families)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    environment = os.environ | {"AURORA_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0", "a fork would not take these threads along"
 
 
 class Instance:
