@@ -26,7 +26,8 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champion_set import served_directory
 from aurora_pipeline.adapters.models.model_lifecycle import HISTORY
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
-from aurora_pipeline.defs.launch import bring_up_to_date, instance_of
+from aurora_pipeline.defs.instances import instance_of
+from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
 from aurora_pipeline.monitoring.performance import session_returns

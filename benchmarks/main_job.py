@@ -24,8 +24,8 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.stage_inputs.features import read_view_inputs
+from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.jobs import TRAINING_JOB
-from aurora_pipeline.defs.launch import instance_of
 from aurora_pipeline.stages import VIEWS
 from aurora_pipeline.workflows.main_job import run_main_job
 

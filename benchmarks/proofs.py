@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.defs.launch import bring_up_to_date
+from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.proof_verdicts import ProvenMarket
 from aurora_pipeline.stages import VIEWS

@@ -19,7 +19,7 @@ def reports() -> None:
 @report.command()
 def models(home: HomeOption = None) -> None:
     """Compare families, ensemble and baselines: IC, decay, turnover, sectors, regimes, cost, overfitting."""
-    from aurora_pipeline.defs.launch import instance_of
+    from aurora_pipeline.defs.instances import instance_of
     from aurora_pipeline.defs.stored_costs import stored_costs
     from aurora_pipeline.monitoring.feature_audit_report import cell
     from aurora_pipeline.monitoring.model_comparison_report import HEADLINE, comparison_remarks, comparison_summary

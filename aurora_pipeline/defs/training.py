@@ -15,7 +15,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry, make_registry
@@ -24,10 +23,9 @@ from aurora_pipeline.adapters.stage_inputs.fold import forget_fold_inputs
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, submit_run
+from aurora_pipeline.defs.instances import instance_of
+from aurora_pipeline.defs.launcher import Launcher
 from aurora_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from aurora_pipeline.defs.launch import Launcher
 
 PROGRESS = "training"
 _THREADS_VARIABLE = "AURORA_THREADS"
@@ -136,8 +134,6 @@ def _begin(threads: int) -> None:
 
 
 def _train_in_process(home: str, fold: str) -> FoldResult:
-    from aurora_pipeline.defs.launch import Launcher, instance_of
-
     opened = Home(Path(home))
     with instance_of(opened) as instance:
         return _train(Launcher(opened, instance), fold)

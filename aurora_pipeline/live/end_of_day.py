@@ -97,7 +97,8 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
 def _backfill(home: Home, session: date) -> dict[str, pl.DataFrame]:
     """Materialise a session, and the labels before it that have matured, by the graph's own assets; return what they wrote."""
     from aurora_pipeline.defs import jobs
-    from aurora_pipeline.defs.launch import Launcher, instance_of
+    from aurora_pipeline.defs.instances import instance_of
+    from aurora_pipeline.defs.launcher import Launcher
 
     settings = home.settings()
     reach = label_reach(settings.purge_bars(home.frequency), FULL_SESSION_BARS)

@@ -157,7 +157,8 @@ def _train_if_due(home: Home, session: date) -> str:
     wanted = [family for family in settings.models.families if fold not in champions.get(family, {})]
     if wanted:
         from aurora_pipeline.defs import jobs
-        from aurora_pipeline.defs.launch import Launcher, instance_of
+        from aurora_pipeline.defs.instances import instance_of
+        from aurora_pipeline.defs.launcher import Launcher
 
         with instance_of(home) as instance:
             Launcher(home, instance).job(jobs.TRAINING_JOB, partition=fold)

@@ -49,7 +49,7 @@ def run_ablation(home: Home, market: Path | None, overrides: Sequence[str]) -> A
     overrides : sequence of str
         `key=value` settings of every phase.
     """
-    from aurora_pipeline.defs.launch import bring_up_to_date
+    from aurora_pipeline.defs.up_to_date import bring_up_to_date
 
     home, folder, settings = prepare_home(home, market, overrides)
     final = {key: value_of(settings, key) for key in known_keys()}

@@ -54,7 +54,8 @@ def run_walk_forward(
 
 def run_range(home: Home, job: str, first: date, last: date) -> str:
     """Run one partitioned job over a range of sessions; returns the run id."""
-    from aurora_pipeline.defs.launch import Launcher, instance_of
+    from aurora_pipeline.defs.instances import instance_of
+    from aurora_pipeline.defs.launcher import Launcher
 
     sessions = _inside(home.sessions(home.settings()), first, last)
     with instance_of(home) as instance:

@@ -24,7 +24,7 @@ from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from aurora_pipeline.defs.launch import UpToDate
+    from aurora_pipeline.defs.up_to_date import UpToDate
 
 REFERENCE_SEED = 1
 _PACKAGES = (
@@ -81,7 +81,7 @@ def run_main_job(
     replace_models : bool
         Make history again with a changed configuration of the models instead of sending a challenger.
     """
-    from aurora_pipeline.defs.launch import bring_up_to_date
+    from aurora_pipeline.defs.up_to_date import bring_up_to_date
 
     started = datetime.now(tz=UTC)
     if fresh:

@@ -73,7 +73,7 @@ class MarketTask:
 
 def prove_market(task: MarketTask) -> ProvenMarket:
     """Make one market, run it up to calibrated signals, measure, and remove both."""
-    from aurora_pipeline.defs.launch import bring_up_to_date
+    from aurora_pipeline.defs.up_to_date import bring_up_to_date
 
     folder, path = (task.root / f"{kind}-{task.preset}-{task.alpha}-{task.seed}" for kind in ("market", "home"))
     try:

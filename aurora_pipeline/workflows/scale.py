@@ -64,7 +64,8 @@ def main(stocks: int, sessions: int, folder: Path) -> None:
     """Make a market and a home below a folder, run the data stages one by one, and leave `record.parquet`."""
     from aurora_pipeline.adapters.home import Home
     from aurora_pipeline.defs import jobs
-    from aurora_pipeline.defs.launch import Launcher, instance_of
+    from aurora_pipeline.defs.instances import instance_of
+    from aurora_pipeline.defs.launcher import Launcher
     from aurora_pipeline.defs.market_data import SESSION_TABLES
     from aurora_pipeline.market.simulation import simulate_market
     from aurora_pipeline.stages import VIEWS

@@ -8,7 +8,7 @@ import pytest
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
-from aurora_pipeline.defs.launch import bring_up_to_date
+from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.errors import TrainingError
 from aurora_pipeline.models import training_pipeline
 from aurora_pipeline_tests.end_to_end.conftest import lake_hashes
@@ -85,7 +85,8 @@ def test_if_nothing_can_be_trained_the_job_fails_and_says_why(home, monkeypatch)
 
 
 def test_a_session_no_family_serves_is_refused_by_name(home):
-    from aurora_pipeline.defs.launch import Launcher, instance_of
+    from aurora_pipeline.defs.instances import instance_of
+    from aurora_pipeline.defs.launcher import Launcher
     from aurora_pipeline.errors import ModelError
 
     home.champions_file.unlink()

@@ -12,7 +12,8 @@ pytest.importorskip("alpaca", reason="alpaca-py is not installed")
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs import jobs
-from aurora_pipeline.defs.launch import Launcher, instance_of
+from aurora_pipeline.defs.instances import instance_of
+from aurora_pipeline.defs.launcher import Launcher
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.folder_growth import extend_universe, started_folder
 from aurora_pipeline.market.inspection import inspect_market

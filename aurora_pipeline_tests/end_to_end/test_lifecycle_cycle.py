@@ -11,7 +11,7 @@ from aurora_pipeline.adapters.models.champion_set import read_champion_set
 from aurora_pipeline.adapters.models.model_lifecycle import HISTORY
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
-from aurora_pipeline.defs.launch import instance_of
+from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline_tests.end_to_end.conftest import aurora, settings

@@ -11,7 +11,7 @@ import pytest
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.graph import build_definitions
-from aurora_pipeline.defs.launch import instance_of
+from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.retention import remove_tick_runs
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log

@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
-from aurora_pipeline.defs import jobs, launch
+from aurora_pipeline.defs import jobs, up_to_date
+from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline_tests.end_to_end.conftest import lake_hashes
 
 
@@ -14,17 +15,17 @@ from aurora_pipeline_tests.end_to_end.conftest import lake_hashes
 def test_predictions_in_two_halves_are_those_of_one_run(tiny_home, tmp_path, monkeypatch):
     for variable in ("DAGSTER_HOME", HOME_VARIABLE):
         monkeypatch.setenv(variable, str(tmp_path))
-    monkeypatch.setattr(launch, "_WORTH_TWO_PROCESSES", 4)
+    monkeypatch.setattr(up_to_date, "_WORTH_TWO_PROCESSES", 4)
     home = Home(shutil.copytree(tiny_home, tmp_path / "home"))
     shutil.rmtree(home.lake.root / "predictions")
     before = _starts(home)
-    launch.bring_up_to_date(home, home.settings())
+    up_to_date.bring_up_to_date(home, home.settings())
     assert len(before) == 1
     assert len(_starts(home)) == 3, "one range before, and its halves"
     assert lake_hashes(home.path) == lake_hashes(tiny_home)
 
 
 def _starts(home):
-    with launch.instance_of(home) as instance:
+    with instance_of(home) as instance:
         runs = instance.get_runs(dg.RunsFilter(job_name=jobs.PREDICTION_JOB))
         return sorted(run.tags["dagster/asset_partition_range_start"] for run in runs)

@@ -6,132 +6,30 @@ fingerprint, never by run status.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
-import dagster as dg
-
-from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
+from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import note_configurations
 from aurora_pipeline.adapters.storage.lake import partition_of
-from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs import jobs
-from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, reason, submit_run
-from aurora_pipeline.defs.databases import make_databases
-from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
-from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.instances import instance_of
+from aurora_pipeline.defs.launcher import Launcher, beside
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
-from aurora_pipeline.errors import AuroraError, SettingsError, TrainingError
+from aurora_pipeline.errors import TrainingError
 from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
 from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name, plan_stages
 
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _DATA_STAGES = ("session_data", "residual_returns", "feature_panel", "labels")
 _SIGNAL_STAGES = ("ensemble_weights", "ensemble", "calibrated_signals")
 _LOOKED_AHEAD_TO = ("session_data", "residual_returns")
 _WORTH_TWO_PROCESSES = 40
 """Partitions from which on a second process gains more than the seconds it takes to start."""
-
-
-class StageFailedError(AuroraError):
-    """A run ended with a failed step or a blocking check."""
-
-
-class Launcher:
-    """Launches jobs of one home in this process.
-
-    Parameters
-    ----------
-    home : Home
-        The installation; its settings file must already hold the settings of this run.
-    instance : dagster.DagsterInstance
-        The home's instance.
-    """
-
-    def __init__(self, home: Home, instance: dg.DagsterInstance) -> None:
-        self.home = home
-        self.instance = instance
-        self.definitions = build_definitions(home)
-        self.launched: list[str] = []
-
-    def job(
-        self,
-        name: str,
-        *,
-        first: str | None = None,
-        last: str | None = None,
-        partition: str | None = None,
-        assets: Sequence[str] | None = None,
-    ) -> None:
-        """Run one job, or some assets of it, over a range of partitions, one partition, or unpartitioned.
-
-        Raises
-        ------
-        AuroraError
-            What the failed step raised.
-        StageFailedError
-            A blocking check failed.
-        """
-        tags = {PROCESS_TAG: str(os.getpid())}
-        if first is not None and last is not None:
-            tags |= {_RANGE_START: first, _RANGE_END: last}
-        if self.home.shared is not None:
-            if assets is not None:
-                raise SettingsError(f"{name}: some assets of a job alone are run in profile local only")
-            self._on_the_cluster(name, tags, partition)
-            return
-        try:
-            result = self.definitions.resolve_job_def(name).execute_in_process(
-                instance=self.instance,
-                tags=tags,
-                partition_key=partition,
-                run_config=_QUIET,
-                asset_selection=None if assets is None else [dg.AssetKey(asset) for asset in assets],
-            )
-        except dg.DagsterExecutionStepExecutionError as error:
-            raise _cause(error) from error
-        except dg.DagsterError as error:
-            raise _cause(error) from error
-        self.launched.append(result.run_id)
-
-    def _on_the_cluster(self, name: str, tags: dict[str, str], partition: str | None) -> None:
-        tags = {key: value for key, value in tags.items() if key != PROCESS_TAG}
-        tags |= {} if partition is None else {PARTITION: partition}
-        run = await_run(self.instance, submit_run(self.instance, name, tags))
-        self.home.refresh()
-        failed = failures_of(self.instance, run)
-        if failed:
-            raise StageFailedError("\n".join(f"{name}, {step}: {why}" for step, why in failed.items()))
-        self.launched.append(run.run_id)
-
-    def attempt(self, name: str, *, partition: str) -> tuple[str, dict[str, str]]:
-        """Run one job over one partition to its end, whichever steps fail.
-
-        Returns
-        -------
-        run_id : str
-            Dagster run.
-        failed : dict of str to str
-            Asset of each failed step, such as `trained_model/ridge`, to why it failed.
-        """
-        result = self.definitions.resolve_job_def(name).execute_in_process(
-            instance=self.instance,
-            tags={PROCESS_TAG: str(os.getpid())},
-            partition_key=partition,
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
-        failures = [event for event in result.all_events if event.is_step_failure]
-        return result.run_id, {str(event.step_key).replace("__", "/"): reason(event) for event in failures}
 
 
 @dataclass(frozen=True)
@@ -212,28 +110,11 @@ def bring_up_to_date(
         stale = bool(wanted.stale([book]))
         due = report and bool(launcher.launched or stale or not is_reported(home))
         side_by_side = due and stale and home.shared is None
-        with _beside(launcher, jobs.EVALUATION_JOB) if side_by_side else nullcontext():
+        with beside(launcher, jobs.EVALUATION_JOB) if side_by_side else nullcontext():
             _ranges(launcher, wanted, jobs.BOOK_JOB, [book], to_the_end=True)
         if due:
             launcher.job(jobs.REPORT_JOB, assets=jobs.BOOK_REPORT_ASSETS if side_by_side else None)
         return UpToDate(launcher.launched, failed, changed)
-
-
-@contextmanager
-def _beside(launcher: Launcher, job: str, first: str | None = None, last: str | None = None) -> Iterator[None]:
-    """Run a job in a process of its own while the block runs; the block ends when both have."""
-    with worker_pool(1) as pool:
-        run = pool.submit(_job_in_process, str(launcher.home.path), job, first, last)
-        yield
-        launcher.launched += run.result()
-
-
-def _job_in_process(home: str, job: str, first: str | None = None, last: str | None = None) -> list[str]:
-    opened = Home(Path(home))
-    with instance_of(opened) as instance:
-        launcher = Launcher(opened, instance)
-        launcher.job(job, first=first, last=last)
-        return launcher.launched
 
 
 class _Wanted:
@@ -296,30 +177,7 @@ def _ranges(
         keys = wanted.partitions[bisect_left(wanted.partitions, first) : bisect_left(wanted.partitions, end) + 1]
         if side_by_side and len(keys) >= _WORTH_TWO_PROCESSES and launcher.home.shared is None:
             half = len(keys) // 2
-            with _beside(launcher, job, first=keys[half], last=end):
+            with beside(launcher, job, first=keys[half], last=end):
                 launcher.job(job, first=first, last=keys[half - 1])
         else:
             launcher.job(job, first=first, last=end)
-
-
-@contextmanager
-def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
-    """Open the home's Dagster instance, after marking runs whose process died as failed."""
-    make_databases(home)
-    os.environ["DAGSTER_HOME"] = str(home.path)
-    os.environ[HOME_VARIABLE] = str(home.path)
-    with dg.DagsterInstance.get() as instance:
-        if home.shared is None:
-            bury_the_dead(instance)
-        yield instance
-
-
-def _cause(error: BaseException) -> AuroraError:
-    """Return the Aurora error behind a Dagster error, or one that says where it failed."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, AuroraError):
-            return seen
-        original = getattr(seen, "user_exception", None)
-        seen = original if isinstance(original, BaseException) else seen.__cause__
-    return StageFailedError(str(error))
