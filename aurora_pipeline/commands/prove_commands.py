@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Table
 
 from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars
 from aurora_pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from aurora_pipeline.monitoring.proof_verdicts import ProvenMarket
+
+FINISHED_MARKETS = "proof_markets"
+"""Folder below a home's reports."""
 
 
 def prove(
@@ -31,7 +37,8 @@ def prove(
 ) -> None:
     """Show that a market without alpha yields none and planted alpha comes back; exit code 1 where it does not.
 
-    The result is kept in the home, where the claim ledger reads it.
+    The result is kept in the home, where the claim ledger reads it. So is each market as it is finished: a proof that was cut
+    off goes on from there.
     """
     chosen = _range(seeds)
     if scorer:
@@ -72,8 +79,9 @@ def _pipeline(
         for name in strengths
         for seed in seeds
     ]
+    kept = opened_home(home)
     with progress_bars():
-        markets, verdicts = prove(tasks, processes)
+        markets, verdicts = prove(tasks, processes, kept.reports / FINISHED_MARKETS, _tell)
     table = Table(
         "alpha",
         "seed",
@@ -104,7 +112,7 @@ def _pipeline(
     out.print(table)
     _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
     path = save_proof(
-        opened_home(home),
+        kept,
         PIPELINE_PROOF,
         {
             "preset": preset,
@@ -114,6 +122,14 @@ def _pipeline(
     )
     out.print(f"kept in {path}", highlight=False)
     return all(verdict.holds for verdict in verdicts)
+
+
+def _tell(market: ProvenMarket) -> None:
+    out.print(
+        f"alpha {market.alpha}, seed {market.seed}: rank IC {_text(market.rank_ic, 4)}, t {_text(market.t, 2)} "
+        f"(5 % point {_text(market.critical, 2)})",
+        highlight=False,
+    )
 
 
 def _scorer(seeds: range, processes: int, home: Path | None) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.adapters.worker_processes import worker_pool
+from aurora_pipeline.lineage import code_hash
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.calibration_quality import coverage, mincer_zarnowitz
@@ -121,11 +123,43 @@ def measure_home(home: Home, market: MarketFolder, alpha: Alpha, seed: int) -> P
     )
 
 
-def prove(tasks: Sequence[MarketTask], processes: int) -> tuple[list[ProvenMarket], list[ProofVerdict]]:
-    """Run all markets and judge them; with one process everything runs in this one."""
-    done = dict(_spread(prove_market, tasks, processes, "markets"))
+def prove(
+    tasks: Sequence[MarketTask], processes: int, kept: Path, tell: Callable[[ProvenMarket], None]
+) -> tuple[list[ProvenMarket], list[ProofVerdict]]:
+    """Run all markets and judge them; with one process everything runs in this one.
+
+    Parameters
+    ----------
+    tasks : sequence of MarketTask
+        Markets.
+    processes : int
+        How many run side by side.
+    kept : Path
+        Folder of finished markets: what the same code found in the same market before is taken from there.
+    tell : callable
+        Called with each market as soon as it is known.
+    """
+    files = [kept / f"{task.preset}-{task.alpha}-{task.seed}-{_identity(task)}.json" for task in tasks]
+    done = {place: _read_market(file) for place, file in enumerate(files) if file.exists()}
+    for market in done.values():
+        tell(market)
+    left = [place for place in range(len(tasks)) if place not in done]
+    for place, market in _spread(prove_market, [tasks[place] for place in left], processes, "markets"):
+        atomic_text(files[left[place]], json.dumps(asdict(market), indent=1) + "\n")
+        done[left[place]] = market
+        tell(market)
     markets = [done[index] for index in range(len(tasks))]
     return markets, judge(markets)
+
+
+def _identity(task: MarketTask) -> str:
+    """Hash of all that decides what is found in a market, the package's code included."""
+    what = [task.sessions, task.symbols, PLANTED[task.alpha], sorted(task.overrides), code_hash((".",))]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
+
+
+def _read_market(file: Path) -> ProvenMarket:
+    return ProvenMarket(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def prove_scorer(

@@ -33,9 +33,15 @@ def test_a_leak_in_the_scores_makes_the_proof_fail_and_the_clean_code_holds(tmp_
     assert together == [True, True], clean.output
     assert len(null["markets"]) == 1
 
-    original, homes = training_pipeline.predict, []
     from aurora_pipeline.workflows import proofs
 
+    with monkeypatch.context() as nothing_runs:
+        nothing_runs.setattr(proofs, "prove_market", None)
+        prove(tmp_path / "clean", *SIZE, *FEW)
+    again = json.loads((tmp_path / "clean" / "reports" / "proof_pipeline.json").read_text())
+    assert again == null, "a market that was finished before is taken from there"
+
+    original, homes = training_pipeline.predict, []
     prepare = proofs.prepare_home
 
     def remembered(*arguments):
