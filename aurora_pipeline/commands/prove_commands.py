@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -110,6 +111,7 @@ def _pipeline(
             _text(market.expected_return_bps, 1),
         )
     out.print(table)
+    _print_families(markets)
     _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
     path = save_proof(
         kept,
@@ -122,6 +124,20 @@ def _pipeline(
     )
     out.print(f"kept in {path}", highlight=False)
     return all(verdict.holds for verdict in verdicts)
+
+
+def _print_families(markets: Sequence[ProvenMarket]) -> None:
+    """Print a table of t of each family's own IC; an asterisk where it is beyond its 5 % point."""
+    families = list(dict.fromkeys(name for market in markets for name in market.families))
+    table = Table("alpha", "seed", *families, title="t of each family")
+    for market in markets:
+        beyond = market.rejecting_families
+        cells = [
+            _text(market.families[name]["t"], 2) + ("*" if name in beyond else "") if name in market.families else "-"
+            for name in families
+        ]
+        table.add_row(market.alpha, str(market.seed), *cells)
+    out.print(table)
 
 
 def _tell(market: ProvenMarket) -> None:

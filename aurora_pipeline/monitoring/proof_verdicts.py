@@ -9,8 +9,9 @@ with planted alpha must give it back, with expected returns of the right size. I
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +53,8 @@ class ProvenMarket:
         Nominal level in per cent to share of labels inside, all volatilities together.
     expected_return_bps : float or None
         Standard deviation of the expected return, basis points over the horizon.
+    families : dict
+        Family to `rank_ic`, `t` and `critical` of its own scores.
     """
 
     alpha: Alpha
@@ -67,15 +70,25 @@ class ProvenMarket:
     slope_upper: float | None
     coverage: dict[str, float]
     expected_return_bps: float | None
+    families: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def rejects(self) -> bool:
         """Whether the IC lies beyond its own 5 % point."""
-        return self.t is not None and self.critical is not None and abs(self.t) > self.critical
+        return _beyond(self.t, self.critical)
+
+    @property
+    def rejecting_families(self) -> list[str]:
+        """Families whose own IC lies beyond its 5 % point."""
+        return [name for name, own in self.families.items() if _beyond(own["t"], own["critical"])]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain mapping, ready for JSON."""
         return asdict(self) | {"rejects": self.rejects}
+
+
+def _beyond(t: float | None, critical: float | None) -> bool:
+    return t is not None and critical is not None and abs(t) > critical
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,11 @@ class ProofVerdict:
     holds: bool
 
 
-def allowed_rejections(markets: int) -> int:
-    """Most rejections at nominal 5 % that pass: more have a probability of at most :data:`MORE_REJECTIONS`."""
+def allowed_rejections(markets: int, tests: int = 1) -> int:
+    """Most rejections at nominal 5 % that pass: more, in any test, have a probability of at most :data:`MORE_REJECTIONS`."""
     from scipy.stats import binom
 
-    return int(binom.ppf(1.0 - MORE_REJECTIONS, markets, 0.05))
+    return int(binom.ppf(1.0 - MORE_REJECTIONS / tests, markets, 0.05))
 
 
 def pooled_z(markets: Sequence[ProvenMarket]) -> float:
@@ -144,6 +157,25 @@ def _null_verdicts(markets: Sequence[ProvenMarket]) -> list[ProofVerdict]:
             rejected <= allowed,
         ),
         ProofVerdict("no alpha: z of all ICs together", f"{z:.2f}", f"within {limit:.2f}", abs(z) <= limit),
+        *_family_verdicts(markets),
+    ]
+
+
+def _family_verdicts(markets: Sequence[ProvenMarket]) -> list[ProofVerdict]:
+    """The family whose own IC was most often beyond its 5 % point; where no family was measured, nothing."""
+    counts = Counter(name for market in markets for name in market.rejecting_families)
+    families = {name for market in markets for name in market.families}
+    if not families:
+        return []
+    allowed = allowed_rejections(len(markets), len(families))
+    most = max(sorted(families), key=lambda name: counts[name])
+    return [
+        ProofVerdict(
+            f"no alpha: most rejections of one of {len(families)} families",
+            f"{most}, {counts[most]} of {len(markets)}",
+            f"at most {allowed}",
+            counts[most] <= allowed,
+        )
     ]
 
 

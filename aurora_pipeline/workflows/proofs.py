@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import polars as pl
+
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import atomic_text
@@ -120,7 +122,17 @@ def measure_home(home: Home, market: MarketFolder, alpha: Alpha, seed: int) -> P
         slope_upper=fit["slope_upper"],
         coverage=coverage(signals, labels).get("overall", {}),
         expected_return_bps=None if spread is None else 1e4 * float(spread),  # type: ignore[arg-type]
+        families=_of_families(home, labels),
     )
+
+
+def _of_families(home: Home, labels: pl.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Rank IC, t and 5 % point of each family's own scores over the sessions it was scored."""
+    found: dict[str, dict[str, float | None]] = {}
+    for family in home.settings().models.families:
+        ic = information_coefficient(home.lake.read("predictions", model=family), labels)
+        found[family] = {"rank_ic": ic.mean, "t": ic.t, "critical": ic.critical}
+    return found
 
 
 def prove(

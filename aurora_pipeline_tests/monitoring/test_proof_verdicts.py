@@ -46,6 +46,17 @@ def test_at_most_ten_of_a_hundred_may_reject() -> None:
     assert len(failed([*[lucky, unlucky] * 6, *[NULL, replace(NULL, t=-0.5)] * 44])) == 1
 
 
+def test_one_family_that_rejects_too_often_fails_although_the_ensemble_does_not() -> None:
+    assert allowed_rejections(20, 2) == 4
+    quiet, loud = {"rank_ic": 0.0, "t": 0.1, "critical": 2.8}, {"rank_ic": 0.1, "t": -3.1, "critical": 2.8}
+    sound = [replace(NULL, t=sign * 0.4, families={"ridge": quiet, "lasso": quiet}) for sign in (1.0, -1.0) * 10]
+    biased = [replace(market, families={"ridge": quiet, "lasso": loud}) for market in sound[:5]] + sound[5:]
+    assert failed(sound) == []
+    assert failed(biased[1:] + sound[:1]) == []
+    assert failed(biased) == ["no alpha: most rejections of one of 2 families"]
+    assert biased[0].rejecting_families == ["lasso"]
+
+
 def test_one_leaky_market_alone_fails() -> None:
     assert failed([replace(NULL, t=9.0, p_value=1e-5)]) == ["no alpha: z of all ICs together"]
 

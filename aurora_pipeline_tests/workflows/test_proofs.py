@@ -30,7 +30,8 @@ def test_a_leak_in_the_scores_makes_the_proof_fail_and_the_clean_code_holds(tmp_
     clean = prove(tmp_path / "clean", *SIZE, *FEW)
     null = json.loads((tmp_path / "clean" / "reports" / "proof_pipeline.json").read_text())
     together = [verdict["holds"] for verdict in null["verdicts"] if "no alpha" in verdict["what"]]
-    assert together == [True, True], clean.output
+    assert together == [True, True, True], clean.output
+    assert set(null["markets"][0]["families"]) == {"ridge", "lightgbm"}
     assert len(null["markets"]) == 1
 
     from aurora_pipeline.workflows import proofs
