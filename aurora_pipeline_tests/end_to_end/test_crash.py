@@ -45,7 +45,13 @@ def test_killing_a_run_at_any_moment_and_starting_again_gives_the_undisturbed_ta
 
 
 def _files(home, *folders):
-    return sum(1 for folder in folders for path in (home / folder).rglob("*") if not path.name.startswith("."))
+    """Files and folders in place; ``os.walk`` passes over a temporary folder that is renamed while it looks."""
+    counted = 0
+    for folder in folders:
+        for _, below, files in os.walk(home / folder):
+            below[:] = [name for name in below if not name.startswith(".")]
+            counted += len(below) + sum(not name.startswith(".") for name in files)
+    return counted
 
 
 def _progress(home, whole):
@@ -56,11 +62,14 @@ def _progress(home, whole):
 
 def _killed_backfill(market, home, whole, moment, only_the_parent):
     process = _start("backfill", "--market", market, "--home", home, *settings(*FEW))
-    while process.poll() is None and _progress(home, whole) < moment:
-        time.sleep(0.02)
-    assert process.poll() is None, f"finished before {moment}"
-    (os.kill if only_the_parent else os.killpg)(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while process.poll() is None and _progress(home, whole) < moment:
+            time.sleep(0.02)
+        assert process.poll() is None, f"finished before {moment}"
+        (os.kill if only_the_parent else os.killpg)(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
     deadline = time.monotonic() + 20.0
     while _alive(process.pid):
         assert time.monotonic() < deadline, "processes that train outlived the backfill"
