@@ -35,8 +35,8 @@ def instance_config(home: Path) -> dict[str, Any]:
             }
         },
         "run_coordinator": {
-            "module": "dagster",
-            "class": "QueuedRunCoordinator",
+            "module": "aurora_pipeline.defs.tick_coordinator",
+            "class": "TicksGoAhead",
             # A tick never waits for a backfill: backfills leave slots, and ticks go first.
             "config": {
                 "max_concurrent_runs": 4,

@@ -16,13 +16,13 @@ import dagster as dg
 from aurora_pipeline.defs.dead_runs import PROCESS_TAG
 from aurora_pipeline.defs.market_data import SESSION_TABLES
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.tick_coordinator import TICK_TAG
 from aurora_pipeline.stages import VIEWS
 
 if TYPE_CHECKING:
     from aurora_pipeline.live.decision_log import Settled
 
 TICK_JOB = "tick"
-TICK_TAG = "aurora/tick"
 TICK_TAGS = {
     TICK_TAG: "true",
     "dagster/max_runtime": "240",  # the next bar is due then

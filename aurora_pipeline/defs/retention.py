@@ -7,7 +7,7 @@ import dagster as dg
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.instance import STORAGE_FOLDER
 from aurora_pipeline.defs.instances import instance_of
-from aurora_pipeline.defs.live import TICK_TAG
+from aurora_pipeline.defs.tick_coordinator import TICK_TAG
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
