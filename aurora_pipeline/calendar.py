@@ -119,6 +119,14 @@ class SessionCalendar:
             raise MarketDataError(f"{moment} lies after the last session the calendar {self.code} knows")
         return self._schedule[0][index]
 
+    def running_session(self, now: datetime) -> date:
+        """Session that is running at a moment, or the one that ended last before it."""
+        sessions, opens, _ = self._schedule
+        index = bisect.bisect_right(opens, now) - 1
+        if index < 0:
+            raise MarketDataError(f"the calendar {self.code} has no session before {now:%Y-%m-%d %H:%M}")
+        return sessions[index]
+
     def bar_ends(self, session: date, frequency: Frequency = "5min") -> list[datetime]:
         """Return the decision times of a session: each bar's end in UTC (at 5min 78, on half-days 42; at `session` 1)."""
         close = self.close(session)

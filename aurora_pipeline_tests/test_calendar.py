@@ -39,6 +39,24 @@ def test_session_of_gives_the_session_in_which_a_moment_can_first_be_used():
     assert NYSE.session_of(NYSE.close(date(2025, 11, 26))) == date(2025, 11, 26)
 
 
+@pytest.mark.parametrize(
+    ("moment", "session"),
+    [
+        (datetime(2025, 11, 26, 14, 29, 59, tzinfo=UTC), date(2025, 11, 25)),
+        (datetime(2025, 11, 26, 14, 30, tzinfo=UTC), date(2025, 11, 26)),
+        (datetime(2025, 11, 28, 23, 0, tzinfo=UTC), date(2025, 11, 28)),
+        (datetime(2025, 11, 30, 12, 0, tzinfo=UTC), date(2025, 11, 28)),
+    ],
+)
+def test_the_running_session_is_the_one_that_opened_last(moment, session):
+    assert NYSE.running_session(moment) == session
+
+
+def test_before_the_first_session_none_is_running():
+    with pytest.raises(MarketDataError, match="no session before 1990-01-01"):
+        NYSE.running_session(datetime(1990, 1, 1, tzinfo=UTC))
+
+
 def test_grid_lists_bars_in_time_order_without_gaps_inside_a_session():
     grid = NYSE.grid([date(2025, 11, 26), date(2025, 11, 28)])
     assert grid.height == 78 + 42

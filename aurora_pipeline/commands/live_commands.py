@@ -112,11 +112,10 @@ def _replay(
 def close(home: HomeOption = None, session: Day = None) -> None:
     """End a day: settle what is left, make the session again, compare, mature labels, prune. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
-    from aurora_pipeline.live.tick import running_session
 
     opened = opened_home(home)
     now = clock_of(opened.path / "live").now()
-    if not _print_close(opened, session.date() if session else running_session(opened.calendar, now)):
+    if not _print_close(opened, session.date() if session else opened.calendar.running_session(now)):
         raise typer.Exit(1)
 
 

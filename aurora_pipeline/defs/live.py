@@ -108,13 +108,13 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         from aurora_pipeline.live.alerting import tell
         from aurora_pipeline.live.homes import extend_market
         from aurora_pipeline.live.process_clock import process_started
-        from aurora_pipeline.live.tick import TickRunner, running_session
+        from aurora_pipeline.live.tick import TickRunner
 
         moments = {"process": process_started(), "step": time.time()}
         context.instance.add_run_tags(context.run_id, {PROCESS_TAG: str(os.getpid())})
         opened = home.open()
         now = clock_of(opened.path / "live").now()
-        session = date.fromisoformat(config.session) if config.session else running_session(opened.calendar, now)
+        session = date.fromisoformat(config.session) if config.session else opened.calendar.running_session(now)
         runner = TickRunner(extend_market(opened, session), session)
         runner.moments |= moments
         bar_end = datetime.fromisoformat(config.bar_end) if config.bar_end else runner.due(now)

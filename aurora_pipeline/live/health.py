@@ -15,7 +15,6 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import Sender, tell
 from aurora_pipeline.live.decision_log import decision_log
-from aurora_pipeline.live.tick import running_session
 
 SIGN_OF_LIFE = timedelta(seconds=60)
 OVERDUE = timedelta(minutes=8)
@@ -54,7 +53,7 @@ def _supervisor(path: Path, now: datetime) -> list[Alert]:
 
 
 def _bars(home: Home, now: datetime) -> list[Alert]:
-    session = running_session(home.calendar, now)
+    session = home.calendar.running_session(now)
     due = [end for end in home.calendar.bar_ends(session) if end + OVERDUE <= now]
     settled = decision_log(home.path / "live", session).newest()
     if not due or (settled is not None and settled >= due[-1]) or now.astimezone(UTC).date() != session:

@@ -30,23 +30,20 @@ import polars as pl
 from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import Clock, clock_of
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.live_market import FEEDS_MARK, Arrivals, LiveMarket
+from aurora_pipeline.adapters.live_market import Arrivals, LiveMarket
 from aurora_pipeline.adapters.models.zoo import read_served
-from aurora_pipeline.adapters.storage.feed_store import store_feeds
-from aurora_pipeline.calendar import SessionCalendar
-from aurora_pipeline.contracts import FEED_TABLES
-from aurora_pipeline.errors import BookError, LakeError
+from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import read_order
 from aurora_pipeline.execution.limits import limit_violations
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
-from aurora_pipeline.lineage import feeds_fingerprint
 from aurora_pipeline.live.alert import Alert
+from aurora_pipeline.live.bar_arrival import BarArrival, reason_to_skip
 from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, session_folder
 from aurora_pipeline.live.model_loading import load_champions
-from aurora_pipeline.live.opening_amendment import amend_opening
 from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
-from aurora_pipeline.live.session_opening import BOOK, opening_of
+from aurora_pipeline.live.session_opening import BOOK, SessionOpening
+from aurora_pipeline.live.session_sources import SessionSources
 from aurora_pipeline.live.session_store import store_session
 from aurora_pipeline.live.session_tables import (
     BOOK_TABLES,
@@ -58,9 +55,7 @@ from aurora_pipeline.live.session_tables import (
     trade,
 )
 from aurora_pipeline.live.waiting import waiting_for
-from aurora_pipeline.market.folder import MarketFolder
-from aurora_pipeline.market.ingest import FeedTables, ingest_feeds, stored_feeds
-from aurora_pipeline.market.manifest import read_manifest
+from aurora_pipeline.settings import Settings
 
 LOCK = "live"
 _LOOK_ANYWAY = 0.5
@@ -99,15 +94,6 @@ class TickOutcome:
     alerts: list[Alert] = field(default_factory=list)
 
 
-def running_session(calendar: SessionCalendar, now: datetime) -> date:
-    """Return the session that is running, or the one that ended last."""
-    days = calendar.sessions((now - timedelta(days=14)).date(), now.date())
-    started = [day for day in days if calendar.open(day) <= now]
-    if not started:
-        raise LakeError(f"calendar {calendar.code} knows no session in the two weeks before {now:%Y-%m-%d}")
-    return started[-1]
-
-
 class TickRunner:
     """Takes the decisions of one session of a home.
 
@@ -132,30 +118,29 @@ class TickRunner:
         live = home.path / "live"
         self.home = home
         self.clock = clock or clock_of(live)
-        self.session = session or running_session(home.calendar, self.clock.now())
+        self.session = session or home.calendar.running_session(self.clock.now())
         self.log: DecisionLog = decision_log(live, self.session)
         self.folder = session_folder(live, self.session)
         self.market = LiveMarket(home)
-        self.opening = opening_of(home, self.session)
-        self.settings = self.opening.settings
-        self.manifest = read_manifest(self.market.folder)
+        self.sources = SessionSources(home, self.session, self.market)
         self.bar_ends = home.calendar.bar_ends(self.session)
-        places = self.opening.champions.directories
-        self._stamps = self._stored()
+        self.arrival = BarArrival(self.market, self.session, self.bar_ends)
         with ThreadPoolExecutor(1) as beside:
-            feeds = beside.submit(self._read_feeds)  # while the models are loaded
+            feeds = beside.submit(lambda: self.sources.feeds)  # while the models are loaded
+            places = self.opening.champions.directories
             self.models, self.broken = load_champions(home.models, places, self.settings.threads)
-        self._feeds: FeedTables | None = feeds.result()
+        feeds.result()
         self.moments: dict[str, float] = {"opened": time.time()}
-        self._first_seen: dict[datetime, float] = {}
-        self._closed: set[datetime] = set()
 
     @property
-    def feeds(self) -> FeedTables:
-        """Feeds as the lake has them."""
-        if self._feeds is None:
-            self._feeds = self._read_feeds()
-        return self._feeds
+    def opening(self) -> SessionOpening:
+        """What was fixed before the open."""
+        return self.sources.opening
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the opening."""
+        return self.opening.settings
 
     def due(self, now: datetime) -> datetime:
         """End of the newest bar that is over, or of the session's first."""
@@ -166,7 +151,7 @@ class TickRunner:
         """Compute what can be computed before the bar comes, so that code and files are at hand when it does."""
         raw = self.market.session_bars(self.session)
         until = self.log.newest() or self.bar_ends[0]
-        tables = market_tables(self.opening, raw, self.feeds, until, self.manifest, self.home.calendar)
+        tables = market_tables(self.opening, raw, self.sources.feeds, until, self.sources.manifest, self.home.calendar)
         predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
         _, signals = signal_tables(self.opening, predictions)
         self._trade(tables, signals, until)
@@ -191,7 +176,7 @@ class TickRunner:
     def attempt(self, bar_end: datetime | None = None) -> TickOutcome | None:
         """Take the inbox in and decide one bar, the newest that is there by default; None while it is not complete."""
         with self._locked() as arrivals:
-            wanted = bar_end or self._newest_bar()
+            wanted = bar_end or self.arrival.newest()
             if wanted is None:
                 return None
             settled = self.log.get(wanted)
@@ -199,8 +184,9 @@ class TickRunner:
                 self._send_what_was_not(settled)
                 return TickOutcome(self.session, wanted, settled, own=False, alerts=_of_arrivals(arrivals))
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
-            coverage = self._coverage(wanted)
-            if wanted > self.clock.now() + skew or not self._complete(wanted, coverage):
+            coverage = self.arrival.coverage(wanted, self.opening.universe)
+            complete = self.arrival.complete(wanted, coverage, self.settings.live.settle_seconds)
+            if wanted > self.clock.now() + skew or not complete:
                 return None
             outcome = self._decide(wanted, coverage)
             outcome.alerts += _of_arrivals(arrivals)
@@ -220,70 +206,10 @@ class TickRunner:
     def _locked(self) -> Iterator[Arrivals]:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
-            # Marks are dropped after their bars: one that is seen before the inbox is emptied speaks of rows that are taken.
-            self._closed = self.market.inbox.closed_bars()
+            self.arrival.look_at_marks()
             arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
-            stamps = self._follow()
-            changed = self.market.changed()
-            if FEEDS_MARK in changed:
-                self._store_feeds()
-            days = sorted(date.fromisoformat(name) for name in changed - {FEEDS_MARK})
-            if days:
-                self.opening = amend_opening(self.home, self.opening, days, self.feeds)
-            self.market.followed(changed)
-            self._stamps = self._stored() if changed else stamps
+            self.sources.follow()
             yield arrivals
-
-    def _follow(self) -> tuple[int, int]:
-        """Read again what another tick has changed while this one waited; returns the stamps from before the reading."""
-        feeds, opening = self._stored()
-        if feeds != self._stamps[0]:
-            self._feeds = None
-        if opening != self._stamps[1]:
-            self.opening = opening_of(self.home, self.session)
-            self.settings = self.opening.settings
-        return feeds, opening
-
-    def _stored(self) -> tuple[int, int]:
-        """When the stored feeds and the opening were last written, ns."""
-        feeds = [self.home.lake.path(name) for name in FEED_TABLES]
-        newest = max((path.stat().st_mtime_ns for path in feeds if path.exists()), default=0)
-        return newest, (self.folder / "opening" / "opening.json").stat().st_mtime_ns
-
-    def _read_feeds(self) -> FeedTables:
-        folder = MarketFolder(self.market.folder, self.manifest)
-        return stored_feeds(folder, {name: self.home.lake.read(name) for name in FEED_TABLES})
-
-    def _store_feeds(self) -> None:
-        folder = self.home.folder()
-        feeds = ingest_feeds(folder, self.settings)
-        store_feeds(self.home, feeds, feeds_fingerprint(folder, self.settings))
-        self._feeds = feeds
-
-    def _newest_bar(self) -> datetime | None:
-        """End of the newest bar on the session's grid of which a row is known."""
-        starts = self.market.session_bars(self.session).get_column("bar_start").drop_nulls().unique()
-        ends = {start + timedelta(minutes=5) for start in starts}
-        known = [end for end in self.bar_ends if end in ends or end in self._closed]
-        return known[-1] if known else None
-
-    def _coverage(self, bar_end: datetime) -> float:
-        """Share of the stocks that could be traded the session before of which the bar is there."""
-        rows = self.market.session_bars(self.session)
-        on_time = pl.col("known_at").is_null() | (pl.col("known_at") <= bar_end)
-        here = rows.filter(pl.col("bar_start") == bar_end - timedelta(minutes=5), on_time)["symbol"].unique()
-        newest = self.opening.universe["session"].max()
-        wanted = self.opening.universe.filter(pl.col("session") == newest, pl.col("eligible"))["symbol"]
-        return float(wanted.is_in(here.implode()).mean() or 0.0)  # type: ignore[arg-type]
-
-    def _complete(self, bar_end: datetime, coverage: float) -> bool:
-        """Whether nothing more of a bar is worth waiting for."""
-        if bar_end in self._closed or coverage == 1.0:
-            return True
-        if coverage == 0.0:
-            return False
-        seen = self._first_seen.setdefault(bar_end, time.monotonic())
-        return time.monotonic() - seen >= self.settings.live.settle_seconds
 
     def _skipped(self) -> list[datetime]:
         return [settled.bar_end for settled in self.log if settled.status == "skipped"]
@@ -305,28 +231,15 @@ class TickRunner:
         alert = Alert("warning", f"skipped:{reason.partition(':')[0]}", f"{bar_end:%H:%M} UTC skipped: {reason}")
         return TickOutcome(self.session, bar_end, settled, alerts=[alert])
 
-    def _reason_to_hold(self, bar_end: datetime, coverage: float) -> str | None:
-        """Why a complete bar is not decided; None if it is."""
-        rules = self.settings.live
-        age = (self.clock.now() - bar_end).total_seconds()
-        free = shutil.disk_usage(self.home.path).free / _MEGABYTE
-        if free < rules.disk_reserve_mb:
-            return f"disk full: {free:.0f} MB free, live.disk_reserve_mb is {rules.disk_reserve_mb}"
-        if age > rules.late_seconds:
-            return f"late: the bar is {age:.0f} s old, live.late_seconds is {rules.late_seconds:.0f}"
-        if coverage < rules.coverage:
-            return (
-                f"thin: {100 * coverage:.0f} % of the eligible stocks have the bar, live.coverage is {rules.coverage}"
-            )
-        return None
-
     def _decide(self, bar_end: datetime, coverage: float) -> TickOutcome:
         started = time.perf_counter()
         self.moments["begun"] = time.time()
         for end in self.bar_ends:
             if end < bar_end and self.log.get(end) is None:
                 self._skip(end, "missed: no tick had decided it before a later bar came")
-        reason = self._reason_to_hold(bar_end, coverage)
+        age = (self.clock.now() - bar_end).total_seconds()
+        free = shutil.disk_usage(self.home.path).free / _MEGABYTE
+        reason = reason_to_skip(age, coverage, free, self.settings.live)
         if reason is not None:
             return self._skip(bar_end, reason)
         made = self._compute(bar_end)
@@ -403,17 +316,17 @@ class TickRunner:
     ) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
         switch = FileSwitch(self.home.kill_switch_file)
         return trade(
-            self.opening, market, signals, self.feeds, until, self._skipped(), self.manifest, self.home.calendar, switch,
-            sent_orders(self.folder),
+            self.opening, market, signals, self.sources.feeds, until, self._skipped(), self.sources.manifest,
+            self.home.calendar, switch, sent_orders(self.folder),
         )  # fmt: skip
 
     def _compute(self, until: datetime) -> SessionTables:
         """Compute the session up to a bar; families that fail are named, nothing is written."""
         marks = [time.perf_counter()]
-        feeds, calendar = self.feeds, self.home.calendar
+        feeds, calendar = self.sources.feeds, self.home.calendar
         raw = self.market.session_bars(self.session)
         marks.append(time.perf_counter())
-        market = market_tables(self.opening, raw, feeds, until, self.manifest, calendar)
+        market = market_tables(self.opening, raw, feeds, until, self.sources.manifest, calendar)
         marks.append(time.perf_counter())
         predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
         ensemble, signals = signal_tables(self.opening, predictions)

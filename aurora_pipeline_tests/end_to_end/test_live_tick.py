@@ -374,7 +374,7 @@ def test_parity_ends_where_the_book_does_although_a_later_bar_was_skipped(loop):
 
 
 def test_an_opening_that_changes_while_it_is_read_is_read_again(loop, monkeypatch):
-    from aurora_pipeline.live import tick
+    from aurora_pipeline.live import session_sources
 
     path = loop.runner.folder / "opening" / "opening.json"
     record = json.loads(path.read_text())
@@ -390,7 +390,7 @@ def test_an_opening_that_changes_while_it_is_read_is_read_again(loop, monkeypatc
 
     reserve(7)
     with monkeypatch.context() as change:
-        change.setattr(tick, "opening_of", changed_after_reading)
+        change.setattr(session_sources, "opening_of", changed_after_reading)
         loop.tick(0)
     assert loop.runner.settings.live.disk_reserve_mb == 7
     loop.tick(1)
