@@ -7,6 +7,7 @@ whether another has stored something since it last looked.
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, LiveMarket
@@ -74,14 +75,17 @@ class SessionSources:
         self._stamps = self._stored() if changed else stamps
 
     def _stored(self) -> tuple[int, int]:
-        """When the stored feeds and the opening were last written, ns."""
-        feeds = [self._home.lake.path(name) for name in FEED_TABLES]
-        newest = max((path.stat().st_mtime_ns for path in feeds if path.exists()), default=0)
+        """When the stored feeds and the opening were last written, ns; 0 for what is not there yet."""
         opening = session_folder(self._home.path / "live", self._session) / "opening" / "opening.json"
-        return newest, opening.stat().st_mtime_ns
+        feeds = [self._home.lake.path(name) for name in FEED_TABLES]
+        return max(map(_written, feeds)), _written(opening)
 
     def _store_feeds(self) -> None:
         folder, settings = self._home.folder(), self.opening.settings
         feeds = ingest_feeds(folder, settings)
         store_feeds(self._home, feeds, feeds_fingerprint(folder, settings))
         self._feeds = feeds
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
