@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
+
+_GRACE_SECONDS = 5.0
 
 
 @contextmanager
@@ -37,9 +39,7 @@ def worker_pool(
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                if child.pid not in before:
-                    child.terminate()
+            _end([child for child in multiprocessing.active_children() if child.pid not in before])
             raise
 
 
@@ -54,6 +54,17 @@ def terminated_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _end(children: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    """End processes and wait until they are gone; one that does not go by itself is killed."""
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(_GRACE_SECONDS)
+        if child.is_alive():
+            child.kill()
+            child.join()
 
 
 def end_with_parent() -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.defs.cluster_runs import PARTITION, await_run, failures_of, reason, submit_run
-from aurora_pipeline.defs.dead_runs import PROCESS_TAG
+from aurora_pipeline.defs.dead_runs import PROCESS_TAG, bury_the_dead
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.errors import AuroraError, SettingsError
@@ -116,11 +116,15 @@ class Launcher:
 
 @contextmanager
 def beside(launcher: Launcher, job: str, first: str | None = None, last: str | None = None) -> Iterator[None]:
-    """Run a job in a process of its own while the block runs; the block ends when both have."""
-    with worker_pool(1) as pool:
-        run = pool.submit(_job_in_process, str(launcher.home.path), job, first, last)
-        yield
-        launcher.launched += run.result()
+    """Run a job in a process of its own while the block runs; both end together, and where the block fails the job is ended."""
+    try:
+        with worker_pool(1) as pool:
+            run = pool.submit(_job_in_process, str(launcher.home.path), job, first, last)
+            yield
+            launcher.launched += run.result()
+    except BaseException:
+        bury_the_dead(launcher.instance)  # nobody else says that the run beside is over
+        raise
 
 
 def _job_in_process(home: str, job: str, first: str | None = None, last: str | None = None) -> list[str]:
