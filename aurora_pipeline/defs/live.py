@@ -80,9 +80,12 @@ def _wanted(settled: "Settled") -> str:
 
 
 def _largest(settled: "Settled") -> str:
-    """Return the largest targets of a decision as one line."""
-    rows = sorted(settled.content["targets"], key=lambda row: -abs(row["target_weight"]))[:SHOWN_IN_LINE]
-    return ", ".join(f"{row['symbol']} {1e4 * row['target_weight']:+.1f} bps" for row in rows)
+    """Return the largest targets of a decision as one line; names that are not to be held are none of them."""
+    held = [row for row in settled.content["targets"] if row["target_weight"]]
+    rows = sorted(held, key=lambda row: -abs(row["target_weight"]))[:SHOWN_IN_LINE]
+    return (
+        ", ".join(f"{row['symbol']} {1e4 * row['target_weight']:+.1f} bps" for row in rows) or "none: the book is flat"
+    )
 
 
 @dg.op(description="Does nothing.")
@@ -125,7 +128,8 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         tell(opened, outcome.alerts)
         settled = outcome.settled
         context.log.info(f"{bar_end:%H:%M} UTC {settled.status} {settled.reason}".strip())
-        numbers: dict[str, Any] = outcome.numbers | {f"{name}_ms": value for name, value in outcome.timings_ms.items()}
+        numbers: dict[str, Any] = {name: round(value, 6) for name, value in outcome.numbers.items()}
+        numbers |= {f"{name}_ms": value for name, value in outcome.timings_ms.items()}
         when = dg.MetadataValue.timestamp(outcome.bar_end)
         context.add_output_metadata({"bar_end": when, "status": settled.status, "reason": settled.reason, **numbers})
         if not outcome.rows:
