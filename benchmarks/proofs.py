@@ -52,8 +52,8 @@ def rows(
     for seed in seeds:
         found = measured(root, seed, sessions, VIEWS, overrides)
         cells = [
-            number(found.correlation_with_truth),
-            number(found.equal_weight_correlation),
+            number(found.correlation_with_truth, 4),
+            number(found.equal_weight_correlation, 4),
             f"{number(found.rank_ic)} ({number(found.t, 1)})",
             f"{number(found.slope, 2)} ({number(found.slope_lower, 2)} to {number(found.slope_upper, 2)})",
             " / ".join(f"{100 * value:.1f}" for value in found.coverage.values()),
