@@ -284,7 +284,7 @@ class TickRunner:
             },
             rows=rows,
             numbers={
-                "nav_usd": round(account["nav"], 2),
+                "nav": round(account["nav"], 2),
                 "gross": account["gross"],
                 "net": account["net"],
                 "orders": float(len(result.state.pending)),
