@@ -131,7 +131,7 @@ class EnsembleSettings(Section):
     shrinkage: Fraction = Field(default=0.5, description="pull towards equal weights")
     cap: Fraction = Field(default=0.4, description="largest weight; 1 / number of positive families if that is more")
     correlation_aware: bool = Field(
-        default=False, description="families whose scores say the same thing share their weight (inverse correlation)"
+        default=True, description="families whose scores say the same thing share their weight (inverse correlation)"
     )
 
 
