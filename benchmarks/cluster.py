@@ -147,6 +147,8 @@ def disturb(running: Services, process: subprocess.Popen[bytes], away: float) ->
     wait_until(TRAINING, lambda: started(TRAINING), RUN_SECONDS)
     killed = None
     while killed is None:
+        if len(database.runs(TRAINING, "SUCCESS")) == FOLDS:
+            raise FailedError("every fold was trained before a worker could be killed")
         killed = next((name for run in database.runs(TRAINING, "STARTED") if (name := worker_of(running, run))), None)
     running.kill_worker(killed)
     say(f"killed {killed} while it trained a fold")

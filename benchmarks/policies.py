@@ -1,7 +1,8 @@
-"""The policy beside its baselines under the same limits and budgets, on one home: paired differences of the net result.
+"""The policy beside its baselines under the same limits and budgets, on one home or several: paired differences of net results.
 
     .venv/bin/python benchmarks/policies.py --home HOME                       on the signals the home holds
     .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4      on forecasts made from the planted truth
+    .venv/bin/python benchmarks/policies.py --home HOME --home ANOTHER        every difference over the sessions of both
     .venv/bin/python benchmarks/policies.py --home HOME --attainable 0.4 --set book.turnover_hurdle=0.9
 
 `--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best
@@ -65,27 +66,33 @@ def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl
     )
 
 
-def compared(inputs: list[SessionInputs], settings: Settings) -> None:
-    """Run every sizing and print it beside the first."""
-    ours: pl.DataFrame | None = None
+def net_results(inputs: list[SessionInputs], settings: Settings) -> dict[str, pl.DataFrame]:
+    """Run every sizing, print what it came to, and return its net result by session, fraction of NAV."""
+    found = {}
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
         portfolio = replayed_portfolio(inputs, chosen)
-        found = book_performance(portfolio, settings.seed)
         net = session_returns(portfolio).select("session", "net")
         print(
-            f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; {found}",
+            f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; "
+            f"{book_performance(portfolio, settings.seed)}",
             flush=True,
         )
-        if ours is None:
-            ours = net
+        if name == POLICIES[0]:
             print(turnover_used(portfolio, chosen.book))
             print(risk_quality(portfolio, net.select("session", pl.lit(None, pl.Float64).alias("return"))))
-            continue
-        both = ours.join(net, on="session", suffix="_other").sort("session")
-        difference = BPS * (both.get_column("net") - both.get_column("net_other")).to_numpy()
+        found[name] = net
+    return found
+
+
+def print_differences(homes: list[dict[str, pl.DataFrame]], seed: int) -> None:
+    """The policy less each baseline, session by session, over all homes one after the other."""
+    for name in POLICIES[1:]:
+        pairs = [found[POLICIES[0]].join(found[name], on="session", suffix="_other").sort("session") for found in homes]
+        difference = BPS * np.concatenate([(both["net"] - both["net_other"]).to_numpy() for both in pairs])
         print(
-            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps, {bootstrap_interval(difference, settings.seed)}",
+            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps over {len(difference)} sessions, "
+            f"{bootstrap_interval(difference, seed)}",
             flush=True,
         )
 
@@ -93,20 +100,27 @@ def compared(inputs: list[SessionInputs], settings: Settings) -> None:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--home", type=Path, required=True, action="append", help="repeatable")
     parser.add_argument("--attainable", type=float)
     parser.add_argument(
         "--stress", type=float, action="append", help="multiple of the costs, repeatable; 1 if left out"
     )
     parser.add_argument("--set", action="append", default=[], help="key=value, as for `aurora run`, repeatable")
     arguments = parser.parse_args()
-    home = Home(arguments.home.absolute())
-    settings = home.settings(arguments.set)
-    signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
-    inputs = list(stored_inputs(home, settings, signals))
     for stress in arguments.stress or [1.0]:
         print(f"costs times {stress:g}")
-        compared(inputs, settings.model_copy(update={"costs": settings.costs.model_copy(update={"stress": stress})}))
+        found = []
+        for path in arguments.home:
+            home = Home(path.absolute())
+            settings = home.settings(arguments.set)
+            signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
+            stressed = settings.model_copy(update={"costs": settings.costs.model_copy(update={"stress": stress})})
+            print(path.name)
+            found.append(net_results(list(stored_inputs(home, settings, signals)), stressed))
+            print_differences(found[-1:], settings.seed)
+        if len(found) > 1:
+            print(f"all {len(found)} homes")
+            print_differences(found, settings.seed)
 
 
 if __name__ == "__main__":
