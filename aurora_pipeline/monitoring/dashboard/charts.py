@@ -101,9 +101,12 @@ def clocked(axes: Axes) -> None:
 
 
 def _ticks(axes: Axes, pattern: str, most: int) -> None:
-    from matplotlib.dates import AutoDateLocator, DateFormatter
+    from matplotlib.dates import MONTHLY, AutoDateLocator, DateFormatter
 
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=most))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]
+    # Half a year is the longest step of months: just under three years take seven of them.
+    locator.maxticks[MONTHLY] = max(most, 7)
+    axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(DateFormatter(pattern))  # type: ignore[no-untyped-call]
 
 
