@@ -99,8 +99,8 @@ def resolve_preset(
             raise MarketDataError(f"sessions must lie between 5 and 2500, got {sessions}")
         chosen = replace(chosen, sessions=sessions)
     if symbols is not None:
-        if not 8 <= symbols <= 1000:
-            raise MarketDataError(f"symbols must lie between 8 and 1000, got {symbols}")
+        if not 8 <= symbols <= 2000:
+            raise MarketDataError(f"symbols must lie between 8 and 2000, got {symbols}")
         chosen = replace(chosen, stocks=symbols)
     return chosen
 
