@@ -2,12 +2,14 @@
 
 Every stage is a sum of parts that cannot be negative (non-negative least squares, Lawson and Hanson 1974):
 
-    processor seconds = a + b * sessions + c * bars + d * history
+    processor seconds = a + b * sessions + c * bars worked on + d * history
     bytes             = b * sessions + c * bars
-    peak memory       = a + c * bars of the largest block + d * history of a block
+    peak memory       = a + c * bars of the largest block + d * history of a block, or names
 
-A session costs its files and materialisations whatever is in it; `bars` are the rows of the grid (names * bars of the sessions);
-`history` are the session bars that the blocks of a stage look back over, up to 760 sessions each.
+A session costs its files and materialisations whatever is in it; `bars` are the rows of the grid (names * bars of the sessions).
+Stages that look back (:data:`LOOKING_BACK`) work on the sessions before each block once more: the more names, the shorter the
+blocks, and the more of that. `history` are the session bars that blocks look back over, up to 760 sessions each. A stage
+that does not look back holds its block and, per name, the daily bars from before the first session.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ MEASURES = {"rows": pl.Int64, "bytes": pl.Int64, "cpu_seconds": pl.Float64, "pea
 RECORD = {"stage": pl.String, **RUN, **MEASURES}
 """Columns of the measurements: one row per stage and run."""
 LEAST_RUNS = 4
+LOOKING_BACK = frozenset({"residual_returns", "feature_views"})
+"""Stages whose blocks read bars of the sessions before them."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,20 @@ class Size:
         return min(block_sessions(self.names), self.sessions)
 
     @property
+    def bars_read(self) -> int:
+        """Rows of the bar grid all blocks work on together, those they look back to included."""
+        starts = range(0, self.sessions, self.block)
+        sessions = self.sessions + sum(min(BAR_LOOKBACK, start) for start in starts)
+        return self.names * sessions * FULL_SESSION_BARS
+
+    @property
+    def block_own_bars(self) -> int:
+        """Rows of the bar grid of a block itself."""
+        return self.names * self.block * FULL_SESSION_BARS
+
+    @property
     def block_bars(self) -> int:
-        """Rows of the bar grid in memory at once."""
+        """Rows of the bar grid in memory at once, those looked back to included."""
         return self.names * (self.block + min(BAR_LOOKBACK, self.sessions - self.block)) * FULL_SESSION_BARS
 
     @property
@@ -72,19 +88,22 @@ class Size:
         return self.names * sum(min(SESSION_LOOKBACK + self.block, end, self.sessions) for end in ends)
 
 
-def seconds_terms(sizes: Sequence[Size]) -> Floats:
+def seconds_terms(sizes: Sequence[Size], stage: str) -> Floats:
     """Regressors of processor seconds, shape (n_sizes, 4)."""
-    return np.array([[1.0, size.sessions, size.bars, size.history] for size in sizes])
+    back = stage in LOOKING_BACK
+    return np.array([[1.0, size.sessions, size.bars_read if back else size.bars, size.history] for size in sizes])
 
 
-def bytes_terms(sizes: Sequence[Size]) -> Floats:
+def bytes_terms(sizes: Sequence[Size], stage: str) -> Floats:
     """Regressors of bytes and rows on disk, shape (n_sizes, 2)."""
     return np.array([[size.sessions, size.bars] for size in sizes], dtype=np.float64)
 
 
-def memory_terms(sizes: Sequence[Size]) -> Floats:
+def memory_terms(sizes: Sequence[Size], stage: str) -> Floats:
     """Regressors of peak memory, shape (n_sizes, 3)."""
-    return np.array([[1.0, size.block_bars, size.block_history] for size in sizes])
+    if stage in LOOKING_BACK:
+        return np.array([[1.0, size.block_bars, size.block_history] for size in sizes])
+    return np.array([[1.0, size.block_own_bars, size.names] for size in sizes])
 
 
 _TERMS = {"cpu_seconds": seconds_terms, "rows": bytes_terms, "bytes": bytes_terms, "peak_bytes": memory_terms}
@@ -114,7 +133,7 @@ class ScaleModel:
         self.record = record
         self.stages = record.get_column("stage").unique(maintain_order=True).to_list()
         self._parts = {
-            (stage, measure): _fitted(record.filter(pl.col("stage") == stage), measure)
+            (stage, measure): _fitted(record.filter(pl.col("stage") == stage), stage, measure)
             for stage in self.stages
             for measure in MEASURES
         }
@@ -129,7 +148,10 @@ class ScaleModel:
         """
         rows = [
             {"stage": stage, "names": size.names, "sessions": size.sessions}
-            | {measure: float((_TERMS[measure]([size]) @ self._parts[stage, measure])[0]) for measure in MEASURES}
+            | {
+                measure: float((_TERMS[measure]([size], stage) @ self._parts[stage, measure])[0])
+                for measure in MEASURES
+            }
             for stage in self.stages
         ]
         made = pl.DataFrame(rows, schema_overrides={"cpu_seconds": pl.Float64})
@@ -159,10 +181,10 @@ class ScaleModel:
         return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def _fitted(rows: pl.DataFrame, measure: str) -> Floats:
+def _fitted(rows: pl.DataFrame, stage: str, measure: str) -> Floats:
     """Parts of one measure of one stage; runs weigh alike whatever their size, so that errors count relatively."""
     sizes = [Size(names, sessions) for names, sessions in rows.select(list(RUN)).iter_rows()]
-    terms = _TERMS[measure](sizes)
+    terms = _TERMS[measure](sizes, stage)
     found = rows.get_column(measure).cast(pl.Float64).to_numpy()
     scale = terms.max(axis=0)
     weight = 1.0 / np.maximum(found, 1e-3 * max(float(found.max()), 1e-12))
