@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/proofs.py --seeds 1-3 [--families ridge,lightgbm,xgboost] [--views all]
     .venv/bin/python benchmarks/proofs.py --seeds 1-1 --sessions 320 --views none --blocks 160
+    .venv/bin/python benchmarks/proofs.py --seeds 1-6 --views none --set drift.most_challengers=0
 
 Prints the mean Spearman correlation of the ensemble's score with the planted expectation over every session after the warm-up,
 and for all views IC, slope and coverage beside it; with `--blocks N` also the correlation over the folds whose train block has N
@@ -97,12 +98,14 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, help="scored and warm-up sessions; the preset's 160 if left out")
     parser.add_argument("--views", default="all", help="views to run alone: all, none, or names with commas between")
     parser.add_argument("--families", help="model families, commas between; all if left out")
+    parser.add_argument("--set", action="append", default=[], help="key=value, as for `aurora run`, repeatable")
     parser.add_argument("--blocks", type=int, help="train sessions a fold must have for a column of its own")
     parser.add_argument("--root", type=Path, help="folder for markets and homes; a temporary one if left out")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("-")
     alone = {"all": VIEWS, "none": ()}.get(arguments.views, tuple(arguments.views.split(",")))
     overrides = [] if arguments.families is None else [f"models.families=[{arguments.families}]"]
+    overrides += arguments.set
     root = arguments.root or Path(tempfile.mkdtemp(prefix="aurora-proofs-"))
     root.mkdir(parents=True, exist_ok=True)
     seeds = range(int(first), int(last or first) + 1)
