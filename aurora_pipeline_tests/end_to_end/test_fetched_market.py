@@ -23,7 +23,7 @@ from aurora_pipeline.workflows.main_job import prepare_home
 from aurora_pipeline_tests.adapters.vendors.alpaca_server import AlpacaMarket
 from aurora_pipeline_tests.adapters.vendors.edgar_server import STAMPS, EdgarSite, fact, facts_of
 from aurora_pipeline_tests.adapters.vendors.finra_server import FinraSite, record
-from aurora_pipeline_tests.end_to_end.conftest import SHORT
+from aurora_pipeline_tests.end_to_end.conftest import FEW
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FORMS = {
@@ -60,7 +60,7 @@ def newest(bars: pl.DataFrame) -> pl.DataFrame:
 
 def made(folder: MarketFolder, path: Path) -> Home:
     """Home with the data stages of every session, through Dagster."""
-    home, _, settings = prepare_home(Home(path), folder.path, list(SHORT))
+    home, _, settings = prepare_home(Home(path), folder.path, list(FEW))
     sessions = home.sessions(settings)
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
