@@ -18,13 +18,14 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import Configured, asked_for, new_configurations
 from aurora_pipeline.adapters.models.model_store import FIT_COST, fit_cost
 from aurora_pipeline.adapters.progress import report
+from aurora_pipeline.adapters.stage_inputs.fold import read_fold_inputs
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import ModelError
 from aurora_pipeline.features.registry import feature_names
 from aurora_pipeline.models.configuration import configured
 from aurora_pipeline.models.training_pipeline import load_trained, predict, save_trained, train_model
-from aurora_pipeline.models.walk_forward import Fold, purged_labels
+from aurora_pipeline.models.walk_forward import Fold
 from aurora_pipeline.monitoring.drift import ChallengerWanted
 from aurora_pipeline.settings import DriftSettings, Settings
 
@@ -176,7 +177,10 @@ def _told(found: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
 def train_challenger(
     home: Home, settings: Settings, due: DueVersion, serves_from: date, axis: Sequence[date]
 ) -> dict[str, Any]:
-    """Train one version on everything matured before the session it serves from; returns its row of table `challengers`."""
+    """Train one version on what matured before the session it serves from, at the decision times a fold trains on.
+
+    Returns its row of table `challengers`.
+    """
     own = configured(settings, json.loads(due.configuration))
     place = axis.index(serves_from) if serves_from in axis else len(axis)
     rolling = settings.walk_forward.scheme == "rolling"
@@ -185,8 +189,7 @@ def train_challenger(
     reach = min(remembered, settings.walk_forward.train_sessions) if rolling else remembered
     train = list(axis[max(0, place - reach) : place])
     fold = Fold(serves_from.isoformat(), (train[0], train[-1]), (serves_from, serves_from), train, [serves_from])
-    labels = purged_labels(home.lake.read("labels", train[0], train[-1]), fold, home.calendar, own)
-    features = home.lake.read("features", train[0], train[-1])
+    features, labels = read_fold_inputs(home, own, fold)
     names = [column for view in own.models.views for column in feature_names(view)]
     trained = train_model(due.family, fold, features, labels, own, names)
     directory = f"{due.name}/{fold.key}"
