@@ -8,6 +8,9 @@
 `--attainable R` needs a synthetic market, and only bars, residual returns and the universe in the home. The forecast is the best
 one the feeds allow, seen through noise of half-life 10 sessions so that the two correlate R, and scaled to be calibrated against
 it. It stands in for signals where only the policy is to be measured.
+
+On a simulated market every difference is printed a second time, less chance: what the surprises of a session added to what was
+held before it is taken off both sides, which leaves the expectation as it is and removes most of the noise.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.execution.session_inputs import SessionInputs
+from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.market.simulation.chance import chance_returns
 from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
 from aurora_pipeline.monitoring.performance import book_performance, session_returns
-from aurora_pipeline.reports.book_reports import replayed_portfolio, stored_inputs
+from aurora_pipeline.reports.book_reports import stored_inputs
 from aurora_pipeline.settings import Settings
 
 POLICIES = ("cost_aware", "one_horizon", "cost_blind", "proportional")
@@ -66,12 +72,48 @@ def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl
     )
 
 
-def net_results(inputs: list[SessionInputs], settings: Settings) -> dict[str, pl.DataFrame]:
-    """Run every sizing, print what it came to, and return its net result by session, fraction of NAV."""
+def replayed(inputs: list[SessionInputs], settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tables `portfolio` and `positions` of a book that runs through prepared sessions from flat."""
+    state, portfolios, positions = None, [], []
+    for session in inputs:
+        result = run_session(state, session.session, session, settings)
+        state = result.state
+        portfolios.append(result.portfolio)
+        positions.append(result.positions)
+    return pl.concat(portfolios), pl.concat(positions)
+
+
+def simulated_chance(home: Home) -> pl.DataFrame | None:
+    """What chance did on a simulated market; None on any other."""
+    try:
+        return chance_returns(home.folder().path)
+    except MarketDataError:
+        return None
+
+
+def added_by_chance(positions: pl.DataFrame, chance: pl.DataFrame) -> pl.DataFrame:
+    """What chance added to the weights held at the close before, by session, fraction of NAV."""
+    sessions = chance.select("session").unique().sort("session")
+    following = sessions.with_columns(pl.col("session").shift(-1).alias("following")).drop_nulls()
+    closing = positions.filter(pl.col("decision_time") == pl.col("decision_time").max().over("session"))
+    held = closing.join(following, on="session").select(
+        "instrument_id", "symbol", "weight", pl.col("following").alias("session")
+    )
+    return (
+        held.join(chance, on=["session", "symbol"])
+        .group_by("session")
+        .agg((pl.col("weight") * pl.col("chance")).sum().alias("by_chance"))
+    )
+
+
+def net_results(
+    inputs: list[SessionInputs], settings: Settings, chance: pl.DataFrame | None
+) -> dict[str, pl.DataFrame]:
+    """Run every sizing, print what it came to, and return its net result by session, with chance and less it, fraction of NAV."""
     found = {}
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
-        portfolio = replayed_portfolio(inputs, chosen)
+        portfolio, positions = replayed(inputs, chosen)
         net = session_returns(portfolio).select("session", "net")
         print(
             f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; "
@@ -81,20 +123,29 @@ def net_results(inputs: list[SessionInputs], settings: Settings) -> dict[str, pl
         if name == POLICIES[0]:
             print(turnover_used(portfolio, chosen.book))
             print(risk_quality(portfolio, net.select("session", pl.lit(None, pl.Float64).alias("return"))))
+        if chance is not None:
+            luck = added_by_chance(positions, chance)
+            net = net.join(luck, on="session", how="left").with_columns(
+                (pl.col("net") - pl.col("by_chance").fill_null(0.0)).alias("less_chance")
+            )
+            print(f"  less chance {BPS * net.get_column('less_chance').mean():.3f} bps", flush=True)
         found[name] = net
     return found
 
 
 def print_differences(homes: list[dict[str, pl.DataFrame]], seed: int) -> None:
     """The policy less each baseline, session by session, over all homes one after the other."""
+    measures = [name for name in ("net", "less_chance") if all(name in found[POLICIES[0]].columns for found in homes)]
     for name in POLICIES[1:]:
         pairs = [found[POLICIES[0]].join(found[name], on="session", suffix="_other").sort("session") for found in homes]
-        difference = BPS * np.concatenate([(both["net"] - both["net_other"]).to_numpy() for both in pairs])
-        print(
-            f"  {POLICIES[0]} over {name}: {difference.mean():.3f} bps over {len(difference)} sessions, "
-            f"{bootstrap_interval(difference, seed)}",
-            flush=True,
-        )
+        for measure in measures:
+            parts = [(both[measure] - both[f"{measure}_other"]).to_numpy() for both in pairs]
+            difference = BPS * np.concatenate(parts)
+            print(
+                f"  {POLICIES[0]} over {name}{', less chance' if measure == 'less_chance' else ''}: {difference.mean():.3f} bps "
+                f"over {len(difference)} sessions, {bootstrap_interval(difference, seed)}",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -116,7 +167,7 @@ def main() -> None:
             signals = None if arguments.attainable is None else attainable_signals(home, settings, arguments.attainable)
             stressed = settings.model_copy(update={"costs": settings.costs.model_copy(update={"stress": stress})})
             print(path.name)
-            found.append(net_results(list(stored_inputs(home, settings, signals)), stressed))
+            found.append(net_results(list(stored_inputs(home, settings, signals)), stressed, simulated_chance(home)))
             print_differences(found[-1:], settings.seed)
         if len(found) > 1:
             print(f"all {len(found)} homes")

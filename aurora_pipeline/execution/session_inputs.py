@@ -22,7 +22,7 @@ from aurora_pipeline.execution.bar_arrays import Floats, bar_arrays
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
 from aurora_pipeline.market.point_in_time import as_known_at
 from aurora_pipeline.policy.cost_model import bounded_half_spread, estimate_half_spread, quoted_borrow
-from aurora_pipeline.policy.holding_period import UNKNOWN, measure_persistence
+from aurora_pipeline.policy.holding_period import UNKNOWN, measure_persistence, replacement_sessions
 from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees, sale_fees
 from aurora_pipeline.policy.risk_model import HISTORY_SESSIONS, RiskModel, estimate_risk_model
 from aurora_pipeline.settings import Settings
@@ -228,7 +228,7 @@ def prepare_session_inputs(
         average_value=average_value,
         events=events_at_open(corporate_actions, session, calendar, manifest.price_adjustment),
         horizon_sessions=horizon_sessions,
-        holding_horizons=persistence.horizons(horizon_sessions),
+        holding_horizons=persistence.horizons(horizon_sessions, replacement_sessions(settings.book)),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
         quoted_borrow=() if borrow is None else quoted_borrow(borrow, instruments, opening, expired),
         served=not universe.filter(pl.col("session") == session).get_column("reason").eq(NO_MODEL).any(),

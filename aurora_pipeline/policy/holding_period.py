@@ -2,10 +2,13 @@
 
 A position is held for as long as its signal lasts, so an edge may pay for a trade over that life, not over one horizon.
 If the score of a name now and the score it will have k sessions later correlate with ``rho(k) = c * phi**k``, its
-expected return over the j-th horizon from now is ``rho(j H)`` times that over the first. Summed over all horizons an edge
-is worth ``K = 1 + c phi**H / (1 - phi**H)`` horizons. `c` below 1 is the part of the score that is gone by the next
-session (Gârleanu and Pedersen, *Dynamic trading with predictable returns and transaction costs*, 2013, value signals the
-same way by their decay).
+expected return over the j-th horizon from now is ``rho(j H)`` times that over the first. Summed over the N horizons a position is
+kept an edge is worth ``K = 1 + c phi**H (1 - phi**(H (N - 1))) / (1 - phi**H)`` horizons. `c` below 1 is the part of the score
+that is gone by the next session (Gârleanu and Pedersen, *Dynamic trading with predictable returns and transaction costs*, 2013,
+value signals the same way by their decay).
+
+A signal may outlive the position: what a book earns ends when the position gives way to a better one, and the turnover budget
+says how often that may happen (:func:`replacement_sessions`). An edge valued beyond that lets costs weigh too little.
 
 Only scores are compared with scores: nothing has to mature, and the measurement is known before the session opens.
 """
@@ -20,6 +23,9 @@ import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
+from aurora_pipeline.policy.turnover_manager import MONTH_SESSIONS
+from aurora_pipeline.settings import BookSettings
+
 Floats = NDArray[np.float64]
 LAGS = (1, 2, 3, 5, 8)
 """Sessions between two scores that are compared."""
@@ -29,8 +35,13 @@ MINIMUM_NAMES = 5
 SMALLEST_CORRELATION = 0.02
 """Mean correlation that is told from none: its standard error over 40 sessions of 130 names is about 0.014."""
 SLOWEST_DECAY = 1e-6
-LONGEST_SESSIONS = 21.0
-"""No edge is valued over more than a month: the budgets would have turned the book over by then."""
+
+
+def replacement_sessions(settings: BookSettings) -> float:
+    """Sessions in which the month's turnover budget replaces a full book once; a month at most."""
+    if settings.turnover_month <= 0.0:
+        return float(MONTH_SESSIONS)
+    return min(float(MONTH_SESSIONS), settings.utilisation_cap * MONTH_SESSIONS / settings.turnover_month)
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,21 @@ class Persistence:
     half_life: float | None
     lasting: float
 
-    def horizons(self, horizon_sessions: float) -> float:
-        """Horizons an edge is worth: 1 where nothing is known or nothing lasts, a month at most."""
-        if self.half_life is None:
+    def horizons(self, horizon_sessions: float, kept_sessions: float) -> float:
+        """Horizons an edge is worth to a position kept so many sessions: 1 where nothing is known or nothing lasts.
+
+        Parameters
+        ----------
+        horizon_sessions : float
+            H, the signal's horizon.
+        kept_sessions : float
+            How long a position is kept, see :func:`replacement_sessions`; one horizon at least.
+        """
+        later = max(0.0, kept_sessions / horizon_sessions - 1.0)
+        if self.half_life is None or later == 0.0:
             return 1.0
         decay = 2.0 ** (-horizon_sessions / self.half_life)
-        worth = 1.0 + self.lasting * decay / (1.0 - decay)
-        return float(min(worth, max(1.0, LONGEST_SESSIONS / horizon_sessions)))
+        return float(1.0 + self.lasting * decay * (1.0 - decay**later) / (1.0 - decay))
 
 
 UNKNOWN = Persistence(None, 0.0)

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from aurora_pipeline.policy.holding_period import Persistence, closing_scores, measure_persistence
+from aurora_pipeline.policy.holding_period import Persistence, closing_scores, measure_persistence, replacement_sessions
+from aurora_pipeline.settings import BookSettings
 
 FIRST = date(2026, 1, 1)
 
@@ -29,13 +30,23 @@ def test_a_planted_decay_is_measured(half_life, lasting):
     assert found.lasting == pytest.approx(lasting, abs=0.06)
 
 
-def test_an_edge_is_worth_the_sum_of_its_horizons():
-    # Half-life 2, horizon 1: 1 + 0.7071 + 0.5 + 0.3536 + ... = 1 / (1 - 0.7071)
-    assert Persistence(2.0, 1.0).horizons(1.0) == pytest.approx(3.4142, abs=1e-4)
-    assert Persistence(2.0, 0.5).horizons(1.0) == pytest.approx(1.0 + 0.5 * 2.4142, abs=1e-4)
-    assert Persistence(5.0, 1.0).horizons(5.0) == pytest.approx(2.0)
-    assert Persistence(1e6, 1.0).horizons(1.0) == 21.0
-    assert Persistence(None, 0.0).horizons(1.0) == 1.0
+def test_an_edge_is_worth_the_sum_of_the_horizons_a_position_is_kept():
+    # Half-life 2, horizon 1, kept for ever: 1 + 0.7071 + 0.5 + 0.3536 + ... = 1 / (1 - 0.7071)
+    assert Persistence(2.0, 1.0).horizons(1.0, 1e3) == pytest.approx(3.4142, abs=1e-4)
+    assert Persistence(2.0, 0.5).horizons(1.0, 1e3) == pytest.approx(1.0 + 0.5 * 2.4142, abs=1e-4)
+    assert Persistence(2.0, 1.0).horizons(1.0, 3.0) == pytest.approx(1.0 + 0.7071 + 0.5, abs=1e-4)
+    assert Persistence(2.0, 0.5).horizons(1.0, 2.0) == pytest.approx(1.0 + 0.5 * 0.7071, abs=1e-4)
+    assert Persistence(5.0, 1.0).horizons(5.0, 15.0) == pytest.approx(1.75)
+    assert Persistence(1e6, 1.0).horizons(1.0, 21.0) == pytest.approx(21.0, abs=1e-3)
+    assert Persistence(1e6, 1.0).horizons(5.0, 2.0) == 1.0
+    assert Persistence(None, 0.0).horizons(1.0, 21.0) == 1.0
+
+
+def test_a_position_is_kept_until_the_budget_has_replaced_the_book():
+    assert replacement_sessions(BookSettings()) == pytest.approx(0.22 / (0.50 / 21))
+    assert replacement_sessions(BookSettings(turnover_month=1.0)) == pytest.approx(0.22 / (1.0 / 21))
+    assert replacement_sessions(BookSettings(turnover_month=0.1)) == 21.0
+    assert replacement_sessions(BookSettings(turnover_month=0.0)) == 21.0
 
 
 def test_nothing_of_the_session_itself_or_later_is_read():
@@ -48,7 +59,7 @@ def test_too_little_history_and_noise_are_unknown():
     assert measure_persistence(decaying(5.0), FIRST + timedelta(days=2)).half_life is None
     assert measure_persistence(decaying(5.0).clear(), FIRST).half_life is None
     noise = decaying(0.05, seed=4)
-    assert measure_persistence(noise, FIRST + timedelta(days=60)).horizons(1.0) < 1.1
+    assert measure_persistence(noise, FIRST + timedelta(days=60)).horizons(1.0, 21.0) < 1.1
 
 
 def test_the_score_of_a_session_is_that_of_its_last_decision():
