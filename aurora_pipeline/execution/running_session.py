@@ -15,7 +15,7 @@ from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.cost_forecast import with_fills
-from aurora_pipeline.execution.decision import BookSituation, decide, session_value
+from aurora_pipeline.execution.decision import BookSituation, Decision, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
 from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
 from aurora_pipeline.execution.ledger import Ledger
@@ -27,8 +27,9 @@ from aurora_pipeline.policy.cost_fit import AS_ASSUMED, cost_scale
 from aurora_pipeline.policy.cost_model import TradeCost, borrow_cost, borrow_rates
 from aurora_pipeline.policy.risk_budgeting import drawdown_scale, restarted_peak
 from aurora_pipeline.policy.risk_model import RiskModel
+from aurora_pipeline.policy.turnover_manager import MONTH_SESSIONS
 from aurora_pipeline.policy.turnover_price import updated_price
-from aurora_pipeline.settings import Settings
+from aurora_pipeline.settings import BookSettings, Settings
 
 UNKNOWN_VOLATILITY = 0.03
 """Volatility per session that impact is charged with where nothing is known: high, so that ignorance is not cheap."""
@@ -147,7 +148,8 @@ class RunningSession:
         found = decision.sizing.turnover_price
         if found is not None:
             found /= decision.request.holding_sessions
-        self.turnover_price = updated_price(self.turnover_price, found, inputs.bar_count)
+        unspent = _unspent(decision, inputs.bar_count, self.settings.book)
+        self.turnover_price = updated_price(self.turnover_price, found, unspent, inputs.bar_count)
         self.latched = self.latched or any(event.event in LATCHING for event in decision.events)
         self.record.events.add(time, *decision.events)
         self.record.add_decision(bar, decision.held, decision.sizing)
@@ -295,6 +297,15 @@ def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
             total_volatility=np.append(risk.total_volatility, np.sqrt(fallback)),
         ),
     )
+
+
+def _unspent(decision: Decision, bars: int, rules: BookSettings) -> float:
+    """Turnover budget a decision left beyond its own share, in sessions of the month's pace; 0 where there is no budget."""
+    if rules.turnover_month == 0.0:
+        return 0.0
+    sizing = decision.sizing
+    left = decision.request.turnover - 0.5 * float(np.abs(sizing.target - sizing.base).sum())
+    return left * MONTH_SESSIONS / rules.turnover_month - 1.0 / bars
 
 
 def _impact_volatility(risk: RiskModel) -> Floats:

@@ -6,19 +6,48 @@ import numpy as np
 import pytest
 
 from aurora_pipeline.policy.cost_aware_sizer import size_positions
-from aurora_pipeline.policy.turnover_price import AVERAGING_SESSIONS, updated_price
+from aurora_pipeline.policy.turnover_price import LEAST_DECISIONS, updated_price
 from aurora_pipeline_tests.policy.sizing_problems import random_request
 
 
-def test_the_mean_starts_at_the_first_price_and_moves_by_its_share_of_each_later_one():
-    assert updated_price(None, None, 1) is None
-    assert updated_price(None, 0.002, 1) == 0.002
-    assert updated_price(0.002, None, 1) == 0.002
-    assert updated_price(0.002, 0.002 + AVERAGING_SESSIONS * 1e-5, 1) == pytest.approx(0.00201)
+def test_the_price_starts_at_nothing_and_rises_towards_shadow_prices_where_the_budget_binds():
+    assert updated_price(None, None, 0.0, 1) is None
+    assert updated_price(None, 0.002, 0.0, 78) == pytest.approx(0.002 / 78)
+    assert updated_price(0.002, None, 3.0, 1) == 0.002
+    assert updated_price(0.002, 0.003, 0.0, 1) == pytest.approx(0.002 + 0.001 / LEAST_DECISIONS)
+    assert updated_price(0.002, 0.001, 0.0, 1) == 0.002, "a price below the hurdle is no reason to lower it"
     price = 0.0
-    for _ in range(78):  # a session of bars moves it about as far as one decision of a session
-        price = updated_price(price, 1.0, 78)
-    assert price == pytest.approx(1.0 / AVERAGING_SESSIONS, rel=0.02)
+    for _ in range(78):
+        price = updated_price(price, 1.0, 0.0, 78)
+    assert price == pytest.approx(1.0 - np.exp(-1.0), abs=0.01)
+
+
+def test_while_budget_is_left_over_the_price_falls_by_at_most_a_tenth_a_session():
+    assert updated_price(0.002, 0.002, 0.25, 1) == pytest.approx(0.002 * 0.95)
+    assert updated_price(0.002, 0.002, 0.5, 1) == pytest.approx(0.0018)
+    assert updated_price(0.002, 0.002, 7.0, 1) == updated_price(0.002, 0.002, 0.5, 1)
+    assert updated_price(0.002, 0.002, -1.0, 1) == 0.002
+
+
+def test_a_budget_over_a_stream_of_edges_goes_to_the_better_ones():
+    """Every decision offers an edge, uniform in 0 to 1; half of all that is offered may be bought."""
+    random, bars, pace = np.random.default_rng(3), 20, 0.5
+    price, left, edges, bought, prices = None, 0.0, [], [], []
+    for _ in range(200 * bars):
+        left += pace
+        edge = random.uniform()
+        take = min(left, 1.0) if price is None or edge > price else 0.0
+        found = edge if 0.0 < take < 1.0 else (price or 0.0)
+        left -= take
+        edges.append(edge)
+        bought.append(take)
+        price = updated_price(price, found, (left - pace) / (pace * bars), bars)
+        prices.append(price)
+    late = slice(50 * bars, None)
+    assert np.sum(bought[late]) == pytest.approx(pace * len(bought[late]), rel=0.02), "nothing is left lying"
+    assert np.mean(prices[late]) == pytest.approx(0.5, abs=0.08), "the price at which demand is what may be spent"
+    worth = np.average(edges[late], weights=bought[late])
+    assert worth > 0.7, "spent as it comes it would be worth 0.5, at best 0.75"
 
 
 def test_where_the_budget_binds_the_price_is_that_of_the_last_unit_of_it():
