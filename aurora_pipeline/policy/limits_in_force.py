@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LIMIT_TOLERANCE = 1e-9
+PLANNED_TOLERANCE = LIMIT_TOLERANCE / 4.0
+"""What a planned step may use of it: forced reductions and the trades after them are two, and both together are checked."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ def measures(weights: Floats, sectors: Integers, limits: ExposureLimits) -> tupl
     return values, caps
 
 
-def excess(target: Floats, held: Floats, sectors: Integers, limits: ExposureLimits) -> Floats:
+def excess(
+    target: Floats, held: Floats, sectors: Integers, limits: ExposureLimits, tolerance: float = LIMIT_TOLERANCE
+) -> Floats:
     """By how much a target breaks each measure, drift allowed for; positive where it does."""
     values, caps = measures(target, sectors, limits)
     drifted, _ = measures(held, sectors, limits)
-    return np.asarray(values - np.maximum(caps, drifted) - LIMIT_TOLERANCE)
+    return np.asarray(values - np.maximum(caps, drifted) - tolerance)
 
 
 def largest_step(held: Floats, target: Floats, sectors: Integers, limits: ExposureLimits) -> float:
@@ -89,12 +93,12 @@ def largest_step(held: Floats, target: Floats, sectors: Integers, limits: Exposu
     Every measure is convex and holds at `held`, so the feasible shares are an interval from 0; it is halved until the
     last one found is within 1e-9 of the end.
     """
-    if (excess(target, held, sectors, limits) <= 0.0).all():
+    if (excess(target, held, sectors, limits, PLANNED_TOLERANCE) <= 0.0).all():
         return 1.0
     low, high = 0.0, 1.0
     while high - low > 1e-9:
         middle = 0.5 * (low + high)
-        if (excess(held + middle * (target - held), held, sectors, limits) <= 0.0).all():
+        if (excess(held + middle * (target - held), held, sectors, limits, PLANNED_TOLERANCE) <= 0.0).all():
             low = middle
         else:
             high = middle

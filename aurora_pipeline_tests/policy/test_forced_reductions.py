@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aurora_pipeline.policy.forced_reductions import DRIFT_MARGIN, forced_reductions
-from aurora_pipeline.policy.limits_in_force import ExposureLimits, excess
+from aurora_pipeline.policy.limits_in_force import ExposureLimits, excess, largest_step
 from aurora_pipeline.policy.risk_model import RiskModel
 
 
@@ -82,3 +82,13 @@ def test_closing_one_side_stops_where_it_would_break_another_limit():
     assert base[1] == -0.1
     assert base.sum() == pytest.approx(-0.03, abs=1e-6)
     assert (excess(base, held, np.zeros(2, dtype=np.int64), limits) <= 0.0).all()
+
+
+def test_a_forced_step_and_a_trade_after_it_stay_within_the_tolerance_of_the_check_together():
+    limits = ExposureLimits(1.0, 1.0, 0.0, 1.0)
+    held, sectors = np.array([0.1, -0.1]), np.zeros(2, dtype=np.int64)
+    base, _ = reduce(held, limits, closing=(0,), max_trade=[1.0, 0.0])
+    wanted = np.array([0.05, -0.1])
+    target = base + largest_step(base, wanted, sectors, limits) * (wanted - base)
+    assert target.sum() < base.sum() < 0.0
+    assert (excess(target, held, sectors, limits) <= 0.0).all()
