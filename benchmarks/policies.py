@@ -169,9 +169,9 @@ def main() -> None:
             print(path.name)
             found.append(net_results(list(stored_inputs(home, settings, signals)), stressed, simulated_chance(home)))
             print_differences(found[-1:], settings.seed)
-        if len(found) > 1:
-            print(f"all {len(found)} homes")
-            print_differences(found, settings.seed)
+            if len(found) > 1:
+                print(f"the {len(found)} homes so far")
+                print_differences(found, settings.seed)
 
 
 if __name__ == "__main__":
