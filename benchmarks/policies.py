@@ -24,12 +24,11 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.execution.session_inputs import SessionInputs
-from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.market.simulation.chance import chance_returns
 from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
 from aurora_pipeline.monitoring.performance import book_performance, session_returns
-from aurora_pipeline.reports.book_reports import stored_inputs
+from aurora_pipeline.reports.book_reports import replayed_book, stored_inputs
 from aurora_pipeline.settings import Settings
 
 POLICIES = ("cost_aware", "one_horizon", "cost_blind", "proportional")
@@ -72,17 +71,6 @@ def attainable_signals(home: Home, settings: Settings, correlation: float) -> pl
     )
 
 
-def replayed(inputs: list[SessionInputs], settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Tables `portfolio` and `positions` of a book that runs through prepared sessions from flat."""
-    state, portfolios, positions = None, [], []
-    for session in inputs:
-        result = run_session(state, session.session, session, settings)
-        state = result.state
-        portfolios.append(result.portfolio)
-        positions.append(result.positions)
-    return pl.concat(portfolios), pl.concat(positions)
-
-
 def simulated_chance(home: Home) -> pl.DataFrame | None:
     """What chance did on a simulated market; None on any other."""
     try:
@@ -113,7 +101,7 @@ def net_results(
     found = {}
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
-        portfolio, positions = replayed(inputs, chosen)
+        portfolio, positions = replayed_book(inputs, chosen)
         net = session_returns(portfolio).select("session", "net")
         print(
             f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; "

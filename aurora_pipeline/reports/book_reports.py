@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,15 +166,16 @@ def _by_session(frame: pl.DataFrame) -> dict[Any, pl.DataFrame]:
     return {key[0]: part for key, part in frame.partition_by("session", as_dict=True).items()}
 
 
-def replayed_portfolio(inputs: Sequence[SessionInputs], settings: Settings) -> pl.DataFrame:
-    """Table `portfolio` of a book that runs through prepared sessions from flat."""
+def replayed_book(inputs: Iterable[SessionInputs], settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tables `portfolio` and `positions` of a book that runs through prepared sessions from flat."""
     state: BookState | None = None
-    rows = []
+    portfolios, positions = [], []
     for session in inputs:
         result = run_session(state, session.session, session, settings)
         state = result.state
-        rows.append(result.portfolio)
-    return pl.concat(rows)
+        portfolios.append(result.portfolio)
+        positions.append(result.positions)
+    return pl.concat(portfolios), pl.concat(positions)
 
 
 def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[float]) -> CapacityReport:
@@ -211,7 +212,7 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
 
 
 def _outcome(at: float, inputs: Sequence[SessionInputs], settings: Settings) -> tuple[float | None, ...]:
-    portfolio = replayed_portfolio(inputs, settings)
+    portfolio, _ = replayed_book(inputs, settings)
     found = book_performance(portfolio, settings.seed)
     gross, net = found["gross_return"], found["net_return"]
     spent = None if gross is None else gross - net

@@ -59,7 +59,7 @@ class BookSettings(Section):
     turnover_month: Fraction = Field(default=0.50, description="budget per 21 sessions, paced with carry")
     turnover_hurdle: Fraction = Field(
         default=1.0,
-        description="share of the price of turnover an edge must clear beside its costs; 0 spends the budget as it comes",
+        description="share of turnover's price an edge must clear: 1 spends the budget at one price over time, 0 as it comes",
     )
     build_sessions: Count = Field(default=10, description="sessions over which the first positions are built")
     participation: Fraction = Field(default=0.02, description="share of a bar's volume an order may take")

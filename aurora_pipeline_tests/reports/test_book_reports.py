@@ -2,6 +2,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.book.book_store import BookStore
@@ -10,7 +11,7 @@ from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.reports import book_reports
-from aurora_pipeline.reports.book_reports import book_status, replayed_portfolio
+from aurora_pipeline.reports.book_reports import book_status, replayed_book
 from aurora_pipeline.stages import book_name
 from aurora_pipeline_tests.execution.test_trade_book import random_sessions
 from aurora_pipeline_tests.execution.tiny_market import settings
@@ -51,10 +52,15 @@ def test_a_home_without_the_book_says_so(tmp_path):
 
 
 def test_a_replay_from_prepared_sessions_is_the_stored_book(home):
-    portfolio = replayed_portfolio(random_sessions(3), RULES)
-    stored = home.lake.read("portfolio")
-    assert portfolio.drop("book").equals(stored.drop("book"))
-    stressed = replayed_portfolio(random_sessions(3), settings("book.risk_aversion=5", "costs.stress=3"))
+    portfolio, positions = replayed_book(random_sessions(3), RULES)
+    for name, replayed in (("portfolio", portfolio), ("positions", positions)):
+        assert_frame_equal(
+            replayed.drop("book"),
+            home.lake.read(name).drop("book"),
+            check_exact=True,
+            check_row_order=name == "portfolio",
+        )
+    stressed, _ = replayed_book(random_sessions(3), settings("book.risk_aversion=5", "costs.stress=3"))
     assert stressed.get_column("nav")[-1] < portfolio.get_column("nav")[-1]
 
 
