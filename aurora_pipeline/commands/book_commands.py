@@ -59,9 +59,10 @@ def ablate(
 
 def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
     from aurora_pipeline.adapters.book.kill_switch import FileSwitch
+    from aurora_pipeline.adapters.clock import clock_of
 
     opened = opened_home(home)
-    state = FileSwitch(opened.kill_switch_file).throw(mode, reason)
+    state = FileSwitch(opened.kill_switch_file, clock_of(opened.path / "live")).throw(mode, reason)
     out.print(f"{opened.kill_switch_file}: {state.mode}, {state.reason}, since {state.since}", highlight=False)
 
 

@@ -124,7 +124,10 @@ def require_paper(broker: Broker, real_money_account: str | None) -> None:
 def send_orders(
     broker: Broker, orders: Sequence[PendingOrder], switch: KillSwitch
 ) -> tuple[tuple[PendingOrder, ...], tuple[tuple[PendingOrder, str], ...], list[BookEvent]]:
-    """Send orders one by one, asking the switch before each; what the broker already has is not asked about again.
+    """Send orders one by one, asking the switch as of the decision each comes from, unless the broker has the order already.
+
+    A later throw must not change what is answered here, since a live session is done again bar by bar: it keeps an order from
+    being sent (:mod:`aurora_pipeline.live.tick`) or takes it back before its bar is filled.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def send_orders(
     refused: list[tuple[PendingOrder, str]] = []
     events: list[BookEvent] = []
     for order in orders:
-        state = switch.state(order.execute_by)
+        state = switch.state(order.decision_time)
         stopped = state.mode == "halt" or (state.mode == "flatten" and order.reason != "flatten")
         if stopped and not broker.knows(order.order_id):
             refused.append((order, "kill_switch"))

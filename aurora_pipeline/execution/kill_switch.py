@@ -1,8 +1,9 @@
 """The switch a person throws: trade, halt, or flatten. It is asked before every order.
 
-It is asked about a moment. A decision asks about its own, an order about the end of the bar it could fill in: what was thrown
-before that end stops the order or takes it back. A session that is done again bar by bar finds the same answers whenever it is
-done, and no target that was decided changes.
+It is asked about a moment. A decision and its orders ask about the decision's own; before anything leaves for the broker it is
+asked about the present, and what has not filled by the end of a bar is taken back if it is thrown then. Nothing asks about a
+moment that is still to come, so a session that is done again bar by bar finds the same answers whenever it is done, and no
+target or order that was decided changes.
 
 The state lives in a file of the home (:mod:`aurora_pipeline.adapters.book.kill_switch`); a backtest's switch is always on.
 """

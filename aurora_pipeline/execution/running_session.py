@@ -34,6 +34,8 @@ from aurora_pipeline.settings import BookSettings, Settings
 UNKNOWN_VOLATILITY = 0.03
 """Volatility per session that impact is charged with where nothing is known: high, so that ignorance is not cheap."""
 LATCHING = frozenset({"breaker_daily_loss", "breaker_reject_rate"})
+NOBODYS_FAULT = frozenset({"kill_switch", "not_sent"})
+"""Refusals that say nothing about the orders or the broker, and do not count towards the reject rate."""
 
 
 class MarketBroker(Broker, Protocol):
@@ -154,7 +156,7 @@ class RunningSession:
         self.record.events.add(time, *decision.events)
         self.record.add_decision(bar, decision.held, decision.sizing)
         self.record.add_rejected(decision.rejected)
-        self.planned += len(decision.orders) + len(decision.rejected)
+        self.planned += len(decision.rejected)
         self.refused += len(decision.rejected)
         self._send(decision.orders, self.switch, time)
         horizon_bars = inputs.horizon_sessions * inputs.full_session_bars
@@ -191,7 +193,8 @@ class RunningSession:
 
     def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
         self.pending, refused, events = send_orders(self.broker, orders, switch)
-        self.refused += len(refused)
+        self.planned += len(orders)
+        self.refused += sum(reason not in NOBODYS_FAULT for _, reason in refused)
         self.record.add_rejected(refused)
         self.record.events.add(time, *events)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -33,7 +33,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import Arrivals, LiveMarket
 from aurora_pipeline.adapters.models.zoo import read_served
 from aurora_pipeline.errors import BookError
-from aurora_pipeline.execution.book_state import read_order
+from aurora_pipeline.execution.book_state import PendingOrder, read_order
 from aurora_pipeline.execution.limits import limit_violations
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
@@ -218,12 +218,18 @@ class TickRunner:
         return read_served(self.home, self.opening.champions.members, self.session, self.session)
 
     def _send_what_was_not(self, settled: Settled) -> None:
-        """Send the orders of a decision whose process died before it had, while their bar still runs and the switch is on."""
-        now = self.clock.now()
-        mode = FileSwitch(self.home.kill_switch_file).state(now).mode
+        """Send the orders of a decision whose process died before it had, while their bar still runs."""
         orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
-        allowed = [order for order in orders if mode == "on" or (mode == "flatten" and order.reason == "flatten")]
-        send(self.folder, [order for order in allowed if order.execute_by > now])
+        now = self.clock.now()
+        self._send([order for order in orders if order.execute_by > now])
+
+    def _send(self, orders: Sequence[PendingOrder]) -> None:
+        """Send what the switch lets through now; the rest stays unsent, and is refused as such once its bar is over."""
+        mode = FileSwitch(self.home.kill_switch_file).state(self.clock.now()).mode
+        send(
+            self.folder,
+            [order for order in orders if mode == "on" or (mode == "flatten" and order.reason == "flatten")],
+        )
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
         settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
@@ -268,7 +274,7 @@ class TickRunner:
             settled_at=datetime.now(tz=UTC).isoformat(),
         )
         durable = time.perf_counter()
-        send(self.folder, result.state.pending)
+        self._send(result.state.pending)
         self.market.inbox.forget_closed(bar_end)
         rows = self._store(made, bar_end)
         account = result.portfolio.row(-1, named=True)

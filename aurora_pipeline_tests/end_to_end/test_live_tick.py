@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
@@ -23,6 +24,7 @@ from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live.decision_log import AlreadySettled
 from aurora_pipeline.live.homes import make_replay
+from aurora_pipeline.live.paper_broker import sent_orders
 from aurora_pipeline.live.parity import differences, live_tables, parity
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
@@ -500,4 +502,44 @@ def test_a_kill_sends_nothing_more_and_changes_nothing_that_was_decided(loop):
     assert loop.home.lake.read("fills", book="live").filter(pl.col("fill_time") > loop.ends[2]).is_empty()
     after = loop.home.lake.read("targets", book="live")
     assert before.join(after, on=before.columns, how="anti", nulls_equal=True).is_empty()
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_after_a_resume_what_was_refused_stays_refused_and_the_book_trades_again(loop):
+    switch = FileSwitch(loop.home.kill_switch_file, loop.runner.clock)
+    loop.tick(0)
+    switch.throw("halt", "fire drill")
+    loop.tick(1)
+    loop.runner.clock.set(loop.ends[1] + timedelta(minutes=1))
+    switch.throw("on", "drill over")
+    for bar in range(2, 5):
+        loop.tick(bar)
+    assert loop.status() == ["decided"] * 5
+    orders = loop.home.lake.read("orders", book="live")
+    refused = orders.filter(pl.col("decision_time") == loop.ends[1])
+    assert set(refused.select("status", "reason").iter_rows()) == {("rejected", "kill_switch")}
+    assert "filled" in set(orders.filter(pl.col("decision_time") > loop.ends[1]).get_column("status"))
+    assert not loop.home.lake.read("events", book="live").get_column("event").str.starts_with("breaker").any()
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_kill_between_decision_and_sending_sends_nothing(loop, monkeypatch):
+    loop.tick(0)
+    settle = type(loop.runner.log).settle
+
+    def settle_and_kill(self, *arguments, **content):
+        settled = settle(self, *arguments, **content)
+        loop.runner.clock.set(loop.ends[1] + timedelta(seconds=2))
+        FileSwitch(loop.home.kill_switch_file, loop.runner.clock).throw("halt", "at the last moment")
+        return settled
+
+    with monkeypatch.context() as thrown:
+        thrown.setattr(type(loop.runner.log), "settle", settle_and_kill)
+        wanted = {order["order_id"] for order in loop.tick(1).settled.content["orders"]}
+    assert wanted
+    assert not wanted & sent_orders(loop.runner.folder)
+    for bar in range(2, 4):
+        loop.tick(bar)
+    orders = loop.home.lake.read("orders", book="live").filter(pl.col("order_id").is_in(list(wanted)))
+    assert set(orders.select("status", "reason").iter_rows()) == {("rejected", "not_sent")}
     assert parity(loop.home, loop.session).is_empty()

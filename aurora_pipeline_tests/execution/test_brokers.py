@@ -171,7 +171,7 @@ class Thrown:
         self.asked, self.after = 0, after
 
     def state(self, moment):
-        assert moment == NEXT
+        assert moment == NOW
         self.asked += 1
         return SwitchState("halt", "test") if self.asked > self.after else SwitchState()
 

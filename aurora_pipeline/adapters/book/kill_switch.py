@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
+from aurora_pipeline.adapters.clock import Clock, WallClock
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.execution.kill_switch import Mode, SwitchState
 
@@ -18,10 +19,13 @@ class FileSwitch:
     ----------
     path : Path
         `<home>/kill_switch.json`; no file means that the switch was never thrown.
+    clock : Clock, optional
+        Tells when it is thrown; the machine's by default, a replay's in its home.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
+        self.clock = clock or WallClock()
 
     def state(self, moment: datetime) -> SwitchState:
         """Position at a moment: the newest throw up to it; a file that cannot be read halts."""
@@ -36,7 +40,7 @@ class FileSwitch:
 
         A damaged file is put aside as `kill_switch.damaged` and the new position alone counts.
         """
-        now = datetime.now(tz=UTC)
+        now = self.clock.now()
         try:
             before = self._throws()
         except (OSError, ValueError, KeyError, TypeError):
