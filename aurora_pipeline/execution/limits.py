@@ -148,17 +148,21 @@ def _turnover(result: SessionResult, settings: Settings) -> list[pl.DataFrame]:
     rules = settings.book
     spent = (pl.col("turnover") - pl.col("exempt_turnover")).cum_sum()
     running = result.portfolio.sort("decision_time").select(*_BAR, spent.alias("spent"))
-    return [
-        running.select(
-            *_BAR,
-            pl.lit(limit).alias("limit"),
-            pl.lit(None, pl.String).alias("name"),
-            (pl.col("spent") + sum(result.opening_turnover.spent[-sessions:] if sessions else ())).alias("value"),
-            pl.lit(cap, pl.Float64).alias("cap"),
-        ).cast(VIOLATIONS)  # type: ignore[arg-type]
-        for limit, sessions, cap in (
-            ("turnover_day", 0, rules.turnover_day),
-            ("turnover_week", WEEK_SESSIONS - 1, rules.turnover_week),
-            ("turnover_month", MONTH_SESSIONS - 1, rules.turnover_month),
+    found = []
+    for limit, sessions, cap in (
+        ("turnover_day", 0, rules.turnover_day),
+        ("turnover_week", WEEK_SESSIONS - 1, rules.turnover_week),
+        ("turnover_month", MONTH_SESSIONS - 1, rules.turnover_month),
+    ):
+        # A budget that has been lowered may be spent already: then nothing may be added to it.
+        before = sum(result.opening_turnover.spent[-sessions:] if sessions else ())
+        found.append(
+            running.select(
+                *_BAR,
+                pl.lit(limit).alias("limit"),
+                pl.lit(None, pl.String).alias("name"),
+                (pl.col("spent") + before).alias("value"),
+                pl.lit(max(cap, before), pl.Float64).alias("cap"),
+            ).cast(VIOLATIONS)  # type: ignore[arg-type]
         )
-    ]
+    return found

@@ -5,22 +5,28 @@ ledger shows since the step it stands on (:mod:`aurora_pipeline.policy.capital_s
 count against it, since a book that has been stepped down is above its new limits until its bars allow.
 
 A share of the capital is a share of every limit that is a fraction of NAV, of the volatility target and of the turnover
-budgets. Risk aversion grows as the share falls, so that the book holds the same portfolio, smaller.
+budgets. Risk aversion grows as the share falls, so that the book holds the same portfolio, smaller. A book that is stepped down
+takes with it how much of its budgets it has spent and how deep it is below its peak, both relative to its new limits
+(:func:`stepped_down`); otherwise the same loss would throttle it a second time, and its budgets be spent for weeks.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.monitoring.book_quality import step_evidence
 from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step
+from aurora_pipeline.policy.risk_budgeting import peak_at_smaller_target
 from aurora_pipeline.settings import Settings
 
 _SHARES = (
@@ -77,8 +83,7 @@ def capital_step(home: Home, settings: Settings, book: str, session: date) -> Ca
     session : date
         Session that is about to open.
     """
-    path = home.path / "live" / "capital.json"
-    moves: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    moves = _moves(home)
     steps, key = settings.book.capital_steps, session.isoformat()
     standing: dict[str, Any] = next(
         (move for move in reversed(moves) if move["since"] < key), {"step": 0, "since": key}
@@ -90,11 +95,53 @@ def capital_step(home: Home, settings: Settings, book: str, session: date) -> Ca
         moves = [standing]
     elif moves[-1]["since"] < key and (moved := next_step(step, evidence, settings.book)) != step:
         moves.append({"step": moved, "since": key})
-    at = max((place for place, move in enumerate(moves) if move["since"] <= key), default=0)
+    at = _place(moves, key)
+    path = _path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_text(path, json.dumps(moves, indent=1) + "\n")
     step, before = min(moves[at]["step"], len(steps) - 1), moves[at - 1]["step"] if at else None
     return CapitalStep(step, len(steps), steps[step], date.fromisoformat(moves[at]["since"]), found, before)
+
+
+def stepped_down(home: Home, settings: Settings, session: date, state: BookState) -> BookState:
+    """State a book opens a session with, where that session is the first of a smaller step; any other is left as it is.
+
+    Parameters
+    ----------
+    home : Home
+        Keeps the steps; that of the session must have been looked at (:func:`capital_step`).
+    settings : Settings
+        With the steps of that time.
+    session : date
+        Session that opens.
+    state : BookState
+        At the end of the session before.
+    """
+    moves, key = _moves(home), session.isoformat()
+    at = _place(moves, key)
+    if at == 0 or moves[at]["since"] != key:
+        return state
+    steps = settings.book.capital_steps
+    old, new = (steps[min(move["step"], len(steps) - 1)] for move in moves[at - 1 : at + 1])
+    if new >= old:
+        return state
+    peak = peak_at_smaller_target(state.nav, state.peak_nav, new / old)
+    return replace(state, peak_nav=peak, turnover=state.turnover.scaled(new / old))
+
+
+def _path(home: Home) -> Path:
+    return home.path / "live" / "capital.json"
+
+
+def _moves(home: Home) -> list[dict[str, Any]]:
+    """Steps the book took, oldest first: `step` and `since`."""
+    path = _path(home)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _place(moves: Sequence[Mapping[str, Any]], key: str) -> int:
+    """Position of the step in force in a session."""
+    return max((place for place, move in enumerate(moves) if move["since"] <= key), default=0)
 
 
 def _evidence(home: Home, settings: Settings, book: str, since: date, session: date) -> StepEvidence:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
+from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES, empty
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
@@ -28,7 +31,7 @@ from aurora_pipeline.errors import LakeError
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
-from aurora_pipeline.live.capital import capital_step, settings_at
+from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
 from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.live.paper_broker import BrokerView, carried_over, read_account
 from aurora_pipeline.live.session_champions import SessionChampions, choose_champions
@@ -41,6 +44,7 @@ from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
 
 BOOK = "live"
+RECORD = "opening.json"
 _SCORES = ("session", "symbol", "decision_time", "score")
 _LABELS = ("session", "symbol", "decision_time", "label", "matured_at")
 _RESIDUALS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
@@ -94,13 +98,17 @@ class SessionOpening:
     scores: pl.DataFrame
 
     def save(self, folder: Path) -> None:
-        """Write the opening, whole or not at all."""
-        staging = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+        """Write the opening, whole or not at all: it is there, or the new one is, once `opening.json` is replaced.
+
+        The tables lie in a folder of their own that the record names; those of the opening before stay for who is reading them.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        before = _record(folder).get("frames")
+        frames = Path(tempfile.mkdtemp(prefix="frames-", dir=folder))
         for name in _FRAMES:
-            getattr(self, name).write_parquet(staging / f"{name}.parquet")
+            getattr(self, name).write_parquet(frames / f"{name}.parquet")
         record = {
+            "frames": frames.name,
             "session": self.session.isoformat(),
             "settings": self.settings.model_dump(mode="json"),
             "members": self.champions.members,
@@ -111,15 +119,17 @@ class SessionOpening:
             "positions": self.broker.positions,
             "carried": sorted(self.broker.sent),
         }
-        (staging / "opening.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        staging.replace(folder)
+        atomic_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+        for old in folder.glob("frames-*"):
+            if old.name not in (frames.name, before):
+                shutil.rmtree(old, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path) -> SessionOpening:
         """Read what :meth:`save` wrote."""
-        record = json.loads((folder / "opening.json").read_text(encoding="utf-8"))
-        frames = {name: pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in _FRAMES}
+        record = _record(folder)
+        tables = folder / record.get("frames", "")  # openings of before 2026-11-28 have them beside the record
+        frames = {name: pl.read_parquet(tables / f"{name}.parquet", glob=False) for name in _FRAMES}
         return cls(
             session=date.fromisoformat(record["session"]),
             settings=Settings.model_validate(record["settings"]),
@@ -134,11 +144,19 @@ class SessionOpening:
 def opening_of(home: Home, session: date) -> SessionOpening:
     """Return the session's opening, made, kept and told of at the first call."""
     folder = session_folder(home.path / "live", session) / "opening"
-    if not (folder / "opening.json").exists():
-        made = build_opening(home, session)
-        tell(home, made.champions.alerts(session))
-        made.save(folder)
+    if not (folder / RECORD).exists():
+        with home.locked("opening"):
+            if not (folder / RECORD).exists():
+                made = build_opening(home, session)
+                tell(home, made.champions.alerts(session))
+                made.save(folder)
     return SessionOpening.load(folder)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Everything of an opening but its tables; empty where there is none."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def build_opening(home: Home, session: date, served: SessionOpening | None = None) -> SessionOpening:
@@ -177,6 +195,8 @@ def build_opening(home: Home, session: date, served: SessionOpening | None = Non
             tell(home, [Alert("info", "capital", f"{session}: {standing.text}")])
         capital, settings = standing.share, settings_at(settings, standing.share)
         broker = _broker_before(home, earlier[-1], state)
+    if state is not None:
+        state = stepped_down(home, settings, session, state)
     weights, calibration, volatility = _evidence(home, axis, settings, champions.members)
     return SessionOpening(
         session=session,

@@ -74,6 +74,12 @@ def restarted_peak(nav: float, peak_nav: float, flat_sessions: int, settings: Bo
     return min(peak_nav, nav / (1.0 - min(depth * settings.volatility_target, 0.99)))
 
 
+def peak_at_smaller_target(nav: float, peak_nav: float, share: float) -> float:
+    """Peak that leaves a drawdown as deep in volatility targets as it was, once the target is `share` of what it was."""
+    drawdown = max(0.0, 1.0 - nav / peak_nav) if peak_nav > 0.0 else 0.0
+    return nav / (1.0 - share * drawdown) if drawdown > 0.0 else peak_nav
+
+
 def build_scale(completed_sessions: int, settings: BookSettings) -> float:
     """Share of the exposure the initial build has reached in a session, linear over `build_sessions`."""
     return min(1.0, (completed_sessions + 1) / settings.build_sessions)

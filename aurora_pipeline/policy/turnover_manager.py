@@ -40,6 +40,10 @@ class TurnoverHistory:
         """Book budgeted turnover in the running session."""
         return TurnoverHistory((*self.spent[:-1], self.spent[-1] + turnover))
 
+    def scaled(self, share: float) -> TurnoverHistory:
+        """Count what was spent as that share of itself: the same share of budgets that are scaled alike."""
+        return TurnoverHistory(tuple(share * spent for spent in self.spent))
+
 
 @dataclass(frozen=True)
 class TurnoverAllowance:

@@ -1,16 +1,19 @@
 """Orders of the live book are sent once, after their decision is durable, and the broker's account is the truth."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
 import pytest
 
 from aurora_pipeline.errors import LakeError
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live import tick
 from aurora_pipeline.live.paper_broker import ACCOUNT, JOURNAL, read_account, save_account, sent_orders
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
+from aurora_pipeline.policy.turnover_manager import TurnoverHistory
 from aurora_pipeline.workflows.main_job import prepare_home
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
@@ -121,6 +124,28 @@ def test_a_live_book_uses_the_share_of_its_capital_it_has_earned(tiny_home, tmp_
     check = {check.name: check for check in run_preflight(loop.home, loop.session)}["capital"]
     assert check.found.startswith("step 1 of 2, 50 % of the capital")
     assert (loop.home.path / "live" / ACCOUNT).exists()
+
+
+def test_a_book_that_is_stepped_down_with_its_budgets_spent_goes_on_smaller(tiny_home, tmp_path):
+    def step_down(loop):
+        path = next((loop.home.path / "books/live").glob("*.json"))
+        content = json.loads(path.read_text())
+        state = BookState.from_json(content["state"])
+        spent = TurnoverHistory((0.9 * loop.home.settings().book.turnover_month / 21,) * 21)
+        loop.state = replace(state, turnover=spent, peak_nav=1.01 * state.nav)
+        path.write_text(json.dumps(content | {"state": loop.state.to_json()}))
+        moves = [{"step": 1, "since": "2024-01-02"}, {"step": 0, "since": loop.session.isoformat()}]
+        (loop.home.path / "live").mkdir(exist_ok=True)
+        (loop.home.path / "live" / "capital.json").write_text(json.dumps(moves))
+
+    loop = Loop(tiny_home, tmp_path / "replay", "book.capital_steps=[0.5,1.0]", prepare=step_down)
+    assert loop.runner.opening.capital == 0.5
+    opened = loop.runner.opening.state
+    assert opened.turnover.spent == pytest.approx(loop.state.turnover.scaled(0.5).spent)
+    assert 1.0 - opened.nav / opened.peak_nav == pytest.approx(0.5 * (1.0 - 1.0 / 1.01))
+    for bar in range(3):
+        assert loop.tick(bar).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
 
 
 def test_a_home_that_trades_does_not_take_another_market_folder(loop, tiny_market):

@@ -104,6 +104,15 @@ def test_turnover_budgets_trip(clean, spent, extra, violation):
     assert {limit for limit, _ in found(exempt)} == set()
 
 
+def test_a_budget_that_was_lowered_below_what_is_spent_lets_nothing_be_added(clean):
+    spent = (0.3, 0.3, 0.2, 0.15)
+    still = clean.portfolio.with_columns(pl.lit(0.0).alias("turnover"), pl.lit(0.0).alias("exempt_turnover"))
+    quiet = replace(clean, portfolio=still, opening_turnover=replace(clean.opening_turnover, spent=spent))
+    assert not {name for name, _ in found(quiet) if name.startswith("turnover")}
+    busy = replace(quiet, portfolio=still.with_columns(pl.lit(1e-4).alias("turnover")))
+    assert {name for name, _ in found(busy) if name.startswith("turnover")} == {"turnover_week", "turnover_month"}
+
+
 def test_a_session_five_sessions_ago_no_longer_counts_in_the_week(clean):
     old = replace(clean, opening_turnover=replace(clean.opening_turnover, spent=(0.25, 0.0, 0.0, 0.0, 0.0)))
     assert found(old) == set()

@@ -1,14 +1,17 @@
 """The share of its capital the live book uses: steps that are earned, kept, and taken away."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live import capital
-from aurora_pipeline.live.capital import capital_step, settings_at
+from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
 from aurora_pipeline.policy.capital_schedule import StepEvidence
+from aurora_pipeline.policy.turnover_manager import TurnoverHistory
 from aurora_pipeline.settings import Settings
 
 FIRST, SECOND, THIRD = date(2024, 11, 4), date(2024, 11, 5), date(2024, 11, 6)
@@ -75,3 +78,18 @@ def test_a_share_of_the_capital_is_a_share_of_every_limit_and_the_same_portfolio
     assert after.risk_aversion == pytest.approx(before.risk_aversion / share)
     assert after.net_cap == before.net_cap
     assert settings_at(Settings(), 1.0) == Settings()
+
+
+def test_a_book_that_is_stepped_down_is_as_deep_and_has_spent_as_much_of_its_limits_as_before(tmp_path):
+    home = Home(tmp_path)
+    (tmp_path / "live").mkdir()
+    moves = [{"step": 1, "since": "2024-11-04"}, {"step": 0, "since": "2024-11-05"}, {"step": 1, "since": "2024-11-06"}]
+    (tmp_path / "live" / "capital.json").write_text(json.dumps(moves))
+    state = replace(BookState.flat("live", 98.0), peak_nav=100.0, turnover=TurnoverHistory((0.1, 0.2)))
+    settings = Settings()
+    smaller = stepped_down(home, settings, SECOND, state)  # from 25 % to 10 %
+    assert smaller.turnover.spent == pytest.approx((0.04, 0.08))
+    assert 1.0 - smaller.nav / smaller.peak_nav == pytest.approx(0.4 * 0.02)
+    assert replace(smaller, peak_nav=state.peak_nav, turnover=state.turnover) == state
+    for session in (FIRST, THIRD, date(2024, 11, 7)):
+        assert stepped_down(home, settings, session, state) == state

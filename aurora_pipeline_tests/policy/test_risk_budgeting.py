@@ -1,6 +1,12 @@
 import pytest
 
-from aurora_pipeline.policy.risk_budgeting import build_scale, drawdown_scale, restarted_peak, risk_budget
+from aurora_pipeline.policy.risk_budgeting import (
+    build_scale,
+    drawdown_scale,
+    peak_at_smaller_target,
+    restarted_peak,
+    risk_budget,
+)
 from aurora_pipeline.settings import BookSettings
 
 RULES = BookSettings(
@@ -14,6 +20,14 @@ RULES = BookSettings(
 )
 def test_drawdown_throttles_linearly_in_volatility_targets(nav, scale):
     assert drawdown_scale(nav, 100.0, RULES) == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("nav", [101.0, 100.0, 98.0, 96.5, 95.2])
+def test_a_smaller_target_leaves_the_drawdown_as_deep_in_targets_as_it_was(nav):
+    smaller = RULES.model_copy(update={"volatility_target": 0.4 * RULES.volatility_target})
+    peak = peak_at_smaller_target(nav, 100.0, 0.4)
+    assert drawdown_scale(nav, peak, smaller) == pytest.approx(drawdown_scale(nav, 100.0, RULES))
+    assert (peak == 100.0) == (nav >= 100.0)
 
 
 def test_a_throttle_without_a_ramp_is_a_switch():
