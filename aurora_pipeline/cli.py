@@ -295,6 +295,7 @@ for command in (
     live_commands.live,
     live_commands.preflight,
     live_commands.close,
+    live_commands.parity,
     live_commands.health,
     live_bench_commands.soak,
     daemon,

@@ -90,7 +90,7 @@ class LiveMarket:
         now : datetime
             Moment of arrival.
         decided : datetime or None
-            Newest decision time that has been settled.
+            Newest decision time that has been settled, in whichever session.
         skew : timedelta
             How far ahead of the clock a bar may end.
         """

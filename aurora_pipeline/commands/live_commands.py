@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aurora_pipeline.live.decision_log import Settled
     from aurora_pipeline.live.service import Service
 
+SHOWN = 20
 Port = Annotated[int, typer.Option(help="Port of the UI on loopback.")]
 
 
@@ -110,7 +111,7 @@ def _replay(
 
 
 def close(home: HomeOption = None, session: Day = None) -> None:
-    """End a day: settle what is left, make the session again, compare, mature labels, prune. Exit code 1 if it differs."""
+    """End a day that is over: settle what is left, make it again, compare, mature labels, prune. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
 
     opened = opened_home(home)
@@ -134,6 +135,21 @@ def _print_close(home: Home, session: date) -> bool:
     for row in report["first_differences"]:
         err.print(str(row), highlight=False)
     return not (report["differences"] or report["backfill_differences"] or report["backfill_blocked"])
+
+
+def parity(home: HomeOption = None, session: Day = None) -> None:
+    """Compare a live session, also one that runs, with the same session made in one go. Exit code 1 if it differs."""
+    from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.live import parity as comparison
+
+    opened = opened_home(home)
+    day = session.date() if session else opened.calendar.running_session(clock_of(opened.path / "live").now())
+    found = comparison.parity(opened, day)
+    out.print(f"{day}: {found.height} value(s) differ from the session made in one go", highlight=False)
+    for row in found.head(SHOWN).iter_rows(named=True):
+        err.print(str(row), highlight=False)
+    if not found.is_empty():
+        raise typer.Exit(1)
 
 
 def preflight(home: HomeOption = None, session: Day = None) -> None:

@@ -103,13 +103,26 @@ def kept_alerts(home: Home, newest: int = 50) -> Sequence[dict[str, object]]:
     path = home.path / "live" / "alerts.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()[-newest:]
-    return [json.loads(line) for line in lines]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-newest:]
+    return [row for line in lines if (row := _row(line)) is not None]
+
+
+def _row(line: str) -> dict[str, object] | None:
+    """One kept alert; None for half a line, which is what a kill or a full disk can leave of one."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _keep(home: Home, alert: Alert, moment: datetime, *, sent: bool) -> None:
     path = home.path / "live" / "alerts.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     row = {"at": moment.isoformat(), "severity": alert.severity, "key": alert.key, "text": alert.text, "news": sent}
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(row) + "\n")
+    with path.open("a+b") as handle:
+        # An alert before this one may have been cut off: it must not take this one with it.
+        end = handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, end - 1))
+        torn = handle.read(1) not in (b"", b"\n")
+        handle.write((b"\n" if torn else b"") + json.dumps(row).encode() + b"\n")

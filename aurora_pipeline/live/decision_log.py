@@ -109,6 +109,13 @@ class DecisionLog:
         return self.folder / f"{bar_end.astimezone(UTC):%Y%m%dT%H%M%S}.json"
 
 
+def newest_settled(live: Path, session: date) -> datetime | None:
+    """Newest bar end that was settled up to the end of a session, by any session whose decisions are kept."""
+    days = sorted(path.name for path in (live / "sessions").glob("*") if path.name <= session.isoformat())
+    found = (decision_log(live, date.fromisoformat(day)).newest() for day in reversed(days))
+    return next((moment for moment in found if moment is not None), None)
+
+
 def decision_log(live: Path, session: date) -> DecisionLog:
     """Log of a session of the home whose `live/` folder is given."""
     return DecisionLog(session_folder(live, session))

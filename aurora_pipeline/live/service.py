@@ -84,6 +84,7 @@ class Service:
         self.folder = home.path / "live"
         self.restarts: dict[str, int] = {}
         self.supervised: list[Supervised] = []
+        self._trouble = ""
 
     @contextmanager
     def running(self) -> Iterator[Service]:
@@ -113,7 +114,20 @@ class Service:
                 (self.folder / "service.json").unlink(missing_ok=True)
 
     def look(self) -> None:
-        """Start again what died and say that the service is alive; call it several times a second."""
+        """Start again what died and say that the service is alive; call it several times a second.
+
+        A disk that takes nothing more does not end the service: what runs goes on, and is looked after as soon as there is room.
+        """
+        trouble = ""
+        try:
+            self._look()
+        except OSError as error:
+            trouble = f"service of {self.home.path}: {error}"
+        if trouble and trouble != self._trouble:
+            sys.stderr.write(f"{trouble}\n")
+        self._trouble = trouble
+
+    def _look(self) -> None:
         now = time.monotonic()
         for process in self.supervised:
             popen = process.popen

@@ -39,7 +39,7 @@ from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.bar_arrival import BarArrival, reason_to_skip
-from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, session_folder
+from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, newest_settled, session_folder
 from aurora_pipeline.live.model_loading import load_champions
 from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
@@ -207,7 +207,8 @@ class TickRunner:
         with self.home.locked(LOCK):
             skew = timedelta(seconds=self.settings.live.clock_skew_seconds)
             self.arrival.look_at_marks()
-            arrivals = self.market.take(self.session, self.clock.now(), self.log.newest(), skew)
+            decided = newest_settled(self.home.path / "live", self.session)
+            arrivals = self.market.take(self.session, self.clock.now(), decided, skew)
             self.sources.follow()
             yield arrivals
 
@@ -303,7 +304,19 @@ class TickRunner:
         )  # fmt: skip
 
     def close(self) -> list[Settled]:
-        """Settle what is left of the session as skipped and bring the account to its last bar; returns the whole log."""
+        """Settle what is left of the session as skipped and bring the account to its last bar; returns the whole log.
+
+        Raises
+        ------
+        BookError
+            The session still runs: its bars to come would be skipped for good.
+        """
+        now, ends = self.clock.now(), self.bar_ends[-1]
+        if now < ends:
+            raise BookError(
+                f"session {self.session} runs until {ends:%H:%M} UTC and the home's clock says {now:%Y-%m-%d %H:%M}: closed "
+                "now, its bars to come would be skipped for good; `aurora parity` compares without closing"
+            )
         with self._locked():
             for end in self.bar_ends:
                 if self.log.get(end) is None:

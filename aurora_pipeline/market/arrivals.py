@@ -30,7 +30,7 @@ def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided:
     now : datetime
         Moment of arrival.
     decided : datetime or None
-        Newest decision time that has been settled.
+        Newest decision time that has been settled, in whichever session: before the first bar of a day that of the day before.
 
     Returns
     -------

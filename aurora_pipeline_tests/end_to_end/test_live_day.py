@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.instances import instance_of
@@ -150,6 +151,7 @@ def test_a_session_the_service_was_down_for_is_settled_before_the_next_and_posit
     home = Home(tmp_path / "home")
     home.record_market(home.market().model_copy(update={"directory": home.path / "markets" / "live"}))
     home.save_settings(settings.model_copy(update={"market": settings.market.model_copy(update={"directory": None})}))
+    clock_of(home.path / "live").set(home.calendar.open(following) - timedelta(hours=1))
     checks = {check.name: check for check in run_preflight(Home(home.path), following)}
     assert str(missed) in checks["missed sessions"].found
     assert "no bars" in checks["data"].found

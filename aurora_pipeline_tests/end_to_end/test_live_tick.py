@@ -12,17 +12,19 @@ from types import SimpleNamespace
 import dagster as dg
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.cli import app
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
-from aurora_pipeline.live.decision_log import AlreadySettled
+from aurora_pipeline.live.decision_log import AlreadySettled, decision_log
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.paper_broker import sent_orders
 from aurora_pipeline.live.parity import differences, live_tables, parity
@@ -229,6 +231,21 @@ def test_a_correction_of_yesterday_counts_from_its_arrival_and_parity_holds(loop
     assert parity(loop.home, loop.session).is_empty()
 
 
+def test_before_the_first_bar_a_correction_of_a_session_that_was_decided_counts_from_its_arrival(loop):
+    yesterday = loop.home.calendar.shift(loop.session, -1)
+    decided = decision_log(loop.home.path / "live", yesterday)
+    decided.settle(loop.home.calendar.close(yesterday), "skipped", "the day before")
+    rows = loop.home.folder().read_bars([yesterday])
+    stock = loop.runner.opening.universe.filter("eligible")["symbol"][0]
+    old = rows.filter(pl.col("symbol") == stock, pl.col("bar_start") == rows["bar_start"].min())
+    loop.feed(0)
+    loop.runner.market.inbox.drop("bars", old.with_columns(pl.col("close") * 1.001, pl.col("high") * 1.01))
+    assert loop.tick(0).settled.status == "decided"
+    corrected = loop.home.lake.read("bars", yesterday, yesterday).filter(pl.col("known_at") > pl.col("bar_end"))
+    assert corrected["known_at"].to_list() == [loop.ends[0]]
+    assert parity(loop.home, loop.session).is_empty()
+
+
 def test_missed_bars_are_recorded_before_the_next_is_decided(loop):
     loop.tick(0)
     loop.feed(1)
@@ -373,6 +390,21 @@ def test_parity_ends_where_the_book_does_although_a_later_bar_was_skipped(loop):
     loop.runner.skip(loop.ends[3], "for the test")
     assert (decided, loop.status()) == (["decided"] * 3, [*decided, "skipped"])
     assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_session_that_runs_is_not_closed_but_can_be_compared(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    arguments = ["--home", str(loop.home.path), "--session", loop.session.isoformat()]
+    refused = CliRunner().invoke(app, ["close", *arguments])
+    assert refused.exit_code != 0
+    assert "would be skipped for good" in " ".join(str(refused.exception or refused.output).split())
+    assert loop.status() == ["decided"] * 2
+    compared = CliRunner().invoke(app, ["parity", *arguments])
+    assert (compared.exit_code, compared.output) == (
+        0, f"{loop.session}: 0 value(s) differ from the session made in one go\n",
+    )  # fmt: skip
+    assert loop.tick(2).settled.status == "decided"
 
 
 def test_an_opening_that_changes_while_it_is_read_is_read_again(loop, monkeypatch):

@@ -33,6 +33,14 @@ def test_every_alert_is_kept_be_it_news_or_not(home):
     ]  # fmt: skip
 
 
+def test_an_alert_that_was_cut_off_takes_no_other_with_it(home):
+    tell(home, [RIDGE], lambda alert: None, NOON)
+    path = home.path / "live" / "alerts.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"at": "2024-11-26T15:0')
+    tell(home, [DISK], lambda alert: None, NOON)
+    assert [row["key"] for row in kept_alerts(home)] == [RIDGE.key, DISK.key]
+
+
 def test_different_trouble_is_told_separately(home):
     assert tell(home, [RIDGE, DISK], lambda alert: None, NOON) == [RIDGE, DISK]
 

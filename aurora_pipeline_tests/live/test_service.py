@@ -1,5 +1,6 @@
 """The supervisor on processes that only sleep."""
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home
+from aurora_pipeline.live import service as service_module
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.service import Service, ServiceError, Supervised
 
@@ -56,6 +58,25 @@ def test_what_dies_again_and_again_is_started_ever_more_slowly(tmp_path):
         assert service.wait(lambda: service.restarts.get("daemon", 0) >= 3, 30)
         (supervised,) = service.supervised
         assert supervised.due - time.monotonic() > 1.0
+
+
+def test_a_full_disk_does_not_end_the_service(service, monkeypatch, capsys):
+    with service.running():
+        service.look()
+        with monkeypatch.context() as full:
+            full.setattr(service_module, "atomic_text", no_space)
+            full.setattr(service_module, "tell", no_space)
+            os.kill(service.process_id("daemon"), signal.SIGKILL)
+            assert service.wait(lambda: service.restarts == {"daemon": 1} and service.process_id("daemon"), 10.0)
+            service.look()
+        assert capsys.readouterr().err.count("No space left") == 1
+        alive = json.loads((service.home.path / "live" / "service.json").read_text())["alive_at"]
+        service.look()
+        assert json.loads((service.home.path / "live" / "service.json").read_text())["alive_at"] > alive
+
+
+def no_space(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_one_service_per_home(service):
