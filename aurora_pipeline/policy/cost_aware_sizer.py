@@ -15,6 +15,7 @@ does not converge.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,18 +108,29 @@ def size_positions(request: SizingRequest) -> SizingResult:
             target = _inside(request, base, proportional_targets(request, lower, upper))
         else:
             priced = replace(request, linear=request.linear + request.hurdle) if request.hurdle else request
-            target, solution, money = _optimised(priced, base, lower, upper, active)
-            solution = solution._replace(turnover=solution.turnover + request.hurdle / money)
-            price = solution.turnover * money
+            target, solution, units = _optimised(priced, base, lower, upper, active)
+            solution = solution._replace(
+                turnover=solution.turnover + request.hurdle / units.money,
+                variance=solution.variance / (units.variance * units.weight),
+            )
+            price = solution.turnover * units.money
     reasons = trade_reasons(request, base, target, forced, (lower, upper), solution)
     return SizingResult(target, base, reasons, solution, price)
 
 
+class Units(NamedTuple):
+    """The weight, the return and the variance that are 1 in the solver's problem."""
+
+    weight: float
+    money: float
+    variance: float
+
+
 def _optimised(
     request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
-) -> tuple[Floats, Solution, float]:
-    """Best feasible weights found, `base` where nothing is better, what the fast solver said, and its unit of value."""
-    scaled, unit, money = _scaled_problem(request, base, lower, upper, active)
+) -> tuple[Floats, Solution, Units]:
+    """Best feasible weights found, `base` where nothing is better, what the fast solver said, and its units."""
+    scaled, units = _scaled_problem(request, base, lower, upper, active)
     solution = solve(scaled)
     found = [solution.weights]
     if not solution.converged:
@@ -126,14 +138,14 @@ def _optimised(
     target, best = base, objective(request, base, base)
     for weights in found:
         candidate = base.copy()
-        candidate[active] = weights * unit
+        candidate[active] = weights * units.weight
         for corner in (lower, upper, base):
             candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
         candidate = _inside(request, base, candidate)
         value = objective(request, candidate, base)
         if value > best:
             target, best = candidate, value
-    return target, solution, money
+    return target, solution, units
 
 
 def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> tuple[Floats, Floats]:
@@ -158,14 +170,8 @@ def _box(request: SizingRequest, base: Floats, forced: NDArray[np.object_]) -> t
 
 def _scaled_problem(
     request: SizingRequest, base: Floats, lower: Floats, upper: Floats, active: Flags
-) -> tuple[Problem, float, float]:
-    """Express the free names in units that make every number about 1; what the others hold becomes offsets.
-
-    Returns
-    -------
-    tuple of Problem, float and float
-        The weight that is one unit comes second, the return that is one unit third.
-    """
+) -> tuple[Problem, Units]:
+    """Express the free names in units that make every number about 1; what the others hold becomes offsets."""
     risk, outside = request.risk, np.where(active, 0.0, base)
     unit = float((upper - lower)[active].max())
     alpha = np.nan_to_num(request.alpha[active])
@@ -204,7 +210,7 @@ def _scaled_problem(
         variance_limit=variance_limit / variance_unit / unit**2,
         variance_scale=unit / max(float(np.abs(base).max()), unit),
     )
-    return problem, unit, money
+    return problem, Units(unit, money, variance_unit)
 
 
 def _inside(request: SizingRequest, base: Floats, candidate: Floats) -> Floats:

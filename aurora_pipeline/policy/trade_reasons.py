@@ -15,6 +15,8 @@ from aurora_pipeline.policy.limits_in_force import Floats
 from aurora_pipeline.policy.sizing_request import SizingRequest
 
 BLOCKERS = np.array(["turnover_budget", "gross", "net_cap", "sector_cap", "volatility_target"], dtype=object)
+NO_PRICE = 1e-6
+"""Shadow price, in the solver's money, up to which no name waits for a limit: what the solver's accuracy leaves open."""
 
 
 def trade_reasons(
@@ -38,10 +40,11 @@ def trade_reasons(
     box : tuple of ndarray
         Lowest and highest weight each name could take.
     solution : Solution or None
-        Multipliers; None where nothing was optimised.
+        Multipliers in the solver's money per unit of weight, that of the variance per session covariance; None where nothing
+        was optimised.
     """
     held = request.held
-    reasons = _untraded(request, base, box, solution)
+    reasons = _untraded(request, base, target, box, solution)
     for selected, reason in (
         ((held == 0.0) & (target != 0.0), "enter"),
         ((held != 0.0) & (np.abs(target) > np.abs(held)), "increase"),
@@ -54,19 +57,20 @@ def trade_reasons(
 
 
 def _untraded(
-    request: SizingRequest, base: Floats, box: tuple[Floats, Floats], solution: Solution | None
+    request: SizingRequest, base: Floats, target: Floats, box: tuple[Floats, Floats], solution: Solution | None
 ) -> NDArray[np.object_]:
-    """Reason of a name as if it was left at `base`."""
+    """Reason of a name as if it was left at `base` while the others go to their targets."""
     alpha = np.nan_to_num(request.alpha)
-    covariance_row = _covariance_row(request, base)
+    covariance_row = _covariance_row(request, target)
     growth = request.risk_aversion * request.holding_sessions * covariance_row
     edge = alpha - growth + np.where(base < 0.0, request.short_rate, 0.0)
     down = -edge - request.linear - np.where(base == 0.0, request.short_rate, 0.0)
     up = edge - request.linear
     direction = np.where(up >= down, 1.0, -1.0)
+    blocker = _blocker(request, base, direction, covariance_row, solution)
     pays = np.maximum(up, down) > 0.0
-    reasons = np.where(pays, _blocker(request, base, direction, covariance_row, solution), "hold_no_edge")
-    reasons[~pays & (base != 0.0)] = "hold"
+    reasons = np.where(pays & (blocker != ""), blocker, "hold_no_edge")
+    reasons[(reasons == "hold_no_edge") & (base != 0.0)] = "hold"
     lower, upper = box
     at_bound = pays & np.where(direction > 0.0, base >= upper, base <= lower)
     at_cap = np.abs(base) >= room_for_drift(request.limits.name)
@@ -95,7 +99,7 @@ def _covariance_row(request: SizingRequest, weights: Floats) -> Floats:
 def _blocker(
     request: SizingRequest, base: Floats, direction: Floats, covariance_row: Floats, solution: Solution | None
 ) -> NDArray[np.object_]:
-    """Name the limit with the highest shadow price along the trade each name would make."""
+    """Name the limit with the highest shadow price along the trade each name would make, "" where none has one."""
     names = BLOCKERS.copy()
     names[:2] = request.turnover_reason, request.gross_reason
     if solution is None:
@@ -113,4 +117,4 @@ def _blocker(
             solution.variance * direction * covariance_row,
         ]
     )
-    return np.asarray(names[prices.argmax(axis=0)])
+    return np.where(prices.max(axis=0) > NO_PRICE, names[prices.argmax(axis=0)], "")

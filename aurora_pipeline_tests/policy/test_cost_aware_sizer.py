@@ -147,6 +147,19 @@ def test_the_binding_limit_is_named(limits, reason):
     assert reason in result.reasons
 
 
+@pytest.mark.parametrize(
+    ("volatility", "aversion", "reason"), [(2e-4, 1e-3, "volatility_target"), (1.0, 1e3, "hold_no_edge")]
+)
+def test_the_volatility_target_is_named_where_it_alone_binds(volatility, aversion, reason):
+    request = random_request(3, names=60, held=False, max_trade=np.full(60, 1.0), volatility=volatility, turnover=1.0)
+    wide = ExposureLimits(1.0, 10.0, 10.0, 20.0)
+    result = size_positions(replace(request, limits=wide, risk_aversion=aversion))
+    untraded = result.reasons[result.target == 0.0]
+    assert untraded.size > 0
+    assert set(untraded) <= {reason, "hold_no_edge"}
+    assert reason in untraded
+
+
 def test_a_missing_signal_never_opens_or_grows_a_position():
     request = random_request(5, names=12)
     alpha = request.alpha.copy()
