@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
@@ -93,9 +94,10 @@ def _catch_up(home: Home, session: date) -> str:
     """Settle sessions the service was down for: nothing was decided, positions stayed, the account goes on to their close."""
     held = home.lake.partitions("portfolio", book=BOOK)
     days = [day for day in home.sessions(home.settings()) if day < session and held and day.isoformat() >= held[-1]]
+    store = BookStore(home.lake, BOOK)
     for day in days:
         newest = decision_log(home.path / "live", day).newest()
-        if day.isoformat() not in held or newest not in {None, home.calendar.close(day)}:
+        if day.isoformat() not in held or newest not in {None, home.calendar.close(day)} or not store.holds(day):
             TickRunner(home, day).close()
     missed = [day for day in days if day.isoformat() not in held]
     return f"settled {', '.join(map(str, missed))} as skipped" if missed else "none"

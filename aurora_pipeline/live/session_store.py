@@ -9,6 +9,7 @@ import polars as pl
 from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import WRITERS
+from aurora_pipeline.live.decision_log import digest
 from aurora_pipeline.live.session_champions import FINGERPRINT
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.live.session_tables import SessionTables
@@ -20,13 +21,15 @@ def store_session(home: Home, opening: SessionOpening, made: SessionTables) -> d
     """Replace today's partitions; returns the rows of each table."""
     key = opening.session.isoformat()
     items = _items(opening, made)
+    # Of its own for every commit: a state must not fit the tables of an earlier tick.
+    commit = f"{FINGERPRINT}-{digest(made.result.portfolio)}"
 
     def put(item: Item) -> None:
         name, frame, branches = item
         home.lake.write(name, frame, key, fingerprint=FINGERPRINT, **branches)
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        book = pool.submit(BookStore(home.lake, BOOK).commit, key, [made.result], FINGERPRINT)
+        book = pool.submit(BookStore(home.lake, BOOK).commit, key, [made.result], commit)
         list(pool.map(put, items))
         rows = book.result()
     for name, frame, _ in items:

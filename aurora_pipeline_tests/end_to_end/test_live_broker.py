@@ -48,6 +48,14 @@ def test_every_order_that_filled_is_in_the_journal_once_and_the_brokers_account_
     assert account.positions == dict(held.select("instrument_id", "shares").iter_rows())
 
 
+def test_no_commit_of_a_session_fits_the_tables_of_another(loop):
+    found = set()
+    for bar in range(3):
+        loop.tick(bar)
+        found.add(loop.home.lake.fingerprint("portfolio", loop.session.isoformat(), book="live"))
+    assert len(found) == 3
+
+
 def test_a_process_that_dies_before_sending_is_completed_while_the_bar_runs(loop, monkeypatch):
     loop.tick(0)
     wanted = killed_before_sending(loop, 1, monkeypatch)

@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.graph import build_definitions
@@ -163,6 +164,24 @@ def test_a_session_the_service_was_down_for_is_settled_before_the_next_and_posit
     assert not json.loads(pending)["pending"]
     after = positions.filter(pl.col("decision_time") == home.calendar.close(missed))["shares"].to_list()
     assert before == after != []
+
+
+def test_a_session_whose_last_commit_was_cut_off_is_committed_again_before_the_next(closed, tmp_path):
+    shutil.copytree(closed.home.path, tmp_path / "home")
+    home, before = Home(tmp_path / "home"), closed.home.lake.read("portfolio", book="live")
+    path = home.path / f"books/live/{closed.session}.json"
+    content = json.loads(path.read_text())
+    # The state of the last bar, the tables of the one before.
+    cut = before.filter(pl.col("decision_time") < closed.ends[-1])
+    own = cut.filter(pl.col("session") == closed.session)
+    home.lake.write("portfolio", own, closed.session.isoformat(), fingerprint="live-earlier", book="live")
+    assert not BookStore(home.lake, "live").holds(closed.session)
+    checks = {
+        check.name: check for check in run_preflight(Home(home.path), closed.home.calendar.shift(closed.session, 1))
+    }
+    assert checks["book"].passed
+    assert home.lake.read("portfolio", book="live").equals(before)
+    assert json.loads(path.read_text()) == content
 
 
 def test_pruning_keeps_the_newest_sessions_and_every_book_row(closed):

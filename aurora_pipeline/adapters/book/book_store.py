@@ -48,14 +48,22 @@ class BookStore:
         if session <= first:
             return None
         previous = sessions[sessions.index(session) - 1]
-        partition = partition_of(previous, self.lake.frequency)
-        stored = self.lake.fingerprint("portfolio", partition, book=self.book)
-        held = json.loads(self._states.read_text(self._state_key(partition)) or "{}")
-        if stored is None or held.get("fingerprint") != stored:
+        held = self._fitting_state(previous)
+        if held is None:
             raise BookError(
                 f"book {self.book} holds nothing for {previous}, so it cannot go on with {session}; run it from {first} on"
             )
-        return BookState.from_json(held["state"])
+        return BookState.from_json(held)
+
+    def holds(self, session: date) -> bool:
+        """Whether the partition of a session was committed to the end."""
+        return self._fitting_state(session) is not None
+
+    def _fitting_state(self, session: date) -> str | None:
+        partition = partition_of(session, self.lake.frequency)
+        stored = self.lake.fingerprint("portfolio", partition, book=self.book)
+        held: dict[str, str] = json.loads(self._states.read_text(self._state_key(partition)) or "{}")
+        return held["state"] if stored is not None and held.get("fingerprint") == stored else None
 
     def commit(self, partition: str, results: Sequence[SessionResult], fingerprint: str) -> dict[str, int]:
         """Write the sessions of one partition; returns the rows of each table."""
