@@ -187,8 +187,12 @@ class Home:
     def _directory(self) -> Path:
         record = self.market()
         if record.directory is None:
-            raise LakeError(f"home {self.path} has no market yet; start with `aurora run --home {self.path}`")
+            raise self.without_market()
         return Path(record.directory)
+
+    def without_market(self) -> LakeError:
+        """Return the error of a home that holds no market, or is not there at all."""
+        return LakeError(f"home {self.path} has no market yet; start with `aurora run --home {self.path}`")
 
     @cached_property
     def frequency(self) -> Frequency:
@@ -252,16 +256,7 @@ class Home:
 
     def sessions(self, settings: Settings) -> list[date]:
         """Sessions of the market inside the configured span."""
-        record = self.market()
-        first = max(record.first_session, settings.market.start or record.first_session)
-        last = min(record.last_session, settings.market.end or record.last_session)
-        sessions = self.calendar.sessions(first, last)
-        if not sessions:
-            raise LakeError(
-                f"no session from {settings.market.start} to {settings.market.end}: market {record.name} has "
-                f"{record.first_session} to {record.last_session}"
-            )
-        return sessions
+        return sessions_within(self.market(), self.calendar, settings)
 
     def sessions_of(self, partitions: Sequence[str], settings: Settings) -> list[date]:
         """Sessions that the given partitions hold, in time order."""
@@ -323,6 +318,25 @@ class Home:
                 yield
             finally:
                 fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def sessions_within(record: MarketRecord, calendar: SessionCalendar, settings: Settings) -> list[date]:
+    """Sessions of a market inside the configured span.
+
+    Raises
+    ------
+    LakeError
+        There is none.
+    """
+    first = max(record.first_session, settings.market.start or record.first_session)
+    last = min(record.last_session, settings.market.end or record.last_session)
+    sessions = calendar.sessions(first, last)
+    if not sessions:
+        raise LakeError(
+            f"market {record.name} has sessions from {record.first_session} to {record.last_session}, none of them from "
+            f"{settings.market.start or 'its first'} to {settings.market.end or 'its last'}: change market.start or market.end"
+        )
+    return sessions
 
 
 def _day(text: date | str | None) -> date | None:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, err, opened_home, out
+from aurora_pipeline.commands.terminal import (
+    Day,
+    HomeOption,
+    err,
+    existing_home,
+    marked,
+    opened_home,
+    out,
+    require_free_port,
+    verdict,
+)
 from aurora_pipeline.errors import LakeError, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +58,11 @@ def live(
 
     opened = opened_home(home)
     opened.require_local("the live book")
+    require_free_port(port)
+    if replay is None and (session is not None or bars is not None or replay_home is not None):
+        raise SettingsError(
+            "--session, --bars and --replay-home belong to a replay: give --replay MARKET, or leave them out to trade now"
+        )
     if replay is None:
         opened = make_live(opened)
         with Service(opened, port, "live", _checked_feeds(opened, feed or [], tape)).running() as service:
@@ -88,6 +103,8 @@ def _replay(
     from aurora_pipeline.live.service import Service
     from aurora_pipeline.market.folder import MarketFolder
 
+    if not source.market_file.exists():
+        raise source.without_market()
     folder = MarketFolder.open(market)
     if folder.manifest.name != source.market().name:
         raise LakeError(
@@ -114,7 +131,7 @@ def close(home: HomeOption = None, session: Day = None) -> None:
     """End a day that is over: settle what is left, make it again, compare, mature labels, prune. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     now = clock_of(opened.path / "live").now()
     if not _print_close(opened, session.date() if session else opened.calendar.running_session(now)):
         raise typer.Exit(1)
@@ -142,7 +159,7 @@ def parity(home: HomeOption = None, session: Day = None) -> None:
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.live import parity as comparison
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     day = session.date() if session else opened.calendar.running_session(clock_of(opened.path / "live").now())
     found = comparison.parity(opened, day)
     out.print(f"{day}: {found.height} value(s) differ from the session made in one go", highlight=False)
@@ -157,12 +174,12 @@ def preflight(home: HomeOption = None, session: Day = None) -> None:
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.live.preflight import run_preflight
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     day = session.date() if session else opened.calendar.session_of(clock_of(opened.path / "live").now())
     checks = run_preflight(opened, day)
     table = Table("check", "", "what was found")
     for check in checks:
-        table.add_row(check.name, "ok" if check.passed else "[bold red]no[/]", check.found)
+        table.add_row(check.name, "ok" if check.passed else verdict("no"), check.found)
     out.print(table)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
@@ -172,9 +189,9 @@ def health(home: HomeOption = None) -> None:
     """Tell whether the loop is alive, without it: for cron, as a dead-man check. Exit code 1, and an alert, if not."""
     from aurora_pipeline.live.health import check_health
 
-    found = check_health(opened_home(home))
+    found = check_health(existing_home(home))
     for alert in found:
-        err.print(f"[bold red]{alert.severity}[/] {alert.text}", highlight=False, soft_wrap=True)
+        err.print(marked(alert.severity, alert.text), soft_wrap=True)
     if found:
         raise typer.Exit(1)
     out.print("alive")

@@ -85,7 +85,7 @@ class CorporateActions(_Instrument):
     kind = column.key("split | dividend | rename | delist")
     known_at = column.time(column.KNOWN, key=True)
     ratio = column.maybe("new shares per old share (split)", "shares/share", min_exclusive=0.0)
-    amount = column.maybe("cash per share (dividend)", "USD/share")
+    amount = column.maybe("cash per share (dividend; what a delisting pays, the last price if missing)", "USD/share")
     new_symbol = column.text("symbol from ex_date on (rename)", nullable=True)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,8 @@ from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.market.point_in_time import as_known_at
 
 LATE_DAYS = 30
+REDATED_DAYS = 10
+"""Ex-dates of one instrument this near to each other, with the same terms, are one action told again."""
 KINDS_BY_ADJUSTMENT = {
     "none": ("split", "dividend", "delist"),
     "split": ("dividend", "delist"),
@@ -32,7 +35,7 @@ class CorporateEvent:
     kind : str
         ``split``, ``dividend`` or ``delist``.
     value : float
-        New shares per old share, or cash per share in USD; 0 for a delisting.
+        New shares per old share, or cash per share in USD; what a delisting pays, NaN for the last price.
     """
 
     instrument: str
@@ -53,7 +56,8 @@ def events_at_open(
     """Actions that reach holdings at the open of a session.
 
     An action takes effect at the open of its ex-date, or of the first session that opens with it known, if that is up
-    to 30 days later. Values are those known at that open; a later correction is not booked.
+    to 30 days later. Values are those known at that open; a later correction is not booked. The same action told again with
+    another ex-date, up to 10 days away, replaces the first, or comes too late for it: it is never booked twice.
 
     Parameters
     ----------
@@ -85,11 +89,32 @@ def events_at_open(
             pl.col("kind").replace_strict({"split": 0, "dividend": 1, "delist": 2}, default=3).alias("order"),
             pl.coalesce(
                 pl.when(pl.col("kind") == "split").then("ratio"),
-                pl.when(pl.col("kind") == "dividend").then("amount"),
+                pl.when(pl.col("kind") != "split").then("amount"),
+                pl.when(pl.col("kind") == "delist").then(float("nan")),
                 0.0,
             ).alias("value"),
         )
         .filter((pl.col("kind") != "split") | (pl.col("value") > 0.0))
         .sort("instrument_id", "order", "ex_date")
     )
+    if not due.is_empty():
+        due = due.filter(
+            ~pl.Series([_told_with_another_date(row, actions, opening, calendar) for row in due.to_dicts()])
+        )
     return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value").iter_rows())
+
+
+def _told_with_another_date(
+    row: dict[str, Any], actions: pl.DataFrame, opening: datetime, calendar: SessionCalendar
+) -> bool:
+    """Whether an action that is due has been replaced by one with another ex-date, or one with another has been booked."""
+    near = (pl.col("ex_date") - row["ex_date"]).dt.total_days().abs().is_between(1, REDATED_DAYS)
+    same = [pl.col(name).eq_missing(pl.lit(row[name])) for name in ("instrument_id", "kind", "ratio", "amount")]
+    others = actions.filter(near, pl.col("known_at") <= opening, *same)
+    for ex_date, known in others.select("ex_date", "known_at").iter_rows():
+        if known > row["known_at"]:
+            return True
+        days = calendar.sessions(ex_date, max(ex_date, known.date()) + timedelta(days=REDATED_DAYS))
+        if next(calendar.open(day) for day in days if calendar.open(day) >= known) < row["known_at"]:
+            return True
+    return False

@@ -66,7 +66,7 @@ class Ledger:
         """Book a corporate action.
 
         A split multiplies shares and divides the price; a fraction of a share is paid out at the new price. A dividend
-        is paid on longs and owed on shorts. A delisting turns the position into cash at the last price.
+        is paid on longs and owed on shorts. A delisting turns the position into cash at what it pays, or at the last price.
         """
         index = self.column.get(event.instrument)
         if index is None:
@@ -83,7 +83,9 @@ class Ledger:
             self.cash += amount
             self._earn(index, amount)
         elif self.shares[index] != 0.0:
-            self.cash += self.shares[index] * self.price[index]
+            paid = self.price[index] if np.isnan(event.value) else event.value
+            self._earn(index, float(self.shares[index] * (paid - self.price[index])))
+            self.cash += self.shares[index] * paid
             self.shares[index] = 0.0
 
     def mark(self, prices: Floats) -> None:

@@ -13,6 +13,7 @@ A fact older than its expiry, or none at all, is missing: null, with a flag per 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
@@ -138,7 +139,9 @@ def _values(inputs: FeatureInputs, states: KnowledgeStates) -> dict[str, NDArray
     crush = unexpired(
         _crush(inputs, states, announced), announced_age, inputs.settings.features.earnings_expiry_sessions
     )
-    out: dict[str, NDArray[np.float64]] = {"implied_volatility_over_news": crush}
+    # Where no stock has a state there is nothing to compute, and every feature is missing.
+    out = defaultdict[str, NDArray[np.float64]](lambda: np.full(len(states.day), np.nan))
+    out["implied_volatility_over_news"] = crush
     for market in market_states(inputs, states.names, states.day, states.instrument):
         own = market.positions
         fund = market.of_instruments(states.reader("etf_flows")[own])
@@ -153,7 +156,7 @@ def _values(inputs: FeatureInputs, states: KnowledgeStates) -> dict[str, NDArray
             | {"size": _size(market), "surprise": surprises["standardised_surprise_decayed"]}
         )
         for name, value in values.items():
-            out.setdefault(name, np.full(len(states.day), np.nan))[own] = value
+            out[name][own] = value
     return out
 
 

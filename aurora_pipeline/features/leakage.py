@@ -126,6 +126,8 @@ def poison_differences(inputs: FeatureInputs, stored: pl.DataFrame, cut: datetim
 def scale_differences(inputs: FeatureInputs, stored: pl.DataFrame, cut: datetime, seed: int) -> pl.DataFrame:
     """Stored values up to the cut that change when one stock, drawn by the seed, is quoted in another unit throughout."""
     names = _stocks(inputs)
+    if not names:
+        return _recomputed_differences(inputs, inputs.with_frames(until=cut), stored, cut)
     hit = pl.col("instrument_id") == names[seed % len(names)]
 
     def scaled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -146,6 +148,10 @@ def peer_differences(inputs: FeatureInputs, stored: pl.DataFrame, cut: datetime,
     manifest = inputs.manifest.model_copy(update={"benchmark": None, "sector_etfs": {}})
     plain = inputs.with_frames(manifest=manifest, until=cut)
     names = _stocks(inputs)
+    if not names:  # nobody has peers
+        return differences(
+            "residual_returns", *[_newest_residuals(compute_residual_returns(plain), inputs.sessions[0], cut)] * 2
+        )
     name = names[seed % len(names)]
     session = inputs.sessions[0]
     own = (pl.col("session") == session) & (pl.col("instrument_id") == name)

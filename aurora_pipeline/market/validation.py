@@ -163,7 +163,8 @@ def _action_rules(context: FeedContext) -> list[Rule]:
         ),
         Rule(
             "wrong_amount",
-            (kind == "dividend") & (amount.is_null() | ~amount.is_finite() | (amount < 0.0)),
+            ((kind == "dividend") & amount.is_null())
+            | (kind.is_in(["dividend", "delist"]) & (~amount.is_finite() | (amount < 0.0))),
             "cash per share, at least 0",
             ("amount",),
         ),

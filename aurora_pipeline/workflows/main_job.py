@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from aurora_pipeline.adapters.code_version import git_state
-from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.home import Home, MarketRecord, sessions_within
+from aurora_pipeline.adapters.models.configuration_log import require_named_families
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.contracts import TABLES
@@ -87,7 +88,7 @@ def run_main_job(
     if fresh:
         home.require_local("--fresh: what is emptied")
         _empty(home)
-    home, folder, settings = prepare_home(home, market, overrides)
+    home, folder, settings = prepare_home(home, market, overrides, replace_models=replace_models)
     done = bring_up_to_date(home, settings, until=until, replace_models=replace_models)
     home.refresh()
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
@@ -96,8 +97,10 @@ def run_main_job(
     return Outcome(card, manifest, done.failed, done.changed)
 
 
-def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> tuple[Home, MarketFolder, Settings]:
-    """Record market and settings in a home; parameters as in :func:`run_main_job`.
+def prepare_home(
+    home: Home, market: Path | None, overrides: Sequence[str], *, replace_models: bool = False
+) -> tuple[Home, MarketFolder, Settings]:
+    """Record market and settings in a home, once it is clear that it can work with them; parameters as in :func:`run_main_job`.
 
     Returns
     -------
@@ -111,6 +114,7 @@ def prepare_home(home: Home, market: Path | None, overrides: Sequence[str]) -> t
     home.refresh()
     settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
     folder = _market_folder(home, settings)
+    require_named_families(home, settings, replace=replace_models)
     return _remember(home, folder, settings), folder, settings
 
 
@@ -148,17 +152,17 @@ def _remember(home: Home, folder: MarketFolder, settings: Settings) -> Home:
         raise LakeError(
             f"home {home.path} trades live on its own market folder {held.directory}; choose another --home for {folder.path}"
         )
-    home.record_market(
-        MarketRecord(
-            name=manifest.name,
-            directory=folder.path.absolute(),
-            calendar=manifest.calendar,
-            frequency=manifest.frequency,
-            first_session=first,
-            last_session=last,
-            live=held.live,
-        )
+    record = MarketRecord(
+        name=manifest.name,
+        directory=folder.path.absolute(),
+        calendar=manifest.calendar,
+        frequency=manifest.frequency,
+        first_session=first,
+        last_session=last,
+        live=held.live,
     )
+    sessions_within(record, folder.calendar, settings)
+    home.record_market(record)
     home.save_settings(settings)
     recorded = Home(home.path)
     recorded.share()

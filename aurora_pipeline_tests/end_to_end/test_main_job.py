@@ -155,7 +155,23 @@ def test_an_impossible_span_is_refused_before_any_work(tiny_market, tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert "no session from 2019-01-02 to 2019-02-01" in done.stderr
+    assert "none of them from 2019-01-02 to 2019-02-01" in " ".join(done.stderr.split())
+    assert not (tmp_path / "h" / "settings.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--start", "2030-01-01"), "change market.start"),
+        (("--set", "models.families=[lasso]"), "models.families no longer names"),
+    ],
+)
+def test_what_is_refused_is_not_kept_in_the_home(tiny_home, options, message):
+    before = (tiny_home / "settings.yaml").read_bytes()
+    done = aurora("run", "--home", tiny_home, *settings(*SHORT), *options, check=False)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert (tiny_home / "settings.yaml").read_bytes() == before
 
 
 def test_too_short_a_market_says_how_much_is_missing(tiny_market, tmp_path):

@@ -133,6 +133,20 @@ def test_a_correction_before_the_open_counts_and_one_after_does_not():
     assert [[event.value for event in events(frame, session)] for session in SESSIONS] == [[], [], [0.7], [], []]
 
 
+@pytest.mark.parametrize(
+    ("known", "booked"),
+    [
+        (CALENDAR.close(SESSIONS[1]), [0, 1, 0, 0, 0]),  # too late: the first date has been booked
+        (CALENDAR.close(SESSIONS[0]), [0, 0, 1, 0, 0]),  # in time: the second date replaces the first
+    ],
+)
+def test_an_action_told_again_with_another_date_is_booked_once(known, booked):
+    frame = actions(action("split", SESSIONS[1], ratio=2.0), action("split", SESSIONS[2], known=known, ratio=2.0))
+    assert [len(events(frame, session)) for session in SESSIONS] == booked
+    other = actions(action("split", SESSIONS[1], ratio=2.0), action("split", SESSIONS[2], known=known, ratio=3.0))
+    assert [len(events(other, session)) for session in SESSIONS] == [0, 1, 1, 0, 0]
+
+
 def test_an_ex_date_without_trading_counts_at_the_next_session():
     assert len(events(actions(action("delist", date(2026, 1, 10))), date(2026, 1, 12))) == 1
 

@@ -125,12 +125,25 @@ def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
 
 
 def test_a_delisting_turns_the_position_into_cash_at_the_last_price():
-    event = CorporateEvent("A", "delist", 0.0)
+    event = CorporateEvent("A", "delist", NAN)
     result = run(session_inputs(1, [NAN], names=("B",), events=(event,)), holding())
     assert result.positions.is_empty()
     row = result.portfolio.row(0, named=True)
     assert (row["cash"], row["nav"], row["gross_pnl"], row["turnover"]) == (1_000_000.0, 1_000_000.0, 0.0, 0.0)
     assert result.state.shares == {}
+
+
+@pytest.mark.parametrize(
+    ("shares", "pays", "pnl"), [(1_000.0, 112.5, 12_500.0), (1_000.0, 0.0, -100_000.0), (-1_000.0, 0.0, 100_000.0)]
+)
+def test_a_delisting_pays_what_it_says(shares, pays, pnl):
+    event = CorporateEvent("A", "delist", pays)
+    result = run(
+        session_inputs(1, [NAN], names=("B",), events=(event,)), holding(shares, cash=1_000_000.0 - 100.0 * shares)
+    )
+    row = result.portfolio.row(0, named=True)
+    assert (row["gross_pnl"], row["nav"]) == (pytest.approx(pnl), pytest.approx(1_000_000.0 + pnl))
+    assert nav_identity_violations(result).is_empty()
 
 
 def test_a_rename_changes_the_label_only():

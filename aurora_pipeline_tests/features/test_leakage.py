@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
@@ -42,6 +43,15 @@ def late_correction(inputs, symbol, bar, delay, factor=1.05):
 def test_clean_code_passes_every_check(inputs):
     cuts = sample_decision_times(inputs.sessions[1], CALENDAR, "5min")
     assert leaks(inputs, cuts).is_empty()
+
+
+@pytest.mark.parametrize("without", [{"eligible": False}, {"eligible": False, "sector": None}])
+def test_a_market_in_which_nobody_may_trade_has_features_of_nobody_and_no_leak(inputs, without):
+    barred = [pl.lit(value, inputs.universe.schema[name]).alias(name) for name, value in without.items()]
+    nobody = with_residuals(inputs.with_frames(universe=inputs.universe.with_columns(barred)))
+    panel = compute_panel(nobody)
+    assert panel.select(pl.any_horizontal(cs.float().is_not_null()).any()).item() is not True
+    assert leaks(nobody, sample_decision_times(inputs.sessions[1], CALENDAR, "5min"), panel).is_empty()
 
 
 def test_poison_shows_after_the_cut(inputs):

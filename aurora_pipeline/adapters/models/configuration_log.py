@@ -94,6 +94,24 @@ def asked_for(entries: Sequence[Configured], family: str, session: date, setting
     return held[-1] if held else configuration(family, settings.models)
 
 
+def require_named_families(home: Home, settings: Settings, *, replace: bool = False) -> list[str]:
+    """Families on record that the settings do not name, which may be only where history is made again or none trades yet.
+
+    Raises
+    ------
+    SettingsError
+        A family that has states is no longer named: it would vanish from history.
+    """
+    gone = sorted({entry.family for entry in recorded_configurations(home)} - set(settings.models.families))
+    if gone and not replace and home.lake.partitions("model_states"):
+        raise SettingsError(
+            f"models.families no longer names {', '.join(gone)}, whose scores this home's history rests on; keep the name "
+            f"and retire it (`aurora models retire {gone[0]} --reason ...`), or have history made again without it "
+            "(`aurora run --replace-models`)"
+        )
+    return gone
+
+
 def note_configurations(home: Home, settings: Settings, *, replace: bool = False) -> list[str]:
     """Record what the settings ask of each family now; nothing is written where that is what is recorded already.
 
@@ -124,13 +142,7 @@ def note_configurations(home: Home, settings: Settings, *, replace: bool = False
 
     def more(_: list[Line]) -> list[Line]:
         entries = recorded_configurations(home)
-        gone = sorted({entry.family for entry in entries} - set(wanted))
-        if trades and gone:
-            raise SettingsError(
-                f"models.families no longer names {', '.join(gone)}, whose scores this home's history rests on; keep the name "
-                f"and retire it (`aurora models retire {gone[0]} --reason ...`), or have history made again without it "
-                "(`aurora run --replace-models`)"
-            )
+        gone = require_named_families(home, settings, replace=replace)
         # A home from before there was this log is founded as it stands.
         begins = following.isoformat() if following and entries else None
         newest = {entry.family: entry.values for entry in entries if entry.founding or not replace}

@@ -45,8 +45,12 @@ def _merged(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"symbol": entry["acquiree_symbol"], "ex_date": entry["effective_date"], "kind": "delist"}
 
 
+def _bought(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return _merged(entry) | {"amount": float(entry["rate"])}
+
+
 def _removed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {"symbol": entry["symbol"], "ex_date": entry["process_date"], "kind": "delist"}
+    return {"symbol": entry["symbol"], "ex_date": entry["process_date"], "kind": "delist", "amount": 0.0}
 
 
 ACTIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
@@ -55,7 +59,7 @@ ACTIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
     "stock_dividends": _stock_dividend,
     "cash_dividends": _dividend,
     "name_changes": _rename,
-    "cash_mergers": _merged,
+    "cash_mergers": _bought,
     "stock_mergers": _merged,
     "stock_and_cash_mergers": _merged,
     "worthless_removals": _removed,

@@ -158,7 +158,8 @@ def test_corporate_actions_take_the_contract_form_and_count_from_their_ex_date(m
     assert found["AAA", "dividend", "2024-11-15"]["amount"] == 0.25
     assert found["OLD", "rename", "2024-11-26"]["new_symbol"] == "AAA"
     assert found["BBB", "delist", "2024-11-29"]["known_at"] == moment("2024-11-29T05:00")
-    assert ("AAA", "delist", "2024-11-29") in found
+    assert found["BBB", "delist", "2024-11-29"]["amount"] == 12.5
+    assert found["AAA", "delist", "2024-11-29"]["amount"] == 0.0
     assert len(found) == 7  # a change of name that keeps the symbol is none
     assert left_out == {"spin_offs": 1}
     assert len(market.asked) == 3
