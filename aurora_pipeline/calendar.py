@@ -8,6 +8,7 @@ frequency ``5min``, the session's close at frequency ``session``.
 from __future__ import annotations
 
 import bisect
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,9 @@ Frequency = Literal["5min", "session"]
 BAR_MINUTES = 5
 TIMESTAMP = pl.Datetime("us", "UTC")
 _BAR_LENGTH = BAR_MINUTES * 60_000_000
+BARS_PER_SESSION: dict[Frequency, int] = {"5min": 78, "session": 1}
+"""Decision times of a session that is not cut short."""
+_USUAL = 250
 _FIRST_SESSION = "1998-01-02"
 
 
@@ -53,6 +57,28 @@ class SessionCalendar:
         opens = [stamp.to_pydatetime().astimezone(UTC) for stamp in calendar.opens]
         closes = [stamp.to_pydatetime().astimezone(UTC) for stamp in calendar.closes]
         return sessions, opens, closes
+
+    def require_regular_bars(self) -> None:
+        """Refuse an exchange whose day the five-minute pipeline does not know.
+
+        Look-backs, horizons, time-of-day profiles and the schedule count on sessions of 78 bars that begin and end on one UTC
+        day.
+
+        Raises
+        ------
+        MarketDataError
+            Its usual session is of another length or crosses midnight UTC.
+        """
+        _, opens, closes = self._schedule
+        newest = list(zip(opens, closes, strict=True))[-_USUAL:]
+        bars = statistics.mode((end - start) // timedelta(minutes=BAR_MINUTES) for start, end in newest)
+        crossing = any(start.date() != end.date() for start, end in newest)
+        if bars != BARS_PER_SESSION["5min"] or crossing:
+            hours = "cross midnight UTC" if crossing else f"have {bars} bars of five minutes"
+            raise MarketDataError(
+                f"sessions of {self.code} {hours}; frequency 5min takes calendars of {BARS_PER_SESSION['5min']} bars a "
+                "session within one UTC day, such as XNYS; frequency session takes any"
+            )
 
     def _index(self, session: date) -> int:
         sessions = self._schedule[0]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import own_configurations
+from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
 from aurora_pipeline.settings import Settings
@@ -23,7 +24,7 @@ RISK_LOOKBACK = 60
 """Sessions of residual returns the risk model looks back over."""
 VALUE_LOOKBACK = 20
 """Sessions of session bars the book's average traded value looks back over."""
-FULL_SESSION_BARS = 78
+FULL_SESSION_BARS = BARS_PER_SESSION["5min"]
 """5-minute bars of a session that is not cut short."""
 BLOCK_SESSIONS = 40
 BLOCK_NAMES = 520
@@ -64,7 +65,7 @@ def book_name(settings: Settings) -> str:
 
 def plan_stages(home: Home, settings: Settings) -> list[Stage]:
     """Return the stages of this home's frequency, families and horizon."""
-    bars = FULL_SESSION_BARS if home.frequency == "5min" else 1
+    bars = BARS_PER_SESSION[home.frequency]
     own = own_configurations(home, settings)
     described = {
         family: json.dumps([str(entry.session), entry.values], sort_keys=True) for family, entry in own.items()

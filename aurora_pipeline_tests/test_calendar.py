@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from aurora_pipeline.calendar import session_calendar
+from aurora_pipeline.calendar import SessionCalendar, session_calendar
 from aurora_pipeline.errors import MarketDataError
 
 NYSE = session_calendar("XNYS")
@@ -70,3 +70,10 @@ def test_shift_and_unknown_sessions_and_calendars():
         NYSE.open(date(2025, 11, 27))
     with pytest.raises(MarketDataError, match="unknown exchange calendar 'NOPE'"):
         session_calendar("NOPE").sessions(date(2025, 1, 1), date(2025, 1, 5))
+
+
+@pytest.mark.parametrize(("code", "message"), [("XLON", "have 102 bars"), ("XASX", "cross midnight UTC")])
+def test_five_minute_bars_take_exchanges_with_the_days_the_pipeline_knows(code, message):
+    SessionCalendar("XNYS").require_regular_bars()
+    with pytest.raises(MarketDataError, match=message):
+        SessionCalendar(code).require_regular_bars()

@@ -12,9 +12,10 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import partition_of
+from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.lineage import Lineage, Stage
-from aurora_pipeline.stages import FULL_SESSION_BARS, block_sessions, book_name, plan_stages
+from aurora_pipeline.stages import block_sessions, book_name, plan_stages
 
 BLOCKED = "blocked"
 _GRACE_SECONDS = 30.0
@@ -82,7 +83,7 @@ class StageRun:
         """
         if size is None:
             names = self.home.folder().universe().get_column("symbol").n_unique()
-            size = block_sessions(names, FULL_SESSION_BARS if self.home.frequency == "5min" else 1)
+            size = block_sessions(names, BARS_PER_SESSION[self.home.frequency])
         by_key: dict[str, list[date]] = {}
         for day in self.sessions:
             by_key.setdefault(partition_of(day, self.home.frequency), []).append(day)

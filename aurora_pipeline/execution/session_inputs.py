@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.calendar import Frequency, SessionCalendar
+from aurora_pipeline.calendar import BARS_PER_SESSION, Frequency, SessionCalendar
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats, bar_arrays
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
@@ -31,7 +31,6 @@ RETURN_SESSIONS = HISTORY_SESSIONS
 """Sessions of residual returns before the session that the risk model looks back over."""
 VOLUME_SESSIONS = 20
 """Sessions of session bars before the session that the average traded value looks back over."""
-FULL_SESSION_BARS = {"5min": 78, "session": 1}
 NO_MODEL = "no model trades"
 """Reason in `universe` of a session in which no model serves: nothing is eligible, the book goes flat."""
 
@@ -201,7 +200,7 @@ def prepare_session_inputs(
         before(daily_bars, VOLUME_SESSIONS), before(session_bars, VOLUME_SESSIONS), instruments
     )
     risk = estimate_risk_model(before(returns, RETURN_SESSIONS), instruments, sector_of, average_value)
-    horizon_sessions = settings.horizon_bars(frequency) / FULL_SESSION_BARS[frequency]
+    horizon_sessions = settings.horizon_bars(frequency) / BARS_PER_SESSION[frequency]
     persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
     estimate = estimate_half_spread(risk.total_volatility, average_value)
     expired = calendar.open(calendar.shift(session, -settings.costs.borrow_expiry_sessions))
@@ -210,7 +209,7 @@ def prepare_session_inputs(
         previous_session=calendar.shift(session, -1),
         decision_times=tuple(ends),
         bar_count=len(all_ends),
-        full_session_bars=FULL_SESSION_BARS[frequency],
+        full_session_bars=BARS_PER_SESSION[frequency],
         next_bar_end=tuple([*all_ends[1:], following][: len(ends)]),
         instruments=tuple(instruments),
         symbols=tuple(names.get_column("symbol").to_list()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.defined import ratio
 from aurora_pipeline.features.rolling import rolling_mean, rolling_sum
@@ -14,7 +15,6 @@ from aurora_pipeline.features.windows import Panel
 
 LAMBDA_BARS, MOMENT_BARS = 156, 78
 RATIO_BARS = 6
-_USUAL_BARS = {"5min": 78.0, "session": 1.0}
 
 
 def without_nights(history: BarHistory, returns: Panel) -> Panel:
@@ -31,7 +31,7 @@ def impact_features(history: BarHistory) -> dict[str, Panel]:
     residual = without_nights(history, history.residual)[start:]
     plain = without_nights(history, history.bar_return)[start:]
     since = first - start
-    usual = np.exp(history.volume_level) / _USUAL_BARS[history.frequency]
+    usual = np.exp(history.volume_level) / BARS_PER_SESSION[history.frequency]
     dollars = history.dollar_volume[start:]
     # Units that do not change inside a window (a stock's volatility and usual volume) are taken out of the sums.
     flow = np.sign(plain) * np.sqrt(dollars)

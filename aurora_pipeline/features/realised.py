@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.cross_section import time_of_day_mean
 from aurora_pipeline.features.defined import logarithm, ratio
@@ -16,7 +17,6 @@ from aurora_pipeline.features.windows import Panel
 MINIMUM_BARS = 6
 AHEAD_BARS = 6
 """Bars of earlier sessions that follow the time of the decision and its execution."""
-FULL_SESSION_BARS = 78.0
 
 
 def realised_features(history: BarHistory) -> dict[str, Panel]:
@@ -49,7 +49,9 @@ def realised_features(history: BarHistory) -> dict[str, Panel]:
         "realised_volatility": np.sqrt(ratio(realised, usual * volatility**2)),
         "jump_share": np.maximum(1.0 - ratio(bipower, realised), 0.0),
         "volume_clock": logarithm(ratio(traded, usually)),
-        "session_progress": np.repeat((history.bar_index[rows, None] + 1) / FULL_SESSION_BARS, traded.shape[1], axis=1),
+        "session_progress": np.repeat(
+            (history.bar_index[rows, None] + 1) / BARS_PER_SESSION["5min"], traded.shape[1], axis=1
+        ),
     }
     return {name: values[history.first :] for name, values in features.items()} | {
         "realised_skewness": _skewness(history),

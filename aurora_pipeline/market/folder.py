@@ -72,6 +72,8 @@ class MarketFolder:
             require_columns(folder._schema(folder._feed_file(name)), FEEDS[name], str(folder._feed_file(name)))
         for file in folder._bar_files:
             require_columns(folder._schema(file), BARS, str(file))
+        if folder.manifest.frequency == "5min":
+            folder.calendar.require_regular_bars()
         _ = folder.span  # an empty market and an unknown calendar fail here, not in the middle of a run
         return folder
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import own_configurations
+from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.execution.session_inputs import NO_MODEL
 from aurora_pipeline.monitoring.model_evidence import Evidence, matured_session_ics, stack
 from aurora_pipeline.monitoring.model_monitor import MonitoredModel
@@ -24,7 +25,6 @@ from aurora_pipeline.settings import Settings
 
 SCORE_COLUMNS = ("session", "symbol", "decision_time", "model", "model_version", "score")
 LABEL_COLUMNS = ("session", "symbol", "decision_time", "label", "matured_at")
-_BARS = {"5min": 78, "session": 1}
 
 
 def read_zoo(home: Home, settings: Settings, scored_from: date, last: date) -> list[MonitoredModel]:
@@ -61,7 +61,7 @@ def read_evidence(home: Home, settings: Settings, labels: pl.DataFrame, first: d
 
 def overlap_lanes(home: Home, settings: Settings) -> int:
     """Sessions after which labels no longer overlap."""
-    return lane_count(_BARS[home.frequency], settings.horizon_bars(home.frequency))
+    return lane_count(BARS_PER_SESSION[home.frequency], settings.horizon_bars(home.frequency))
 
 
 def champion_sets(states: pl.DataFrame, sessions: Sequence[date]) -> list[tuple[list[date], dict[str, str]]]:
