@@ -35,30 +35,3 @@ def as_known_at(frame: pl.DataFrame, moment: datetime, key: Sequence[str]) -> pl
     if "quarantined_at" in frame.columns:
         newest = newest.filter(pl.col("quarantined_at").is_null() | (pl.col("quarantined_at") > moment))
     return newest
-
-
-def knowledge_epochs(frame: pl.DataFrame, on_time: str, start: datetime, end: datetime) -> list[datetime]:
-    """Moments in (start, end] at which something about an earlier row became known late.
-
-    Between two epochs the view of the past only grows by rows that arrive on time, so everything computed once per epoch
-    equals what would be computed anew at each decision time.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Rows with `known_at`, the column `on_time`, and optionally `quarantined_at`.
-    on_time : str
-        Column with the moment a row is expected to be known, such as ``bar_end``.
-    start, end : datetime
-        Span of decision times.
-
-    Returns
-    -------
-    list of datetime
-        Sorted, without repeats; does not contain `start`.
-    """
-    late = frame.filter(pl.col("known_at") > pl.col(on_time)).get_column("known_at")
-    moments = set(late.to_list())
-    if "quarantined_at" in frame.columns:
-        moments |= set(frame.get_column("quarantined_at").drop_nulls().to_list())
-    return sorted(moment for moment in moments if start < moment <= end)

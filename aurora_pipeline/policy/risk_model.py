@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR
 from aurora_pipeline.policy.style_factors import STYLES, estimate_styles
 
 Floats = NDArray[np.float64]
@@ -61,10 +60,6 @@ class RiskModel:
         held = weights != 0.0
         exposure = weights[held] @ self.loadings[held]
         return float(exposure @ self.factor_covariance @ exposure + weights[held] ** 2 @ self.specific_variance[held])
-
-    def yearly_volatility(self, weights: Floats) -> float:
-        """Ex-ante volatility of a book, fraction of NAV per year."""
-        return float(np.sqrt(SESSIONS_PER_YEAR * max(self.variance(weights), 0.0)))
 
     def exposures(self, weights: Floats) -> Floats:
         """Exposure of a book to each factor, fraction of NAV, shape (n_factors,)."""

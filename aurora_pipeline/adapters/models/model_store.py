@@ -106,7 +106,7 @@ def training_facts(lineage: Lineage, stage: Stage, fold: Fold) -> dict[str, str]
 
 
 def name_champion(home: Home, family: str, fold: str) -> None:
-    """Enter a model into the champion manifest; until lifecycle exists every family is champion."""
+    """Enter a model into the manifest of a family's own models, by fold; who trades with them is for the lifecycle to say."""
     with home.locked("champions"):
         champions = home.champions()
         champions.setdefault(family, {})[fold] = f"{family}/{fold}"
