@@ -39,7 +39,7 @@ class Settled:
         Why it was skipped; empty for a decision.
     content : dict
         Whatever else was recorded: `targets` and `orders` (rows), `digest` of the targets, `failed` (families without a
-        score, with the reason), `timings_ms`.
+        score, with the reason), `switch` (position of the kill switch), `timings_ms`.
     """
 
     bar_end: datetime

@@ -20,6 +20,7 @@ from aurora_pipeline.contracts import table
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.decision_log import DecisionLog, decision_log, session_folder
 from aurora_pipeline.live.paper_broker import read_account, sent_orders
+from aurora_pipeline.live.recorded_switch import RecordedSwitch
 from aurora_pipeline.live.session_champions import states_before
 from aurora_pipeline.live.session_opening import BOOK, build_opening, opening_of
 from aurora_pipeline.live.session_tables import BOOK_TABLES, market_tables, score, signal_tables, trade
@@ -81,7 +82,7 @@ def session_again(home: Home, session: date) -> Tables:
     predictions, _ = score(market.features, models, home.lake.read("predictions").clear(), failed)
     ensemble, signals = signal_tables(opening, predictions)
     skipped = [settled.bar_end for settled in log if settled.status == "skipped"]
-    switch = FileSwitch(home.kill_switch_file)
+    switch = RecordedSwitch(FileSwitch(home.kill_switch_file), decision_log(home.path / "live", session))
     sent = sent_orders(session_folder(live, session))
     result, _, _ = trade(opening, market, signals, feeds, through, skipped, folder.manifest, calendar, switch, sent)
     times = _decided(log)

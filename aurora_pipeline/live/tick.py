@@ -34,6 +34,7 @@ from aurora_pipeline.adapters.live_market import Arrivals, LiveMarket
 from aurora_pipeline.adapters.models.zoo import read_served
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import PendingOrder, read_order
+from aurora_pipeline.execution.kill_switch import KillSwitch
 from aurora_pipeline.execution.limits import limit_violations
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.trade_book import SessionResult
@@ -42,6 +43,7 @@ from aurora_pipeline.live.bar_arrival import BarArrival, reason_to_skip
 from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, newest_settled, session_folder
 from aurora_pipeline.live.model_loading import load_champions
 from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
+from aurora_pipeline.live.recorded_switch import RecordedSwitch
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.live.session_sources import SessionSources
 from aurora_pipeline.live.session_store import store_session
@@ -154,7 +156,7 @@ class TickRunner:
         tables = market_tables(self.opening, raw, self.sources.feeds, until, self.sources.manifest, self.home.calendar)
         predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
         _, signals = signal_tables(self.opening, predictions)
-        self._trade(tables, signals, until)
+        self._trade(tables, signals, until, self._switch())
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
         """Decide a bar as soon as it is there; record that it was skipped if it does not come in time after its end."""
@@ -233,7 +235,10 @@ class TickRunner:
         )
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
-        settled = self.log.settle(bar_end, "skipped", reason, settled_at=datetime.now(tz=UTC).isoformat())
+        switch = self._switch().record(bar_end)
+        settled = self.log.settle(
+            bar_end, "skipped", reason, switch=switch, settled_at=datetime.now(tz=UTC).isoformat()
+        )
         self.market.inbox.forget_closed(bar_end)
         alert = Alert("warning", f"skipped:{reason.partition(':')[0]}", f"{bar_end:%H:%M} UTC skipped: {reason}")
         return TickOutcome(self.session, bar_end, settled, alerts=[alert])
@@ -249,7 +254,8 @@ class TickRunner:
         reason = reason_to_skip(age, coverage, free, self.settings.live)
         if reason is not None:
             return self._skip(bar_end, reason)
-        made = self._compute(bar_end)
+        switch = self._switch()
+        made = self._compute(bar_end, switch)
         trading = self.opening.champions.members
         if trading and len(trading) - len(made.failed) < self.settings.live.minimum_families:
             return self._skip(
@@ -266,6 +272,7 @@ class TickRunner:
             bar_end,
             "decided",
             digest=digest(targets),
+            switch=switch.record(bar_end),
             failed=failed,
             coverage=coverage,
             targets=targets.drop("book", "session", "decision_time").to_dicts(),
@@ -321,7 +328,7 @@ class TickRunner:
             for end in self.bar_ends:
                 if self.log.get(end) is None:
                     self._skip(end, "missed: the session ended")
-            made = self._compute(self.bar_ends[-1])
+            made = self._compute(self.bar_ends[-1], self._switch())
             self._require_unchanged(made.result)
             self._store(made, self.bar_ends[-1])
         return list(self.log)
@@ -331,15 +338,17 @@ class TickRunner:
         return store_session(self.home, self.opening, made)
 
     def _trade(
-        self, market: MarketTables, signals: pl.DataFrame, until: datetime
+        self, market: MarketTables, signals: pl.DataFrame, until: datetime, switch: KillSwitch
     ) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
-        switch = FileSwitch(self.home.kill_switch_file)
         return trade(
             self.opening, market, signals, self.sources.feeds, until, self._skipped(), self.sources.manifest,
             self.home.calendar, switch, sent_orders(self.folder),
         )  # fmt: skip
 
-    def _compute(self, until: datetime) -> SessionTables:
+    def _switch(self) -> RecordedSwitch:
+        return RecordedSwitch(FileSwitch(self.home.kill_switch_file), self.log)
+
+    def _compute(self, until: datetime, switch: KillSwitch) -> SessionTables:
         """Compute the session up to a bar; families that fail are named, nothing is written."""
         marks = [time.perf_counter()]
         feeds, calendar = self.sources.feeds, self.home.calendar
@@ -350,7 +359,7 @@ class TickRunner:
         predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
         ensemble, signals = signal_tables(self.opening, predictions)
         marks.append(time.perf_counter())
-        result, inputs, positions = self._trade(market, signals, until)
+        result, inputs, positions = self._trade(market, signals, until, switch)
         marks.append(time.perf_counter())
         spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
         failures = failed | self.broken

@@ -575,3 +575,18 @@ def test_a_kill_between_decision_and_sending_sends_nothing(loop, monkeypatch):
     orders = loop.home.lake.read("orders", book="live").filter(pl.col("order_id").is_in(list(wanted)))
     assert set(orders.select("status", "reason").iter_rows()) == {("rejected", "not_sent")}
     assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_switch_that_could_not_be_read_for_a_bar_stays_a_halt_of_that_bar(loop):
+    loop.tick(0)
+    loop.home.kill_switch_file.write_text("{")
+    loop.tick(1)
+    loop.home.kill_switch_file.unlink()
+    for bar in range(2, 4):
+        loop.tick(bar)
+    assert loop.status() == ["decided"] * 4
+    orders = loop.home.lake.read("orders", book="live")
+    refused = orders.filter(pl.col("decision_time") == loop.ends[1])
+    assert set(refused.select("status", "reason").iter_rows()) == {("rejected", "kill_switch")}
+    assert "filled" in set(orders.filter(pl.col("decision_time") > loop.ends[1]).get_column("status"))
+    assert parity(loop.home, loop.session).is_empty()
