@@ -15,9 +15,10 @@ from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.monitoring.dashboard.page import DAGSTER, MLFLOW, Heading, page_html, panel_html
 from aurora_pipeline.monitoring.dashboard.period_panels import period_panels
-from aurora_pipeline.monitoring.dashboard.period_result import LONG, Period
+from aurora_pipeline.monitoring.dashboard.period_result import Period
+from aurora_pipeline.monitoring.dashboard.usual_result import LONG
 from aurora_pipeline.reports.dashboard.inputs import close_reports, read_attention, read_input
-from aurora_pipeline.reports.dashboard.rendering import PAGE, default_book
+from aurora_pipeline.reports.dashboard.rendering import PAGE, chosen_book
 
 
 def write_day_report(home: Home, session: date | None = None, book: str | None = None) -> Path:
@@ -27,21 +28,29 @@ def write_day_report(home: Home, session: date | None = None, book: str | None =
     ------
     LakeError
         The lake has nothing of that session.
+    BookError
+        The home holds no book of that name.
     """
-    sessions = _stored(home)
+    sessions, of_book = _stored(home), chosen_book(home, book)
     chosen = session or sessions[-1]
     if chosen not in sessions:
         raise LakeError(f"nothing is stored of session {chosen}; the lake has {sessions[0]} to {sessions[-1]}")
     index = sessions.index(chosen)
-    period = _period(
-        home, _book(home, book), "session", sessions, (chosen,), tuple(sessions[max(0, index - 1) : index])
-    )
-    return _write(home, _book(home, book), period, f"day-{chosen}.html", f"Session {chosen}")
+    period = _period(home, of_book, "session", sessions, (chosen,), tuple(sessions[max(0, index - 1) : index]))
+    return _write(home, of_book, period, f"day-{chosen}.html", f"Session {chosen}")
 
 
 def write_week_report(home: Home, session: date | None = None, book: str | None = None) -> Path:
-    """Write the report of the week a session lies in, the newest by default, to `<home>/reports/week-<year>-W<week>.html`."""
-    sessions = _stored(home)
+    """Write the report of the week a session lies in, the newest by default, to `<home>/reports/week-<year>-W<week>.html`.
+
+    Raises
+    ------
+    LakeError
+        The lake has nothing of that week.
+    BookError
+        The home holds no book of that name.
+    """
+    sessions, of_book = _stored(home), chosen_book(home, book)
     chosen = session or sessions[-1]
     week = chosen.isocalendar()[:2]
     weeks = sorted({day.isocalendar()[:2] for day in sessions})
@@ -50,9 +59,9 @@ def write_week_report(home: Home, session: date | None = None, book: str | None 
     earlier = weeks[weeks.index(week) - 1] if weeks.index(week) else None
     this = tuple(day for day in sessions if day.isocalendar()[:2] == week)
     before = tuple(day for day in sessions if day.isocalendar()[:2] == earlier)
-    period = _period(home, _book(home, book), "week", sessions, this, before)
+    period = _period(home, of_book, "week", sessions, this, before)
     name = f"{week[0]}-W{week[1]:02d}"
-    return _write(home, _book(home, book), period, f"week-{name}.html", f"Week {name}, {this[0]} to {this[-1]}")
+    return _write(home, of_book, period, f"week-{name}.html", f"Week {name}, {this[0]} to {this[-1]}")
 
 
 def day_report_or_alert(home: Home, session: date) -> None:
@@ -70,8 +79,10 @@ def _stored(home: Home) -> list[date]:
     return sessions
 
 
-def _book(home: Home, book: str | None) -> str:
-    return book or default_book(home, home.lake.branch_values("portfolio", "book"))
+def _first_decision(home: Home) -> date | None:
+    """First session after the warm-up."""
+    settings = home.settings()
+    return next(iter(home.sessions(settings)[settings.warm_up(home.frequency) :]), None)
 
 
 def _period(
@@ -93,6 +104,8 @@ def _period(
         ticks=ticks.filter(pl.col("session").is_in(list(this))),
         closes={day: report for day, report in close_reports(home).items() if day in this},
         attention=read_attention(home, book, this[0], last),
+        first_decision=_first_decision(home),
+        begins=lake.read("portfolio", columns=["session"], book=book).get_column("session").min(),  # type: ignore[arg-type]
     )
 
 

@@ -5,12 +5,12 @@ from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.cli import app
-from aurora_pipeline.errors import LakeError
+from aurora_pipeline.errors import BookError, LakeError
 from aurora_pipeline.market.manifest import MarketManifest
 from aurora_pipeline.reports import period_reports
 from aurora_pipeline.reports.period_reports import day_report_or_alert, write_day_report, write_week_report
 from aurora_pipeline.stages import book_name
-from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, rows
 from aurora_pipeline_tests.reports.dashboard.conftest import GAINS, store_session
 
 
@@ -50,6 +50,27 @@ def test_a_session_that_is_not_stored_is_refused_with_what_is(home):
     for write in (write_day_report, write_week_report):
         with pytest.raises(LakeError, match=f"the lake has {day(0)} to {day(2)}"):
             write(home, day(30))
+
+
+@pytest.mark.parametrize("command", ["day", "week"])
+def test_a_book_that_is_not_there_is_refused_as_the_dashboard_does(home, command):
+    result = CliRunner().invoke(app, ["report", command, "--home", str(home.path), "--book", "nope"])
+    assert result.exit_code != 0
+    assert isinstance(result.exception, BookError)
+    assert "holds no book nope; it has backtest-" in str(result.exception)
+    assert not home.reports.exists()
+
+
+def test_a_session_of_the_warm_up_names_the_first_decision(home, monkeypatch):
+    sessions = [day(number) for number in range(-60, 3)]
+    monkeypatch.setattr(Home, "sessions", lambda self, settings: sessions)
+    home.lake.write(
+        "data_quality", rows("data_quality", {"session": sessions[9]}), f"{sessions[9]}", fingerprint="made"
+    )
+    text = write_day_report(home, sessions[9]).read_text(encoding="utf-8")
+    assert text.count(f"Warm-up: the first decision is of {day(0)}.") == 5
+    assert "It is filled by" not in text
+    assert "Warm-up" not in write_day_report(home, day(0)).read_text(encoding="utf-8")
 
 
 def test_an_empty_home_says_how_to_start(tmp_path):

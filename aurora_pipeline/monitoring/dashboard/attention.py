@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.panel import Block, Fact, Facts, Note, Rows, Tagged
+from aurora_pipeline.monitoring.dashboard.panel import Block, Fact, Facts, Note, Rows, Tagged, bps, number
+from aurora_pipeline.monitoring.dashboard.usual_result import UNUSUAL, account, swing
 
 ITEM = {"severity": pl.String, "at": pl.String, "what": pl.String, "do": pl.String}
 """Columns of what needs a person; `severity` is `critical`, `warning` or `info`."""
@@ -35,6 +36,7 @@ def attention(
     *,
     alerts: Sequence[Mapping[str, Any]],
     switch: Mapping[str, str],
+    portfolio: pl.DataFrame,
     events: pl.DataFrame,
     states: pl.DataFrame,
     drift: pl.DataFrame,
@@ -52,6 +54,8 @@ def attention(
         Lines of `live/alerts.jsonl` of the stretch: `at`, `severity`, `key`, `text`.
     switch : mapping
         `mode`, `reason`, `since` of the kill switch.
+    portfolio : polars.DataFrame
+        Table `portfolio` of one book, with the sessions before the stretch that say what result is usual.
     events, states, drift, quarantine : polars.DataFrame
         Tables `events` of one book, `model_states`, `drift`, `quarantine`.
     closes : mapping of date to mapping
@@ -96,6 +100,7 @@ def attention(
                     "look at its data quality",
                 )
             )
+    rows += _results(portfolio, first, last)
     for row in events.filter(inside, pl.col("event").is_in(list(SERIOUS_EVENTS))).sort("session").iter_rows(named=True):
         severity, what_to_do = SERIOUS_EVENTS[row["event"]]
         name = f" {row['name']}" if row["name"] else ""
@@ -143,6 +148,26 @@ def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, st
                 str(newest["at"])[:16].replace("T", " "),
                 f"alert {key}{times}: {newest['text']}",
                 "see docs/live.md",
+            )
+        )
+    return rows
+
+
+def _results(portfolio: pl.DataFrame, first: date, last: date) -> list[tuple[str, str, str, str]]:
+    """One row per session whose net result is far from what is usual, gains as well: either may be a wrong price."""
+    sessions = account(portfolio)
+    rows = []
+    for day in sessions.get_column("session").to_list():
+        found = swing(sessions, [day]) if first <= day <= last else None
+        if found is None or found.deviations is None or abs(found.deviations) <= UNUSUAL:
+            continue
+        rows.append(
+            (
+                "warning",
+                str(day),
+                f"net result {bps(found.net)} of NAV: {number(found.deviations, 1)} standard deviations ({found.basis})",
+                f"`aurora report day --session {day} --book {portfolio['book'][0]}` names what moved it: check those prices "
+                "first, then whether the book should go on",
             )
         )
     return rows

@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from aurora_pipeline.monitoring.dashboard.panel import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +31,11 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 GREY, LIGHT, INK = "#8a8f98", "#d9dce1", "#22262b"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, "#7a5230", "#e377a2", "#4d4d4d", "#9ccc65", "#26418f", "#c0c0c0")
 WIDTH = 6.4
+FEW = 5
+"""Points of a line up to which each is marked: a line takes two, and one more after every gap."""
+SMALLEST = 1e-4
+"""Least height of an axis of returns, fraction of NAV: less is rounding, not a movement."""
+MOST_DIGITS = 6
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "aurora",
@@ -55,6 +63,7 @@ _STYLE: Any = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+_TAG = re.compile(r"<[^>]*>")
 _FONT = re.compile(r" ?font-family: [^;\"]+;?")
 _OWN_ID = re.compile(
     r' id="(?:figure|axes|matplotlib\.axis|patch|text|line2d|xtick|ytick|legend|[A-Z][A-Za-z]*Collection)_\d+"'
@@ -89,20 +98,55 @@ def drawn(draw: Callable[..., None], *, height: float = 2.3, rows: int = 1, colu
     return _inline(content.getvalue())
 
 
+def line(axes: Axes, times: Sequence[object], values: Any, **style: Any) -> None:
+    """Draw values over time; a few are marked as points, so that one alone is seen too."""
+    marks = {"marker": "o", "markersize": 4.0} if len(times) <= FEW else {}
+    axes.plot(times, values, **marks, **style)  # type: ignore[arg-type]
+
+
+def at_least(axes: Axes, height: float) -> None:
+    """Widen the y-axis to a height, so that next to nothing looks like nothing."""
+    low, high = axes.get_ylim()
+    missing = height - (high - low)
+    if missing > 0.0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
+
+
+def from_zero(axes: Axes) -> None:
+    """Let the y-axis begin at zero, with room above values that hardly differ."""
+    axes.set_ylim(0.0, max(axes.get_ylim()[1], 1.1 * float(axes.dataLim.y1)))
+
+
 def dated(axes: Axes) -> None:
-    """Label a time axis of sessions."""
+    """Label a time axis of sessions; one session stands in the middle of some days."""
+    _widened(axes, timedelta(days=1), timedelta(days=2))
     _ticks(axes, "%d %b %y", 6)
 
 
 def clocked(axes: Axes) -> None:
-    """Label a time axis within a session."""
+    """Label a time axis within a session; one bar stands in the middle of an hour."""
+    _widened(axes, timedelta(minutes=1), timedelta(minutes=30))
     _ticks(axes, "%H:%M", 8)
     axes.set_xlabel("bar end, UTC")
 
 
-def _ticks(axes: Axes, pattern: str, most: int) -> None:
-    from matplotlib.dates import MONTHLY, AutoDateLocator, DateFormatter
+def _widened(axes: Axes, least: timedelta, margin: timedelta) -> None:
+    """Give an axis of a single moment a margin on both sides: drawing takes it for years otherwise."""
+    first, last = axes.dataLim.intervalx
+    day = timedelta(days=1)
+    if isfinite(first) and isfinite(last) and last - first < least / day:
+        axes.set_xlim(first - margin / day, last + margin / day)
 
+
+def _ticks(axes: Axes, pattern: str, most: int) -> None:
+    from matplotlib.dates import MONTHLY, AutoDateLocator, DateFormatter, DayLocator
+
+    first, last = axes.get_xlim()
+    if pattern.startswith("%d") and last - first < most:
+        # Steps below a day would write the same day twice.
+        axes.xaxis.set_major_locator(DayLocator())  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(DateFormatter(pattern))  # type: ignore[no-untyped-call]
+        return
     locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]
     # Half a year is the longest step of months: just under three years take seven of them.
     locator.maxticks[MONTHLY] = max(most, 7)
@@ -111,11 +155,22 @@ def _ticks(axes: Axes, pattern: str, most: int) -> None:
 
 
 def in_percent(axes: Axes, which: str = "y", digits: int | None = None) -> None:
-    """Show an axis of fractions in percent."""
-    from matplotlib.ticker import PercentFormatter
-
+    """Show an axis of fractions in percent, with at least the given digits and as many as tell its ticks apart."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=digits, symbol=" %"))
+
+    def shown(value: float, position: float) -> str:
+        ticks = [100.0 * float(tick) for tick in axis.get_majorticklocs()]
+        step = min((right - left for left, right in pairwise(ticks)), default=1.0)
+        enough = (
+            count
+            for count in range(digits or 0, MOST_DIGITS)
+            if all(abs(round(tick, count) - tick) < 0.01 * step for tick in ticks)
+        )
+        return percent(value, next(enough, MOST_DIGITS))
+
+    axis.set_major_formatter(shown)
+    if which == "x":
+        axes.locator_params(axis="x", nbins=4)
 
 
 def stretches(sessions: Sequence[date], values: Sequence[str | None]) -> list[tuple[date, date, str]]:
@@ -140,5 +195,6 @@ def _inline(text: str) -> str:
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = _FONT.sub("", body)
     body = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', body, count=1)
-    body = re.sub(r"(\d+\.\d{2})\d+", r"\1", body)
+    # Coordinates are shortened, what is written is not: a tick of 0.0004 would read 0.00.
+    body = _TAG.sub(lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag.group()), body)
     return re.sub(r"\n\s*", "\n", body).strip()

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, PURPLE, RED, YELLOW, clocked, dated, drawn
+from aurora_pipeline.monitoring.dashboard.charts import (
+    BLUE,
+    GREY,
+    PURPLE,
+    RED,
+    YELLOW,
+    clocked,
+    dated,
+    drawn,
+    from_zero,
+    line,
+)
 from aurora_pipeline.monitoring.dashboard.panel import (
     DASH,
     Absent,
@@ -20,6 +31,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     Note,
     Rows,
     Tagged,
+    counted,
     number,
     percent,
 )
@@ -78,9 +90,9 @@ def data_quality(data_quality: pl.DataFrame, quarantine: pl.DataFrame) -> Sequen
     def draw(axes: Any) -> None:
         for name, label, colour in KINDS:
             share = 1e4 * (by_session[name] / by_session["expected_bars"])
-            axes.plot(days, share, color=colour, label=label, linewidth=1.1)
+            line(axes, days, share, color=colour, label=label, linewidth=1.1)
         axes.set_ylabel("per 10,000 expected bars")
-        axes.set_ylim(bottom=0.0)
+        from_zero(axes)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=4)
         dated(axes)
 
@@ -267,7 +279,7 @@ def tick_latency(ticks: pl.DataFrame, closes: Mapping[date, Mapping[str, Any]]) 
         axes.set_ylabel("computation, ms")
         for rank in (50, 95):
             axes.axhline(ranks[rank], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)))
-        axes.set_ylim(bottom=0.0)
+        from_zero(axes)
         clocked(axes)
 
     return [
@@ -276,7 +288,7 @@ def tick_latency(ticks: pl.DataFrame, closes: Mapping[date, Mapping[str, Any]]) 
                 Fact(
                     "computation, median",
                     f"{number(ranks[50], 0)} ms",
-                    f"{newest.height} bars on {newest['session'][0]}",
+                    f"{counted(newest.height, 'bar')} on {newest['session'][0]}",
                 ),
                 Fact("95 % of bars within", f"{number(ranks[95], 0)} ms", f"99 %: {number(ranks[99], 0)} ms"),
                 Fact("share of a bar's five minutes", percent(ranks[95] / BUDGET_MS, 2), "at the 95th percentile"),

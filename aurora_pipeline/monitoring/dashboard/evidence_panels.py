@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.monitoring.claim_promises import PROMISES
 from aurora_pipeline.monitoring.claims import claims_headline
 from aurora_pipeline.monitoring.claims_page import claim_cells
 from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, drawn
@@ -23,11 +24,13 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     percent,
 )
 
+PLACES = {promise.claim_id: place for place, (promise, _) in enumerate(PROMISES)}
+"""Place of each promise in the plan; the table is kept by name."""
 VERDICTS = {"met": "good", "not met": "bad", "not testable": "quiet"}
 
 
 def claim_ledger(claims: pl.DataFrame) -> Sequence[Block]:
-    """Every promise with its measured value, interval and verdict.
+    """Every promise with its measured value, interval and verdict, in the order of the plan.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def claim_ledger(claims: pl.DataFrame) -> Sequence[Block]:
         return [Absent("no promise has been held against what is stored", "aurora claims")]
     counts = claims_headline(claims)
     rows = []
-    for row in claims.iter_rows(named=True):
+    for row in sorted(claims.iter_rows(named=True), key=lambda row: PLACES.get(row["claim_id"], len(PLACES))):
         claim, plan, measured, span, verdict, reason, _, market, _ = claim_cells(row)
         rows.append((claim, plan, measured, span, Tagged(verdict, VERDICTS[verdict]), reason, market))
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from aurora_pipeline.monitoring.dashboard.charts import (
     dated,
     drawn,
     in_percent,
+    line,
     stretches,
 )
 from aurora_pipeline.monitoring.dashboard.panel import (
@@ -31,6 +33,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     Note,
     Rows,
     Tagged,
+    counted,
     interval,
     number,
     percent,
@@ -61,16 +64,20 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
     newest = ensemble_weights.filter(pl.col("session") == days[-1]).sort("weight", descending=True)
     order = sorted(wide.columns[1:])
     shares = np.array([wide.get_column(name).to_numpy() for name in order])
+    # A single session is a band of a day: a stack takes two points.
+    span, bands = (
+        (days, shares) if len(days) > 1 else ([days[0], days[0] + timedelta(days=1)], shares.repeat(2, axis=1))
+    )
     colours = [COLOURS[index % len(COLOURS)] for index in range(len(order))]
 
     def draw(axes: Any) -> None:
-        axes.stackplot(days, shares, colors=colours, alpha=0.75, linewidth=0.5, edgecolor="white", step="post")
+        axes.stackplot(span, bands, colors=colours, alpha=0.75, linewidth=0.5, edgecolor="white", step="post")
         axes.set_ylim(0.0, 1.0)
         axes.set_ylabel("share of the ensemble")
         axes.grid(visible=False)
         in_percent(axes, digits=0)
         dated(axes)
-        axes.set_xlim(days[0], days[-1])
+        axes.set_xlim(span[0], span[-1])
         lower = 0.0
         for name, share in zip(order, shares[:, -1], strict=True):
             if share >= LABELLED_SHARE:
@@ -89,7 +96,7 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
             (
                 Fact("families weighed", str(newest.height), f"equal weight would be {percent(1.0 / newest.height)}"),
                 Fact("largest", percent(newest["weight"][0]), newest["model"][0]),
-                Fact("evidence", f"{newest['matured_sessions'][0]} sessions", f"for session {days[-1]}"),
+                Fact("evidence", counted(newest["matured_sessions"][0], "session"), f"for session {days[-1]}"),
                 *(Fact("equal weights", mark.replace("_", " "), "why") for mark in marks),
             )
         ),
@@ -237,7 +244,7 @@ def drift(drift: pl.DataFrame) -> Sequence[Block]:
     def draw(axes: Any) -> None:
         for kind, colour in colours.items():
             rows = counts.filter(pl.col("kind") == kind)
-            axes.plot(rows["session"].to_list(), rows["share"], color=colour, label=kind, linewidth=1.1)
+            line(axes, rows["session"].to_list(), rows["share"], color=colour, label=kind, linewidth=1.1)
         axes.set_ylabel("share drifted")
         axes.set_ylim(bottom=-0.01)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=4)

@@ -119,7 +119,8 @@ def _block(block: Block) -> str:
         return f"<figure>{block.svg}<figcaption>{escape(block.shows)}</figcaption></figure>"
     if isinstance(block, Absent):
         why = escape(block.why[:1].upper() + block.why[1:])
-        return f'<p class="absent">{why}. It is filled by <code>{escape(block.command)}</code></p>'
+        filled = f" It is filled by <code>{escape(block.command)}</code>" if block.command else ""
+        return f'<p class="absent">{why}.{filled}</p>'
     assert isinstance(block, Note)
     return f'<p class="note">{_text(block.text)}</p>'
 

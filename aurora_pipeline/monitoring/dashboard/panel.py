@@ -95,11 +95,11 @@ class Absent:
     why : str
         What is missing.
     command : str
-        What fills it.
+        What fills it; empty where nothing can.
     """
 
     why: str
-    command: str
+    command: str = ""
 
 
 Block = Facts | Rows | Chart | Note | Absent
@@ -157,6 +157,11 @@ def bps(value: float | None, digits: int = 1) -> str:
 def usd(value: float | None) -> str:
     """Whole dollars."""
     return DASH if value is None or math.isnan(value) else f"{number(value, 0)} USD"
+
+
+def counted(count: int, noun: str) -> str:
+    """Count with its noun, in the plural unless it is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def interval(lower: float | None, upper: float | None, show: Callable[[float], str]) -> str:

@@ -20,6 +20,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     Panel,
     Rows,
     Tagged,
+    counted,
     number,
     percent,
 )
@@ -62,17 +63,25 @@ def period_panels(period: Period) -> list[tuple[str, list[tuple[Panel, Sequence[
                     "ticks",
                     "Five-minute loop",
                     "Was every bar decided, and how fast?",
-                    tick_latency(period.ticks, period.closes),
+                    _ticks(period),
                 ),
             ],
         ),
     ]
 
 
+def _ticks(period: Period) -> Sequence[Block]:
+    blocks = tick_latency(period.ticks, period.closes)
+    return [
+        period.absent(block.why, block.command, of_book=False) if isinstance(block, Absent) else block
+        for block in blocks
+    ]
+
+
 def _names(period: Period) -> Sequence[Block]:
     rows = period.attribution.filter(pl.col("session").is_in(list(period.this)))
     if rows.is_empty():
-        return [Absent("no result by name is stored", "aurora run")]
+        return [period.absent("no result by name is stored", "aurora run")]
     totals = (
         rows.group_by("symbol")
         .agg(pl.col("gross_pnl", "alpha", "cost").sum())
@@ -112,7 +121,7 @@ def _trades(period: Period) -> Sequence[Block]:
         (pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")).alias("cost"),
     )
     if fills.is_empty():
-        return [Note(f"Nothing was traded in this {period.unit}.")]
+        return [period.absent(f"nothing was traded in this {period.unit}")]
     by_name = (
         fills.group_by("symbol", "side")
         .agg(pl.len().alias("fills"), pl.col("shares", "value", "cost").sum())
@@ -126,7 +135,7 @@ def _trades(period: Period) -> Sequence[Block]:
                 Fact(
                     "traded",
                     f"{number(value, 0)} USD",
-                    f"{fills.height} fills; {earlier.height} before",
+                    f"{counted(fills.height, 'fill')}; {earlier.height} before",
                 ),
                 Fact("cost", f"{number(1e4 * cost / value, 2)} bps", f"{number(cost, 0)} USD"),
             )
@@ -152,7 +161,8 @@ def _trades(period: Period) -> Sequence[Block]:
 def _models(period: Period) -> Sequence[Block]:
     now, then = _newest(period.states, period.this), _newest(period.states, period.before)
     if now.is_empty():
-        return [Absent(f"no states are stored: a live {period.unit} gets them at the close", "aurora close")]
+        why = f"no states are stored: a live {period.unit} gets them at the close"
+        return [period.absent(why, "aurora close", of_book=False)]
     weights = _newest(period.weights, period.this).select("model", "weight")
     earlier = _newest(period.weights, period.before).select("model", pl.col("weight").alias("weight_before"))
     table = (

@@ -9,11 +9,20 @@ from typing import Any
 
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, RED, clocked, dated, drawn, in_percent
+from aurora_pipeline.monitoring.dashboard.charts import (
+    BLUE,
+    GREY,
+    RED,
+    SMALLEST,
+    at_least,
+    clocked,
+    dated,
+    drawn,
+    in_percent,
+    line,
+)
 from aurora_pipeline.monitoring.dashboard.panel import Absent, Block, Chart, Fact, Facts, Rows, bps, number, percent
-
-LONG = 63
-"""Sessions that say what is usual."""
+from aurora_pipeline.monitoring.dashboard.usual_result import LONG, account, swing
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,10 @@ class Period:
         Reports of the end of day of the period.
     attention : polars.DataFrame
         Columns :data:`~aurora_pipeline.monitoring.dashboard.attention.ITEM`.
+    first_decision : date or None
+        First session after the warm-up, None where there is none yet.
+    begins : date or None
+        First session of the book.
     """
 
     this: tuple[date, ...]
@@ -50,25 +63,16 @@ class Period:
     ticks: pl.DataFrame
     closes: Mapping[date, Mapping[str, Any]]
     attention: pl.DataFrame
+    first_decision: date | None = None
+    begins: date | None = None
 
-
-def account(portfolio: pl.DataFrame) -> pl.DataFrame:
-    """One row per session: opening NAV, gross, cost, net (fractions of it), turnover, mean gross exposure, closing NAV."""
-    bars = portfolio.sort("decision_time").with_columns(
-        (pl.col("nav") - pl.col("gross_pnl") + pl.col("cost")).alias("opening")
-    )
-    sessions = bars.group_by("session", maintain_order=True).agg(
-        pl.col("opening").first(),
-        pl.col("nav").last(),
-        pl.col("gross_pnl", "cost", "turnover").sum(),
-        pl.col("gross").mean().alias("utilisation"),
-        pl.col("net").last().alias("net_exposure"),
-    )
-    return sessions.with_columns(
-        (pl.col("gross_pnl") / pl.col("opening")).alias("gross"),
-        (pl.col("cost") / pl.col("opening")).alias("cost"),
-        ((pl.col("gross_pnl") - pl.col("cost")) / pl.col("opening")).alias("net"),
-    )
+    def absent(self, why: str, command: str = "", *, of_book: bool = True) -> Absent:
+        """Say why there is nothing; of the warm-up, and of the time before the book, nothing ever will be."""
+        if self.first_decision is not None and self.this[-1] < self.first_decision:
+            return Absent(f"warm-up: the first decision is of {self.first_decision}")
+        if of_book and self.begins is not None and self.this[-1] < self.begins:
+            return Absent(f"the book begins with {self.begins}")
+        return Absent(why, command)
 
 
 def result(period: Period) -> Sequence[Block]:
@@ -76,10 +80,7 @@ def result(period: Period) -> Sequence[Block]:
     sessions = account(period.portfolio)
     this, before = (sessions.filter(pl.col("session").is_in(list(days))) for days in (period.this, period.before))
     if this.is_empty():
-        return [Absent(f"the book has nothing of this {period.unit}", "aurora run")]
-    usual = sessions.filter(pl.col("session") < period.this[0])
-    spread = usual.get_column("net").std()
-    span = len(period.this)
+        return [period.absent(f"the book has nothing of this {period.unit}", "aurora run")]
     measures: tuple[tuple[str, Callable[[pl.DataFrame], float | None], Callable[[float | None], str]], ...] = (
         ("gross return", lambda rows: _total(rows, "gross"), lambda value: bps(value, 2)),
         ("costs", lambda rows: _total(rows, "cost"), lambda value: bps(value, 2)),
@@ -93,12 +94,11 @@ def result(period: Period) -> Sequence[Block]:
         now, then = measure(this), measure(before)
         change = None if now is None or then is None else now - then
         table.append((name, show(now), show(then), show(change)))
-    net = _total(this, "net")
-    swing = None if not isinstance(spread, float) or spread == 0.0 or net is None else net / (spread * span**0.5)
+    found = swing(sessions, period.this)
     lead = Facts(
         (
-            Fact("net", bps(net, 1), f"{number((net or 0.0) * float(this['opening'][0]), 0)} USD"),
-            Fact("against what is usual", f"{number(swing, 1)} sd", f"of {usual.height} sessions before"),
+            Fact("net", bps(found.net, 1), f"{number(found.net * float(this['opening'][0]), 0)} USD"),
+            Fact("against what is usual", f"{number(found.deviations, 1)} sd", found.basis),
             Fact("NAV", f"{number(float(this['nav'][-1]), 0)} USD", str(period.this[-1])),
         )
     )
@@ -112,9 +112,10 @@ def _drawing(period: Period, sessions: pl.DataFrame) -> Chart:
         times = bars.get_column("decision_time").to_list()
 
         def draw(axes: Any) -> None:
-            axes.plot(times, 1e4 * (bars["nav"] / opening - 1.0), color=BLUE)
+            line(axes, times, 1e4 * (bars["nav"] / opening - 1.0), color=BLUE)
             axes.axhline(0.0, color=GREY, linewidth=0.6)
             axes.set_ylabel("net, bps of NAV")
+            at_least(axes, 0.1)
             clocked(axes)
 
         return Chart(drawn(draw, height=1.9), f"net result through {period.this[0]}, bps of opening NAV")
@@ -129,6 +130,7 @@ def _drawing(period: Period, sessions: pl.DataFrame) -> Chart:
         axes.axhline(0.0, color=GREY, linewidth=0.6)
         axes.set_ylabel("net, % of NAV")
         axes.grid(visible=False, axis="x")
+        at_least(axes, SMALLEST)
         in_percent(axes, digits=2)
         dated(axes)
 

@@ -15,12 +15,16 @@ from aurora_pipeline.monitoring.dashboard.charts import (
     ORANGE,
     PURPLE,
     RED,
+    SMALLEST,
     YELLOW,
+    at_least,
     dated,
     drawn,
     in_percent,
+    line,
 )
 from aurora_pipeline.monitoring.dashboard.panel import (
+    DASH,
     Absent,
     Block,
     Chart,
@@ -29,6 +33,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     Note,
     Rows,
     Tagged,
+    counted,
     interval,
     number,
     percent,
@@ -66,21 +71,28 @@ def profit_and_loss(portfolio: pl.DataFrame, seed: int) -> Sequence[Block]:
 
     def draw(above: Any, below: Any) -> None:
         for column, colour in (("gross", GREY), ("net", BLUE)):
-            above.plot(days, sessions.get_column(column).cum_sum(), color=colour, label=column)
+            line(above, days, sessions.get_column(column).cum_sum(), color=colour, label=column)
         above.axhline(0.0, color=GREY, linewidth=0.6)
         above.legend(loc="upper left", ncols=2)
         above.set_ylabel("sum of returns\n% of NAV")
         below.fill_between(lowest["session"].to_list(), lowest["fall"], 0.0, color=RED, alpha=0.35, linewidth=0)
+        line(below, lowest["session"].to_list(), lowest["fall"], color=RED, linewidth=0.6)
         below.set_ylabel("below peak\n% of NAV")
         for axes in (above, below):
+            at_least(axes, SMALLEST)
             in_percent(axes, digits=1 if axes is above else 2)
         dated(below)
 
+    alone = sessions.height == 1
     newest = sessions.tail(1)
     return [
         Facts(
             (
-                Fact("NAV", usd(float(closes.get_column("nav")[-1])), f"{sessions.height} sessions since {days[0]}"),
+                Fact(
+                    "NAV",
+                    usd(float(closes.get_column("nav")[-1])),
+                    f"{counted(sessions.height, 'session')} since {days[0]}",
+                ),
                 Fact("net return", percent(found["net_return"], 2), f"gross {percent(found['gross_return'], 2)}"),
                 Fact(
                     "Sharpe ratio, a year",
@@ -90,14 +102,19 @@ def profit_and_loss(portfolio: pl.DataFrame, seed: int) -> Sequence[Block]:
                 Fact(
                     "largest drawdown",
                     percent(found["max_drawdown"], 2),
-                    f"{percent(found['max_drawdown_at_10pct_volatility'], 1)} at 10 % volatility",
+                    "" if alone else f"{percent(found['max_drawdown_at_10pct_volatility'], 1)} at 10 % volatility",
                 ),
-                Fact("volatility, a year", percent(found["volatility"], 2), "of NAV"),
+                Fact(
+                    "volatility, a year",
+                    percent(None if alone else found["volatility"], 2),
+                    "takes two sessions" if alone else "of NAV",
+                ),
                 Fact("newest session", percent(newest.get_column("net")[0], 3), str(days[-1])),
             )
         ),
         Chart(
             drawn(draw, rows=2, height=3.0, sharex=True, gridspec_kw={"height_ratios": [2, 1]}),
+            f"{'one session so far: ' if alone else ''}"
             f"cumulative net return reaches {percent(found['net_return'], 2)} on {days[-1]}; "
             f"largest drawdown {percent(found['max_drawdown'], 2)}",
         ),
@@ -170,9 +187,7 @@ def costs_and_alpha(
                     usd(sum(found["costs_usd"].values())),
                     f"{number(traded['all costs'], 2)} bps of trades",
                 ),
-                Fact(
-                    "break-even cost", f"{number(traded['break-even'], 1)} bps", "of trades: where gross P&L is used up"
-                ),
+                _break_even(traded["break-even"]),
             )
         ),
         Chart(drawn(draw, height=2.1), "costs by term and month, bps of NAV"),
@@ -194,6 +209,18 @@ def costs_and_alpha(
             folded=True,
         ),
     ]
+
+
+def _break_even(rate: float | None) -> Fact:
+    """Cost at which the gross result is used up, and what it means where there is none."""
+    if rate is None:
+        return Fact("break-even cost", DASH, "nothing was traded, so there is no such cost")
+    lost = "negative: gross P&L is a loss, so the book would have lost without any cost too"
+    return Fact(
+        "break-even cost",
+        f"{number(rate, 1)} bps",
+        lost if rate < 0.0 else "of trades: where gross P&L is used up",
+    )
 
 
 def _span(found: dict[str, Any]) -> str:
@@ -232,7 +259,7 @@ def turnover(portfolio: pl.DataFrame, rules: BookSettings) -> Sequence[Block]:
     def draw(*axes: Any) -> None:
         for panel, (name, span, budget) in zip(axes, budgets, strict=True):
             panel.fill_between(days, sums[name], color=BLUE, alpha=0.18, linewidth=0)
-            panel.plot(days, sums[name], color=BLUE, linewidth=1.0)
+            line(panel, days, sums[name], color=BLUE, linewidth=1.0)
             panel.axhline(budget, color=RED, linewidth=1.0, linestyle=(0, (4, 2)))
             panel.set_ylim(0.0, 1.25 * max(budget, float(sums[name].max() or 0.0)))  # type: ignore[arg-type]
             panel.set_title(f"{name}: {span} session{'s' if span > 1 else ''}, budget {percent(budget, 0)}")

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.monitoring.book_quality import risk_quality
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, dated, drawn, in_percent
+from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, dated, drawn, from_zero, in_percent, line
 from aurora_pipeline.monitoring.dashboard.panel import (
     DASH,
     Absent,
@@ -92,7 +92,12 @@ def exposures(
         Chart(
             drawn(draw, columns=2, height=2.9), f"exposures and risk contributions by factor on {last['session'][0]}"
         ),
-        Chart(drawn(_volatility(portfolio, sessions), height=1.9), "forecast and realised volatility, a year"),
+        Chart(
+            drawn(_volatility(portfolio, sessions), height=1.9),
+            "forecast and realised volatility, a year"
+            if sessions.height >= TRAILING
+            else f"forecast volatility, a year; the realised one takes {TRAILING} sessions",
+        ),
         _risky_names(attribution),
         Rows(
             ("factor", "exposure, % of NAV", "share of variance"),
@@ -126,12 +131,13 @@ def _volatility(portfolio: pl.DataFrame, sessions: pl.DataFrame) -> Any:
     realised = sessions.get_column("net").rolling_std(TRAILING, min_samples=TRAILING)
 
     def draw(axes: Any) -> None:
-        axes.plot(closing["session"].to_list(), yearly * closing["forecast_volatility"], color=BLUE, label="forecast")
-        axes.plot(
-            sessions["session"].to_list(), yearly * realised, color=ORANGE, label=f"realised, {TRAILING} sessions"
-        )
+        forecast = yearly * closing["forecast_volatility"]
+        line(axes, closing["session"].to_list(), forecast, color=BLUE, label="forecast")
+        if sessions.height >= TRAILING:
+            label = f"realised, {TRAILING} sessions"
+            axes.plot(sessions["session"].to_list(), yearly * realised, color=ORANGE, label=label)
         axes.set_ylabel("% of NAV a year")
-        axes.set_ylim(bottom=0.0)
+        from_zero(axes)
         axes.legend(loc="lower right", ncols=2)
         in_percent(axes, digits=1)
         dated(axes)

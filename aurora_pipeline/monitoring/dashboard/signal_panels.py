@@ -17,6 +17,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     Facts,
     Note,
     Rows,
+    counted,
     interval,
     number,
     percent,
@@ -64,7 +65,7 @@ def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataF
                     number(whole["ic"], 4),
                     interval(whole["ic_lower"], whole["ic_upper"], lambda value: number(value, 3)),
                 ),
-                Fact("t", number(whole["ic_t"], 1), f"{whole['matured_sessions']} matured sessions"),
+                Fact("t", number(whole["ic_t"], 1), counted(whole["matured_sessions"], "matured session")),
                 Fact(
                     "IC stability",
                     number(whole["ic_stability"], 3),
@@ -73,7 +74,9 @@ def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataF
                 Fact("half-life", number(whole["half_life_sessions"], 1), "sessions"),
             )
         ),
-        Chart(drawn(draw, height=2.5), f"IC of {sessions.height} sessions, monthly means with 95 % intervals"),
+        Chart(
+            drawn(draw, height=2.5), f"IC of {counted(sessions.height, 'session')}, monthly means with 95 % intervals"
+        ),
         *_models(model_scores),
         _by_month(months),
     ]

@@ -26,6 +26,7 @@ from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import DecisionLog
 from aurora_pipeline.monitoring.dashboard.attention import attention
 from aurora_pipeline.monitoring.dashboard.data_panels import FEEDS, TICKS, feed_rhythm
+from aurora_pipeline.monitoring.dashboard.usual_result import ACCOUNT, LONG
 
 NEWEST_ALERTS = 500
 ALERT_SPAN = timedelta(hours=24)
@@ -91,6 +92,7 @@ def read_attention(home: Home, book: str, first: date, last: date) -> pl.DataFra
         last,
         alerts=_alerts(home, first, last),
         switch={"mode": state.mode, "reason": state.reason, "since": str(state.since or "")[:16]},
+        portfolio=lake.read("portfolio", _before(first), last, ACCOUNT, book=book),
         events=lake.read("events", first, last, book=book),
         states=lake.read("model_states", first, last),
         drift=lake.read("drift", first, last),
@@ -98,6 +100,11 @@ def read_attention(home: Home, book: str, first: date, last: date) -> pl.DataFra
         closes=close_reports(home),
         failed_trainings=_failed_trainings(home),
     )
+
+
+def _before(session: date) -> date:
+    """A day that lies more than :data:`LONG` sessions earlier."""
+    return session - timedelta(days=2 * LONG) if session > date.min + timedelta(days=2 * LONG) else date.min
 
 
 def _alerts(home: Home, first: date, last: date) -> list[dict[str, object]]:
@@ -237,7 +244,7 @@ SOURCES: dict[str, Source] = {
     "seed": Source(lambda home, book: home.settings().seed, files=("settings.yaml",)),
     "attention": Source(
         _newest_attention,
-        ("events", "model_states", "drift", "quarantine"),
+        ("portfolio", "events", "model_states", "drift", "quarantine"),
         ("live/alerts.jsonl", "kill_switch.json", "runs", _SESSIONS),
     ),
 }

@@ -41,9 +41,7 @@ class Dashboard:
     def __init__(self, home: Home, book: str | None = None) -> None:
         self.home = home
         self.books = home.lake.branch_values("portfolio", "book")
-        self.book = book or default_book(home, self.books)
-        if book is not None and book not in self.books:
-            raise BookError(f"home {home.path} holds no book {book}; it has {', '.join(self.books) or 'none'}")
+        self.book = chosen_book(home, book)
         market = home.market()
         self.synthetic = market.directory is not None and home.folder().synthetic
         self._kept: dict[str, tuple[tuple[str, ...], str]] = {}
@@ -100,6 +98,20 @@ class Dashboard:
                 *((name, f"{below}{name}") for names in newest_of for name in names),
             ),
         )
+
+
+def chosen_book(home: Home, book: str | None = None) -> str:
+    """Book of that name, or the default one.
+
+    Raises
+    ------
+    BookError
+        The home holds no book of that name.
+    """
+    books = home.lake.branch_values("portfolio", "book")
+    if book is not None and book not in books:
+        raise BookError(f"home {home.path} holds no book {book}; it has {', '.join(books) or 'none'}")
+    return book or default_book(home, books)
 
 
 def default_book(home: Home, books: list[str]) -> str:

@@ -1,12 +1,15 @@
 import polars as pl
+import pytest
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.attention import attention, needs_a_person
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, facts, rows
+from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
 
 NOTHING = {
     "alerts": [],
     "switch": {"mode": "on", "reason": "", "since": ""},
+    "portfolio": empty("portfolio"),
     "events": empty("events"),
     "states": empty("model_states"),
     "drift": empty("drift"),
@@ -76,3 +79,42 @@ def test_breakers_quarantines_approvals_drift_and_failed_trainings_are_told_each
     assert "`aurora models promote a~1`" in told["do"].to_list()
     assert told["severity"].to_list() == sorted(told["severity"], key=["critical", "warning", "info"].index)
     assert all(told["do"].to_list())
+
+
+USUAL = [(1.0 if number % 2 else -1.0, 0.0, 0.0, 0.0) for number in range(30)]
+"""Sessions of one dollar up or down on 1,000: a standard deviation of 10 bps, within a per cent or two."""
+
+
+def of_the_result(*sessions, first=None):
+    last = len(sessions) - 1
+    given = NOTHING | {"portfolio": account(*sessions)}
+    return attention(day(last if first is None else first), day(last), **given)
+
+
+@pytest.mark.parametrize(("gain", "deviations"), [(-4.0, "−3.9"), (4.0, "3.9")])
+def test_a_result_far_from_what_is_usual_is_a_warning_that_says_how_far_and_what_to_do(gain, deviations):
+    told = of_the_result(*USUAL, (gain, 0.0, 0.0, 0.0)).row(0, named=True)
+    assert (told["severity"], told["at"]) == ("warning", str(day(30)))
+    assert f": {deviations} standard deviations (of 30 sessions before)" in told["what"]
+    assert f"`aurora report day --session {day(30)} --book live`" in told["do"]
+
+
+def test_a_usual_result_and_one_of_another_day_need_nobody():
+    assert of_the_result(*USUAL, (-2.5, 0.0, 0.0, 0.0)).is_empty()
+    assert of_the_result(*USUAL, (-4.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)).is_empty()
+    stretch = of_the_result(*USUAL, (-4.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), first=29)
+    assert stretch["at"].to_list() == [str(day(30))]
+
+
+def test_with_few_sessions_the_forecast_says_what_is_usual():
+    told = of_the_result((-3.5, 0.0, 0.0, 0.0)).row(0, named=True)
+    assert "−3.5 standard deviations (of the forecast; 0 sessions before: too few)" in told["what"]
+    assert of_the_result((0.1, 0.0, 0.0, 0.0), (0.1001, 0.0, 0.0, 0.0), (2.5, 0.0, 0.0, 0.0)).is_empty()
+    unknown = account((-50.0, 0.0, 0.0, 0.0)).with_columns(forecast_volatility=0.0)
+    assert attention(day(0), day(0), **(NOTHING | {"portfolio": unknown})).is_empty()
+
+
+def test_sessions_before_the_first_position_do_not_say_what_is_usual():
+    flat = account(*((0.0, 0.0, 0.0, 0.0) for _ in range(30)), (1.0, 0.0, 0.0, 0.0), (2.0, 0.0, 0.0, 0.0))
+    flat = flat.with_columns(gross=pl.when(pl.col("session") < day(30)).then(0.0).otherwise(0.2))
+    assert attention(day(31), day(31), **(NOTHING | {"portfolio": flat})).is_empty()

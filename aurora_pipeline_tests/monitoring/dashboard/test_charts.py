@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from aurora_pipeline.monitoring.dashboard.charts import dated, drawn
+from aurora_pipeline.monitoring.dashboard.charts import (
+    FEW,
+    at_least,
+    clocked,
+    dated,
+    drawn,
+    from_zero,
+    in_percent,
+    line,
+)
+
+ONE = date(2024, 12, 18)
+
+
+def texts(drawing):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", drawing)
 
 
 @pytest.mark.parametrize("days", [2, 9, 30, 75, 160, 240, 400, 730, 870, 920, 990, 1460, 3650, 7300])
@@ -19,3 +35,80 @@ def test_a_span_of_sessions_is_labelled(days):
 
     drawing = drawn(line)
     assert str(start.year)[2:] in drawing or str(start.year + 1)[2:] in drawing
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 5])
+def test_a_few_sessions_are_points_on_an_axis_of_days_each_named_once(days):
+    sessions = [ONE + timedelta(days=number) for number in range(days)]
+
+    def few(axes):
+        line(axes, sessions, [0.001] * days)
+        dated(axes)
+
+    drawing = drawn(few)
+    named = [text for text in texts(drawing) if text.endswith(" 24")]
+    assert len(named) == len(set(named)) <= 6
+    assert {f"{session:%d %b %y}" for session in sessions} <= set(named)
+    assert drawing.count("<use ") - drawing.count('class="tick"') >= days
+    assert len(re.findall(r'<g clip-path="[^"]*">\s*<use ', drawing)) == 1
+
+
+def test_many_points_are_a_line_without_marks():
+    sessions = [ONE + timedelta(days=number) for number in range(FEW + 1)]
+    assert not re.search(r'<g clip-path="[^"]*">\s*<use ', drawn(lambda axes: line(axes, sessions, [0.1] * (FEW + 1))))
+
+
+def test_one_bar_stands_in_the_middle_of_an_hour():
+    def one(axes):
+        line(axes, [datetime(2024, 12, 18, 21, tzinfo=UTC)], [1.0])
+        clocked(axes)
+
+    named = [text for text in texts(drawn(one)) if re.fullmatch(r"\d\d:\d\d", text)]
+    assert "21:00" in named
+    assert len(named) == len(set(named))
+    assert all("20:30" <= text <= "21:30" for text in named)
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0), (-3e-7, 4e-7), (0.0, 0.012), (-0.00031, 0.0), (0.2, 0.45)])
+def test_ticks_in_percent_differ_and_none_is_a_negative_zero(values):
+    def fractions(axes):
+        axes.plot(values)
+        in_percent(axes, digits=0)
+
+    named = [text for text in texts(drawn(fractions)) if text.endswith("%")]
+    assert len(named) == len(set(named)) > 2
+    assert not [text for text in named if re.fullmatch(r"[-−]0[.0]* %", text)]
+
+
+def test_a_tick_keeps_its_digits_and_coordinates_are_short():
+    drawing = drawn(lambda axes: axes.set_ylim(0.0, 0.0008))
+    assert "0.0002" in texts(drawing)
+    assert not re.search(r'="[^"]*\d\.\d{3}', drawing)
+
+
+def test_next_to_nothing_does_not_fill_an_axis():
+    seen = []
+
+    def tiny(axes):
+        axes.set_ylim(-1e-9, 1e-9)
+        at_least(axes, 1e-4)
+        seen.append(axes.get_ylim())
+        axes.set_ylim(-1.0, 1.0)
+        at_least(axes, 1e-4)
+        seen.append(axes.get_ylim())
+
+    drawn(tiny)
+    assert seen[0] == pytest.approx((-5e-5, 5e-5))
+    assert seen[1] == (-1.0, 1.0)
+
+
+def test_values_that_hardly_differ_do_not_lie_on_the_edge():
+    seen = []
+
+    def flat(axes):
+        axes.plot([0.008, 0.008001])
+        from_zero(axes)
+        seen.append(axes.get_ylim())
+
+    drawn(flat)
+    assert seen[0] == pytest.approx((0.0, 0.0088), rel=1e-3)

@@ -5,6 +5,7 @@ import pytest
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.ablation import TABLE
+from aurora_pipeline.monitoring.claim_promises import PROMISES
 from aurora_pipeline.monitoring.dashboard.data_panels import (
     FEEDS,
     TICKS,
@@ -81,6 +82,14 @@ def test_latency_of_the_newest_session_and_percentiles_of_those_whose_bars_are_g
         dict(zip(columns, (str(day(1)), "3", "1 late", "101", "102", "102"), strict=True)),
     ]
     assert "aurora live" in absent(tick_latency(ticks.clear(), {})).command
+
+
+def test_claims_stand_in_the_order_of_the_plan():
+    planned = [promise.claim_id for promise, _ in PROMISES]
+    stored = [{"claim_id": name, "claim": name, "verdict": "met"} for name in sorted([*planned, "added"])]
+    shown = [row["claim"] for row in table(claim_ledger(rows("claims", *stored)), "claim")]
+    assert shown == [*planned, "added"]
+    assert shown[:-1] != sorted(planned)
 
 
 def test_claims_keep_their_verdicts():

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from aurora_pipeline.contracts import empty
@@ -109,3 +111,34 @@ def test_capacity_names_the_capital_that_earns_most_and_the_command_that_is_miss
     assert table(blocks, "capital, USD")[2]["net"] == "–"
     idle = [row | {"net_return": None, "net_usd": None} for row in curve]
     assert "nothing was traded" in absent(capacity({"title": "t", "capacity": idle, "stress": idle})).why
+
+
+def test_one_session_is_drawn_as_points_and_not_as_frames_of_years():
+    one = account((10.0, 1.0, 0.01, 0.0))
+    factors = rows("exposures", {"session": day(0), "factor": "market", "exposure": 0.02, "variance_share": 1.0})
+    blocks = profit_and_loss(one, 1)
+    assert facts(blocks)["NAV"] == ("1,009 USD", f"1 session since {day(0)}")
+    assert facts(blocks)["volatility, a year"] == ("–", "takes two sessions")
+    assert facts(blocks)["largest drawdown"][1] == ""
+    for panel in (
+        blocks,
+        turnover(one, BookSettings()),
+        exposures(one, factors, empty("attribution"), BookSettings()),
+    ):
+        drawing = charts(panel)[-1]
+        assert f"{day(0):%d %b %y}" in drawing
+        assert "Jan" not in drawing
+        assert re.search(r'<g clip-path="[^"]*">\s*<use ', drawing)
+        assert not re.search(r">[-−]0[.0]*( %)?<", drawing)
+
+
+@pytest.mark.parametrize(
+    ("gross_pnl", "shares", "value", "says"),
+    [(-5.0, 10.0, "−250.0 bps", "loss"), (5.0, 10.0, "250.0 bps", "used up"), (5.0, 0.0, "–", "nothing was traded")],
+)
+def test_the_break_even_cost_says_what_it_means(gross_pnl, shares, value, says):
+    fills = rows("fills", {"order_id": "a", "shares": shares, "price": 20.0})
+    made = costs_and_alpha(account((gross_pnl, 1.0, 0.1, 0.0)), fills, empty("alpha_forgone"), 1)
+    shown, note = facts(made)["break-even cost"]
+    assert shown == value
+    assert says in note

@@ -69,6 +69,15 @@ def test_weights_of_the_newest_session_largest_first():
     assert "xgboost 75 %" in charts(blocks)[0]
 
 
+def test_one_session_of_weights_is_a_band_and_one_of_drift_a_point():
+    blocks = ensemble_weights(rows("ensemble_weights", {"session": day(0), "model": "ridge", "weight": 1.0}))
+    assert f"{day(0):%d %b %y}" in charts(blocks)[0]
+    assert facts(blocks)["evidence"][0] == "0 sessions"
+    drawing = charts(drift(rows("drift", {"session": day(0), "kind": "feature", "subject": "a", "drifted": True})))[0]
+    assert f"{day(0):%d %b %y}" in drawing
+    assert "Jan" not in drawing
+
+
 def test_states_say_why_and_what_waits_for_a_person():
     states = rows(
         "model_states",

@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 
+import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home
@@ -12,6 +13,7 @@ from aurora_pipeline.reports.dashboard import rendering
 from aurora_pipeline.reports.dashboard.inputs import SOURCES, read_input, stamp
 from aurora_pipeline.reports.dashboard.rendering import Dashboard, default_book, write_dashboard
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, moment
+from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
 from aurora_pipeline_tests.reports.dashboard.conftest import store_session
 
 FILLED = {"attention", "pnl", "costs", "turnover", "data", "feeds"}
@@ -63,7 +65,8 @@ def test_only_panels_whose_inputs_changed_are_drawn_again(tables, monkeypatch):
     assert drawn == []
     store_session(tables, dashboard.book, 2)
     page, after = dashboard.render()
-    assert set(drawn) == {panel.key for panel in PANELS if {"portfolio", "data_quality", "feeds"} & set(panel.reads)}
+    changed = {"attention", "portfolio", "data_quality", "feeds"}
+    assert set(drawn) == {panel.key for panel in PANELS if changed & set(panel.reads)}
     assert after != before
     assert f"NAV</dt><dd>{1000 + 3 + 5 - 2 - 3:,} USD" in page
 
@@ -117,3 +120,12 @@ def test_a_stamp_follows_each_source(tables):
     (tables.reports / "ablation.json").write_text("{}")
     after = {name: stamp(tables, "live", name) for name in SOURCES}
     assert {name for name in SOURCES if before[name] != after[name]} == {"attention", "rules", "seed", "ablation"}
+
+
+def test_the_result_of_the_newest_session_is_held_against_what_is_usual_in_its_own_book(tables):
+    store_session(tables, "live", 1)
+    lost = account((-9.0, 1.0, 0.01, 0.0)).with_columns(session=pl.lit(day(1)), book=pl.lit("live"))
+    tables.lake.write("portfolio", lost, day(1).isoformat(), fingerprint="made", book="live")
+    assert "−10.0 standard deviations" in read_input(tables, "live", "attention")["what"][0]
+    assert "−10.0 standard deviations" in Dashboard(tables).render()[0]
+    assert ": 4.0 standard deviations" in read_input(tables, default_book(tables, []), "attention")["what"][0]
