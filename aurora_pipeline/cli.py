@@ -15,7 +15,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
+from aurora_pipeline import __version__
 from aurora_pipeline.commands import live_bench_commands, live_commands
 from aurora_pipeline.commands.audit_commands import audit
 from aurora_pipeline.commands.backfill_commands import backfill
@@ -35,14 +37,17 @@ from aurora_pipeline.commands.terminal import (
     HomeOption,
     SetOption,
     err,
+    existing_home,
+    marked,
     opened_home,
     out,
     pairs,
     print_changed,
     print_failed,
     progress_bars,
+    require_free_port,
 )
-from aurora_pipeline.errors import AuroraError
+from aurora_pipeline.errors import AuroraError, MarketDataError
 
 app = typer.Typer(
     name="aurora",
@@ -58,12 +63,27 @@ app.add_typer(live_bench_commands.bench, name="bench")
 app.add_typer(models, name="models")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
+
+
 def main() -> None:
     """Run the command line."""
     try:
         app(prog_name="aurora")
     except AuroraError as error:
-        err.print(f"[bold red]aurora:[/] {error}", highlight=False, soft_wrap=True)
+        err.print(marked("aurora:", error), soft_wrap=True)
         sys.exit(error.exit_code)
 
 
@@ -92,7 +112,7 @@ def run(
     print_failed(outcome.failed)
     print_changed(outcome.changed)
     out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
-    out.print(f"look at it with [bold]aurora ui --home {opened.path}[/]", highlight=False)
+    out.print(Text.assemble("look at it with ", (f"aurora ui --home {opened.path}", "bold")))
 
 
 @app.command()
@@ -106,7 +126,7 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
     with progress_bars():
         found = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []), report)
     out.print(
-        f"[bold]{found.name}[/], {found.frequency}, {found.first} to {found.last}: {found.sessions} sessions, "
+        f"{found.name}, {found.frequency}, {found.first} to {found.last}: {found.sessions} sessions, "
         f"{found.stocks} stocks, {found.bars} bars accepted, {found.missing_bars} absent, {found.flat_bars} flat; "
         f"{100 * found.refused_share:.3f} % of bar rows refused",
         highlight=False,
@@ -127,6 +147,8 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
         out.print(refused)
     for note in [f"survivorship: {found.survivorship}", *found.notes]:
         out.print(f"- {note}", highlight=False)
+    if not found.bars:
+        raise MarketDataError(f"{directory}: no bar is accepted, so nothing can be used; the report says why")
 
 
 @app.command()
@@ -168,7 +190,7 @@ def sql(
     rows: Annotated[int, typer.Option(help="Rows shown.")] = 50,
 ) -> None:
     """Query the lake, read-only."""
-    frame = opened_home(home).sql(query)
+    frame = existing_home(home).sql(query)
     table = Table(*frame.columns)
     for row in frame.head(rows).iter_rows():
         table.add_row(*(str(value) for value in row))
@@ -182,7 +204,7 @@ def export(
     duckdb: Annotated[Path, typer.Option("--duckdb", help="New DuckDB file with real tables.")], home: HomeOption = None
 ) -> None:
     """Copy the lake into one DuckDB file."""
-    opened_home(home).lake.export(duckdb)
+    existing_home(home).lake.export(duckdb)
     out.print(f"wrote {duckdb}")
 
 
@@ -197,6 +219,7 @@ def ui(
     from aurora_pipeline.adapters.worker_processes import terminated_as_exit
     from aurora_pipeline.defs.databases import make_databases
 
+    require_free_port(port)
     opened = opened_home(home)
     make_databases(opened)
     # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
@@ -246,13 +269,21 @@ def import_(
     kind: Annotated[str, typer.Option(help="bars, daily_bars, or a feed such as earnings.")] = "bars",
     column: Annotated[list[str] | None, typer.Option(help="ours=theirs, such as symbol=ticker; repeatable.")] = None,
     time_zone: Annotated[str, typer.Option(help="Zone of timestamps without one.")] = "UTC",
+    time_format: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How times are written, such as '%m/%d/%Y %H:%M', or days, such as '%m/%d/%Y'; ISO 8601 if left out."
+        ),
+    ] = None,
     bar_label: Annotated[str, typer.Option(help="start or end: what a bar's timestamp marks.")] = "start",
-    frequency: Annotated[str, typer.Option(help="5min or session.")] = "5min",
-    calendar: Annotated[str, typer.Option(help="exchange_calendars code.")] = "XNYS",
+    frequency: Annotated[str | None, typer.Option(help="5min or session; 5min of a new folder.")] = None,
+    calendar: Annotated[str | None, typer.Option(help="exchange_calendars code; XNYS of a new folder.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Symbol of the market.")] = None,
     sector: Annotated[list[str] | None, typer.Option(help="sector=ETF, repeatable.")] = None,
     universe: Annotated[Path | None, typer.Option(help="CSV or Parquet with symbol, kind, sector.")] = None,
-    price_adjustment: Annotated[str, typer.Option(help="none, split or split_dividend.")] = "none",
+    price_adjustment: Annotated[
+        str | None, typer.Option(help="none, split or split_dividend; none of a new folder.")
+    ] = None,
 ) -> None:
     """Make a market folder from your own bars and feeds."""
     from aurora_pipeline.market.importer import import_market
@@ -263,6 +294,7 @@ def import_(
         kind=kind,
         columns=pairs(column, "--column"),
         time_zone=time_zone,
+        time_formats=time_format or (),
         bar_label=bar_label,
         frequency=frequency,
         calendar=calendar,
@@ -272,6 +304,8 @@ def import_(
         price_adjustment=price_adjustment,
     )
     out.print(str(summary))
+    for note in summary.notes:
+        out.print(f"- {note}", highlight=False)
 
 
 def _print_scorecard(card: dict[str, Any]) -> None:

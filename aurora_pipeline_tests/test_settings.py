@@ -1,4 +1,5 @@
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import aurora_pipeline
 from aurora_pipeline.adapters.home import REPOSITORY
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.settings import Settings, known_keys, load_settings, save_settings, settings_markdown
+from aurora_pipeline.settings.loading import NEAREST
 
 
 def test_later_sources_win(tmp_path):
@@ -21,6 +23,10 @@ def test_later_sources_win(tmp_path):
     ("overrides", "environment", "message"),
     [
         (["book.nam_cap=0.1"], {}, "unknown key 'book.nam_cap'"),
+        (["book.nmae_cap=0.1"], {}, "did you mean book.name_cap"),
+        (["bok.name_cap=0.1"], {}, "did you mean book.name_cap?"),
+        (["foo.bar=1"], {}, "unknown key 'foo.bar'; `aurora settings` lists all there are"),
+        (["book=3"], {}, "'book' is a section, not a setting; set a key in it, such as book.nav="),
         (["book.name_cap=3"], {}, "book.name_cap = 3"),
         (["seed"], {}, "expected key=value"),
         (["models.families=[oracle]"], {}, "models.families"),
@@ -30,15 +36,23 @@ def test_later_sources_win(tmp_path):
     ],
 )
 def test_a_wrong_setting_is_named_with_its_source(overrides, environment, message):
-    with pytest.raises(SettingsError, match=message.replace(".", r"\.").replace("[", r"\[")):
+    with pytest.raises(SettingsError, match=re.escape(message)):
         load_settings(None, overrides, environment)
 
 
 def test_an_unknown_key_of_the_file_names_the_file(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("book:\n  no_such: 1\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"settings\.yaml: unknown key 'book\.no_such'; known there: book\.nav"):
+    with pytest.raises(SettingsError, match=r"settings\.yaml: unknown key 'book\.no_such'"):
         load_settings(file, (), {})
+
+
+@pytest.mark.parametrize("key", ["foo.bar", "cap", "book.cap", "lifecycle.x", "sessions"])
+def test_few_keys_are_named_beside_an_unknown_one(key):
+    with pytest.raises(SettingsError) as refused:
+        load_settings(None, [f"{key}=1"], {})
+    assert str(refused.value).count(" or ") < NEAREST
+    assert len(str(refused.value)) < 160
 
 
 def test_saved_settings_come_back_equal(tmp_path):

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out, progress_bars
+from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, marked, out, progress_bars
 
 audit = typer.Typer(help="Look for features that are broken, redundant or see the future.", no_args_is_help=True)
 SHOWN_LEAKS = 20
@@ -25,7 +25,7 @@ def features(
     from aurora_pipeline.monitoring.feature_audit_report import AUDIT_COLUMNS, audit_headline, strongest
     from aurora_pipeline.reports.audits import run_feature_audit
 
-    found = run_feature_audit(opened_home(home), fold)
+    found = run_feature_audit(existing_home(home), fold)
     for name, value in audit_headline(found.audit).items():
         out.print(f"{name.replace('_', ' '):22}{value}", highlight=False)
     narrow = ("feature", "view", "verdict", "ic", "ic_t", "ic_q", "incremental_ic", "incremental_q", "commodity_r2")
@@ -37,7 +37,7 @@ def features(
         _print(shown, {name: name.replace("_", " ") for name in shown.columns})
     out.print(f"page  {found.page}\nplot  {found.plot}", highlight=False)
     for name, fault in found.faults.iter_rows():
-        out.print(f"[bold red]{name}[/]: {fault}", highlight=False)
+        out.print(marked(f"{name}:", fault))
     if found.faults.height:
         raise typer.Exit(1)
 
@@ -54,8 +54,9 @@ def leaks(
     """Run every leak check on features and labels of every session; exit code 1 if a value changes."""
     from aurora_pipeline.reports.audits import run_leak_audit
 
+    opened = existing_home(home)
     with progress_bars():
-        found = run_leak_audit(opened_home(home), from_.date() if from_ else None, to.date() if to else None, processes)
+        found = run_leak_audit(opened, from_.date() if from_ else None, to.date() if to else None, processes)
     if found.is_empty():
         out.print(
             "no leak: truncation, poison, scale, peers, lagged_beta on features; truncation, poison, entry on labels"

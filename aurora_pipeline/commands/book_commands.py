@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,16 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars
+from aurora_pipeline.commands.terminal import (
+    HomeOption,
+    SetOption,
+    existing_home,
+    holds_anything,
+    opened_home,
+    out,
+    progress_bars,
+)
+from aurora_pipeline.errors import BookError
 
 if TYPE_CHECKING:
     from aurora_pipeline.execution.kill_switch import Mode
@@ -62,8 +72,13 @@ def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
     from aurora_pipeline.adapters.clock import clock_of
 
     opened = opened_home(home)
+    if not holds_anything(opened):
+        raise BookError(
+            f"no home at {opened.path}: nothing was changed; name the home that trades with --home or AURORA_HOME"
+        )
     state = FileSwitch(opened.kill_switch_file, clock_of(opened.path / "live")).throw(mode, reason)
-    out.print(f"{opened.kill_switch_file}: {state.mode}, {state.reason}, since {state.since}", highlight=False)
+    since = "" if state.since is None else f", since {_moment(state.since)}"
+    out.print(f"{opened.kill_switch_file}: {state.mode}, {state.reason}{since}", highlight=False, soft_wrap=True)
 
 
 @book.command()
@@ -71,8 +86,8 @@ def status(home: HomeOption = None, set_: SetOption = None) -> None:
     """Switch, risk, turnover, costs, alpha forgone to each limit, events, and the capital step a live book has earned."""
     from aurora_pipeline.reports.book_reports import book_status
 
-    for title, frame in book_status(opened_home(home), set_ or []).items():
-        _print(title, frame)
+    for title, frame in book_status(existing_home(home), set_ or []).items():
+        _print(title, _measured(frame) if title == "risk" else frame)
 
 
 @book.command()
@@ -86,7 +101,7 @@ def costs(
     """What fills cost beside what was forecast, and spread and impact fitted to them."""
     from aurora_pipeline.reports.cost_report import cost_report
 
-    for title, frame in cost_report(opened_home(home), set_ or [], name).items():
+    for title, frame in cost_report(existing_home(home), set_ or [], name).items():
         _print(title, frame)
 
 
@@ -100,16 +115,43 @@ def capacity(
     from aurora_pipeline.reports.book_reports import capacity_report
 
     with progress_bars():
-        found = capacity_report(opened_home(home), set_ or [], nav or [])
+        found = capacity_report(existing_home(home), set_ or [], nav or [])
     _print("net result against capital", found.capacity)
     _print("net result against costs", found.stress)
     out.print(f"page  {found.page}\nplot  {found.plot}\ndata  {found.data}", highlight=False)
 
 
-def _print(title: str, frame: pl.DataFrame) -> None:
+def _measured(risk: pl.DataFrame) -> pl.DataFrame:
+    """Table of risk with each value in the unit it is read in: losses of a session in basis points, volatilities in per cent."""
     from aurora_pipeline.monitoring.feature_audit_report import cell
 
+    texts = []
+    for measure, value in risk.iter_rows():
+        if value is None:
+            texts.append("")
+        elif measure.startswith(("value at risk", "expected shortfall")):
+            texts.append(f"{1e4 * value:.2f} bps")
+        elif "volatility" in measure:
+            texts.append(f"{100 * value:.2f} %")
+        else:
+            texts.append(cell(value))
+    return risk.select("measure", pl.Series("value", texts, dtype=pl.String))
+
+
+def _print(title: str, frame: pl.DataFrame) -> None:
     table = Table(*(name.replace("_", " ") for name in frame.columns), title=title, title_justify="left")
-    for row in frame.iter_rows():
-        table.add_row(*(cell(value) for value in row))
+    for row in frame.iter_rows(named=True):
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     out.print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    from aurora_pipeline.monitoring.feature_audit_report import cell
+
+    if name == "since" and isinstance(value, str) and value:
+        return _moment(datetime.fromisoformat(value))
+    return _moment(value) if isinstance(value, datetime) else cell(value)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

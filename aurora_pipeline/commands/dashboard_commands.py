@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, out
 
 PORT = 8321
 BookOption = Annotated[str | None, typer.Option(help="Book; live where there is one, else the settings' backtest.")]
@@ -22,7 +22,7 @@ def dashboard(
     """Serve the dashboard on loopback, read-only; it follows what is stored until Ctrl-C."""
     from aurora_pipeline.reports.dashboard.server import DashboardServer
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     with DashboardServer(opened, port, book) as server, server.looking():
         out.print(f"dashboard on {server.address} for home {opened.path}; Ctrl-C ends it", highlight=False)
         if browser:
@@ -37,14 +37,14 @@ def write(home: HomeOption = None, book: BookOption = None) -> None:
     """Write the dashboard as one HTML file that needs no server."""
     from aurora_pipeline.reports.dashboard.rendering import write_dashboard
 
-    out.print(f"page  {write_dashboard(opened_home(home), book)}", highlight=False)
+    out.print(f"page  {write_dashboard(existing_home(home), book)}", highlight=False)
 
 
 def day(home: HomeOption = None, book: BookOption = None, session: Day = None) -> None:
     """Write the report of a session, the newest by default: what changed since the one before, what needs a person."""
     from aurora_pipeline.reports.period_reports import write_day_report
 
-    page = write_day_report(opened_home(home), session.date() if session else None, book)
+    page = write_day_report(existing_home(home), session.date() if session else None, book)
     out.print(f"page  {page}", highlight=False)
 
 
@@ -52,5 +52,5 @@ def week(home: HomeOption = None, book: BookOption = None, session: Day = None) 
     """Write the report of a session's week, the newest by default, beside the week before."""
     from aurora_pipeline.reports.period_reports import write_week_report
 
-    page = write_week_report(opened_home(home), session.date() if session else None, book)
+    page = write_week_report(existing_home(home), session.date() if session else None, book)
     out.print(f"page  {page}", highlight=False)

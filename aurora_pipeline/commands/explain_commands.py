@@ -9,8 +9,11 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out
 from aurora_pipeline.errors import LakeError
+
+LARGE = 1e5
+"""From here on a number is shown whole, with thousands separators."""
 
 
 def explain(
@@ -27,7 +30,7 @@ def explain(
     from aurora_pipeline.monitoring.explanation import explain as explained
     from aurora_pipeline.reports.dashboard.rendering import default_book
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     moment = _moment(at)
     chosen = book or default_book(opened, opened.lake.branch_values("portfolio", "book"))
     decision = read_decision(opened, chosen, symbol, moment)
@@ -36,11 +39,11 @@ def explain(
     for section in explained(decision, every_feature=all_):
         _print(section.title, section.table)
         if section.remark:
-            out.print(f"  {section.remark}", highlight=False, markup=False)
+            out.print(f"  {section.remark}", highlight=False)
 
 
 def _print(title: str, frame: pl.DataFrame) -> None:
-    out.print(f"\n[bold]{title}[/]", highlight=False)
+    out.print(f"\n{title}", style="bold", highlight=False)
     if frame.is_empty():
         return
     table = Table(*(name.replace("_", " ") for name in frame.columns))
@@ -56,7 +59,9 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return f"{value:,.5g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= LARGE else f"{value:,.5g}"
 
 
 def _moment(text: str) -> datetime:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, verdict
 
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 SessionOption = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Session to replay.")]
@@ -36,7 +36,7 @@ def tick(
     from aurora_pipeline.live.bench import TickBench, verdicts
     from aurora_pipeline.live.bench_report import save_bench
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     folder = (work or opened.path / "replays" / "bench").absolute()
     bench_of = TickBench(opened, session.date(), folder, port, lambda text: out.print(text, highlight=False))
     found = bench_of.run(bars)
@@ -48,7 +48,7 @@ def tick(
     out.print(table)
     promised = Table("promised", "measured", "required", "")
     for what, measured, required, holds in verdicts(found):
-        promised.add_row(what, measured, required, "holds" if holds else "[bold red]does not hold[/]")
+        promised.add_row(what, measured, required, "holds" if holds else verdict("does not hold"))
     out.print(promised)
     data, plot = save_bench(found, bench_of.facts(), report or opened.reports)
     out.print(f"kept in {data} and {plot}", highlight=False)
@@ -68,7 +68,7 @@ def screenshots(
     """Replay a few bars and photograph the UI with headless Chromium."""
     from aurora_pipeline.live.screenshots import take_screenshots
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     folder = (work or opened.path / "replays" / "screenshots").absolute()
     for picture in take_screenshots(opened, session.date(), folder, bars, port, to or opened.reports):
         out.print(f"{picture}  {picture.stat().st_size // 1000} KB", highlight=False)
@@ -94,7 +94,7 @@ def soak(
     from aurora_pipeline.live.soak import Soak, SoakPlan
     from aurora_pipeline.live.soak_report import save_soak_report
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     folder = (work or opened.path / "replays" / "soak").absolute()
     plan = SoakPlan(session.date(), undisturbed, disturbed, backfill, seed)
     run = Soak(opened, plan, folder, port, lambda text: out.print(text, highlight=False))
@@ -107,6 +107,6 @@ def soak(
     page = save_soak_report(result, opened.market().name, families, command, report or opened.reports / "soak.md")
     out.print(f"kept in {page}", highlight=False)
     for text in result.wrong():
-        out.print(f"[bold red]{text}[/]", highlight=False)
+        out.print(text, style="bold red", highlight=False)
     if result.wrong():
         raise typer.Exit(1)

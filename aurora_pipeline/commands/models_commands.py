@@ -12,7 +12,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, out
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
@@ -32,7 +32,7 @@ def list_(home: HomeOption = None, session: Day = None) -> None:
     """States of a session, the newest stored one if left out, with the evidence and the files that serve."""
     from aurora_pipeline.adapters.models.champion_set import read_champion_set
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     states = _states(opened, session.date() if session else None)
     table = Table("model", "state", "since", "sessions", "IC", "IC > 0", "IC too low", "gain", "decided by", "why")
     for row in states.sort("family", "model").iter_rows(named=True):
@@ -70,7 +70,7 @@ def history(
     """Every change of state, or which version of each family served one bar."""
     from aurora_pipeline.monitoring.served_states import state_changes
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     if at is not None:
         served = _served_at(opened, at.replace(tzinfo=UTC))
         table = Table("family", "model", "version")
@@ -88,13 +88,13 @@ def history(
 @models.command()
 def promote(model: Name, reason: Why, home: HomeOption = None, from_: From = None) -> None:
     """Make a model the champion of its family from the next session on."""
-    _decide(opened_home(home), "promote", model, reason, from_)
+    _decide(existing_home(home), "promote", model, reason, from_)
 
 
 @models.command()
 def retire(model: Name, reason: Why, home: HomeOption = None, from_: From = None) -> None:
     """Take a model out from the next session on."""
-    _decide(opened_home(home), "retire", model, reason, from_)
+    _decide(existing_home(home), "retire", model, reason, from_)
 
 
 @models.command()
@@ -105,7 +105,7 @@ def rollback(
     from_: From = None,
 ) -> None:
     """Bring a family's former champion back from the next session on."""
-    _decide(opened_home(home), "rollback", family, reason, from_)
+    _decide(existing_home(home), "rollback", family, reason, from_)
 
 
 def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
@@ -121,9 +121,29 @@ def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | 
     if kind == "rollback":
         _check_rollback(opened, model, session)
         model = states.filter(pl.col("family") == model).sort("trial").get_column("model")[0]
+    if kind == "promote" and _reigns(opened, model, session):
+        out.print(
+            f"{model} already is the champion of its family before {session}: nothing was recorded", highlight=False
+        )
+        return
     decision: Decision = Decision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
     DecisionLog(opened).append(decision)
     out.print(f"{kind} {model}: holds from the open of {session} on; states follow with the next run", highlight=False)
+
+
+def _reigns(opened: Home, model: str, session: date) -> bool:
+    """Whether a model is the champion of its family when a session begins, and nothing decided so far says otherwise."""
+    from aurora_pipeline.adapters.book.decision_log import DecisionLog
+
+    states = opened.lake.read("model_states").filter(pl.col("session") < session)
+    newest = states.filter(pl.col("session") == pl.col("session").max())
+    own = newest.filter(pl.col("model") == model)
+    if own.is_empty() or own["state"][0] != "champion":
+        return False
+    rivals = set(states.filter(pl.col("family") == own["family"][0]).get_column("model"))
+    return not any(
+        said.model in rivals and said.session > own["session"][0] for said in DecisionLog(opened).decisions()
+    )
 
 
 def _check_rollback(opened: Home, family: str, session: date) -> None:

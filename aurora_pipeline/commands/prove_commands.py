@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars
+from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars, verdict
 from aurora_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def prove(
                 chosen, alpha, preset, sessions, symbols, processes, root or Path(temporary), home, tuple(set_ or [])
             )
     if not holds:
-        out.print("[bold red]it does not hold[/]")
+        out.print("it does not hold", style="bold red")
         raise typer.Exit(1)
     out.print("it holds")
 
@@ -158,7 +158,7 @@ def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
     for row in rows:
         shown: list[Any] = [row["sessions"], row["names"], row["sectors"], row["score_half_life"], row["seeds"]]
         table.add_row(
-            *map(str, shown), f"{100 * row['rejection_rate']:.2f} %", "yes" if row["holds"] else "[bold red]no[/]"
+            *map(str, shown), f"{100 * row['rejection_rate']:.2f} %", "yes" if row["holds"] else verdict("no")
         )
     out.print(table)
     out.print(f"kept in {save_proof(opened_home(home), SCORER_PROOF, {'designs': rows})}", highlight=False)
@@ -168,7 +168,7 @@ def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
 def _print_verdicts(rows: list[tuple[str, str, str, bool]]) -> None:
     table = Table("what must hold", "measured", "required", "")
     for what, measured, required, holds in rows:
-        table.add_row(what, measured, required, "holds" if holds else "[bold red]does not hold[/]")
+        table.add_row(what, measured, required, "holds" if holds else verdict("does not hold"))
     out.print(table)
 
 

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.commands import dashboard_commands
-from aurora_pipeline.commands.terminal import HomeOption, opened_home, out
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out
 
 report = typer.Typer(help="Write up what is stored.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def models(home: HomeOption = None) -> None:
     from aurora_pipeline.monitoring.model_comparison_report import HEADLINE, comparison_remarks, comparison_summary
     from aurora_pipeline.reports.comparisons import run_model_comparison
 
-    opened = opened_home(home)
+    opened = existing_home(home)
     costs = {}
     if opened.path.joinpath("dagster.yaml").exists():  # a home that was never run stays as it is
         with instance_of(opened) as instance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from aurora_pipeline.errors import MarketDataError
+from aurora_pipeline.errors import MarketDataError, SettingsError
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
@@ -25,8 +26,10 @@ PLAIN_WIDTH = 160
 """Columns of output that does not go to a terminal."""
 LINE_SECONDS = 15.0
 """Shortest time between two lines of progress that do not go to a terminal."""
-out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
+"""Takes every text as it is: what is styled is a `Text`, or printed with `style`."""
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
+LOOPBACK = "127.0.0.1"
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Directory of all state; default AURORA_HOME or data/.")
@@ -45,6 +48,53 @@ def opened_home(path: Path | None) -> Home:
     return Home(path.absolute()) if path is not None else Home.default()
 
 
+def existing_home(path: Path | None) -> Home:
+    """Home at a path, or the default one, if something has been put into it.
+
+    Raises
+    ------
+    LakeError
+        It is not there, or holds neither market nor tables.
+    """
+    opened = opened_home(path)
+    if not holds_anything(opened) and opened.shared is None:
+        raise opened.without_market()
+    return opened
+
+
+def holds_anything(home: Home) -> bool:
+    """Whether this machine has a market or tables of a home."""
+    return home.market_file.exists() or (home.path / "lake").is_dir()
+
+
+def require_free_port(port: int) -> None:
+    """Refuse a port of loopback that somebody else listens on; 0 stands for any that is free.
+
+    Raises
+    ------
+    SettingsError
+        The port is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"port {port} of {LOOPBACK} cannot be had ({error}); choose another with --port"
+            ) from error
+
+
+def marked(mark: str, text: object, style: str = "bold red") -> Text:
+    """Text with a styled word before it."""
+    return Text.assemble((mark, style), f" {text}")
+
+
+def verdict(text: str, style: str = "bold red") -> Text:
+    """Cell of a table that stands out."""
+    return Text(text, style)
+
+
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     """Return the name=value texts of a repeatable option as a dictionary."""
     parts = [text.partition("=") for text in texts or []]
@@ -57,7 +107,7 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
 def print_failed(failed: Sequence[str]) -> None:
     """Name the folds and families that could not be trained."""
     for line in failed:
-        err.print(f"[bold red]not trained:[/] {escape(line)}", highlight=False, soft_wrap=True)
+        err.print(marked("not trained:", line), soft_wrap=True)
     if failed:
         err.print("the other families went on without them; the next run tries them again", highlight=False)
 
@@ -65,7 +115,7 @@ def print_failed(failed: Sequence[str]) -> None:
 def print_changed(changed: Sequence[str]) -> None:
     """Say which changed settings became challengers."""
     for line in changed:
-        err.print(f"[bold yellow]challenger:[/] {escape(line)}", highlight=False, soft_wrap=True)
+        err.print(marked("challenger:", line, "bold yellow"), soft_wrap=True)
     if changed:
         err.print("`--replace-models` makes history again with the new settings instead", highlight=False)
 

@@ -27,14 +27,15 @@ def check_health(home: Home, clock: Clock | None = None, send: Sender | None = N
     Parameters
     ----------
     home : Home
-        A live home; one that is not has nothing to be alive.
+        A live home; of one that never was, this is returned and nobody is told: it has no place to keep that in.
     clock : Clock, optional
         The machine's by default: a replay has no dead man.
     send : callable, optional
         As of :func:`~aurora_pipeline.live.alerting.tell`.
     """
     if not home.market().live:
-        return []
+        text = f"home {home.path} was never live, so nothing in it can be alive; `aurora live --home {home.path}` makes it so"
+        return [Alert("critical", "dead:home", text)]
     now = (clock or WallClock()).now()
     found = [*_supervisor(home.path / "live" / "service.json", now), *_bars(home, now)]
     tell(home, found, send, now)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import polars as pl
 import yaml
 
+from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import UNIVERSE
 from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
 
@@ -24,12 +28,13 @@ def started_folder(
     price_adjustment: str,
     notes: str,
     redistribution: str = "unknown",
+    name: str | None = None,
 ) -> MarketManifest:
     """Make a folder with a manifest where there is none; an existing one keeps its own. Parameters: keys of `market.yaml`."""
     file = target / MANIFEST_FILE
     if not file.exists():
         content = {
-            "name": target.absolute().name,
+            "name": name or target.absolute().name,
             "calendar": calendar,
             "frequency": frequency,
             "benchmark": benchmark,
@@ -44,6 +49,42 @@ def started_folder(
     return read_manifest(target)
 
 
+def require_same_options(
+    manifest: MarketManifest,
+    target: Path,
+    *,
+    frequency: str | None,
+    calendar: str | None,
+    benchmark: str | None,
+    sector_etfs: Mapping[str, str],
+    price_adjustment: str | None,
+) -> None:
+    """Compare the options that were given, those that are not None, with what the folder was made with.
+
+    Raises
+    ------
+    MarketDataError
+        Naming the option that differs and the folder's value.
+    """
+    options = {
+        "frequency": (frequency, manifest.frequency),
+        "calendar": (calendar, manifest.calendar),
+        "benchmark": (benchmark, manifest.benchmark),
+        "price_adjustment": (price_adjustment, manifest.price_adjustment),
+    }
+    given = [(f"--{key.replace('_', '-')} {asked}", key, asked, held) for key, (asked, held) in options.items()]
+    given += [
+        (f"--sector {sector}={fund}", f"sector_etfs.{sector}", fund, manifest.sector_etfs.get(sector))
+        for sector, fund in sector_etfs.items()
+    ]
+    for option, key, asked, held in given:
+        if asked is not None and asked != held:
+            raise MarketDataError(
+                f"{option}: {target / MANIFEST_FILE} has {key}: {'null' if held is None else held}; "
+                "leave the option out, or change the file if it is wrong"
+            )
+
+
 def extend_universe(
     target: Path, symbols: Iterable[str], manifest: MarketManifest, listed: pl.DataFrame | None = None
 ) -> None:
@@ -53,7 +94,7 @@ def extend_universe(
     ----------
     target : Path
     symbols : iterable of str
-        Become stocks of unknown sector unless they are known already.
+        Become stocks of unknown sector unless they are known already; a blank one is nobody's and not listed.
     manifest : MarketManifest
         Says which symbols are funds.
     listed : polars.DataFrame, optional
@@ -64,7 +105,8 @@ def extend_universe(
     held = pl.read_parquet(file) if file.exists() else pl.DataFrame(schema=UNIVERSE.columns)
     held = held if listed is None else listed
     sectors = {fund: sector for sector, fund in manifest.sector_etfs.items()}
-    new = sorted({*symbols, *funds} - set(held.get_column("symbol").to_list()))
+    named = {symbol for symbol in (*symbols, *funds) if symbol.strip()}
+    new = sorted(named - set(held.get_column("symbol").to_list()))
     if listed is None and not new and file.exists():
         return
     added = pl.DataFrame(
@@ -86,6 +128,34 @@ def extend_file(file: Path, rows: pl.DataFrame) -> None:
     if file.exists():
         rows = pl.concat([pl.read_parquet(file).select(rows.columns), rows]).unique(maintain_order=True)
     replace_file(file, rows.write_parquet)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Give a copy of a folder to change: what changes takes its place in the folder when the block ends well, else nothing does.
+
+    Raises
+    ------
+    MarketDataError
+        There is something else than a folder; errors of the block name the folder, not the copy.
+    """
+    if target.exists() and not target.is_dir():
+        raise MarketDataError(f"{target}: not a folder; expected a market folder to make or extend")
+    home = target if target.is_dir() else next(above for above in target.absolute().parents if above.is_dir())
+    with TemporaryDirectory(prefix=".import-", dir=home) as made:
+        copy = Path(made)
+        for file in [*target.glob("*.*"), *target.glob("bars/*.parquet")]:
+            if file.is_file():
+                linked = copy / file.relative_to(target)
+                linked.parent.mkdir(exist_ok=True)
+                linked.symlink_to(file.absolute())
+        try:
+            yield copy
+        except MarketDataError as error:
+            raise MarketDataError(str(error).replace(str(copy), str(target))) from error
+        changed = [file for file in copy.rglob("*") if file.is_file() and not file.is_symlink()]
+        for file in sorted(changed, key=lambda each: (each.name == MANIFEST_FILE, each)):
+            replace_file(target / file.relative_to(copy), lambda temporary, file=file: shutil.move(file, temporary))  # type: ignore[misc]
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:

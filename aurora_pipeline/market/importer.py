@@ -2,26 +2,37 @@
 
 Column names are mapped, times without a zone are taken to be in the zone given, bars labelled by their end are moved to their
 start. Rows are not judged here: `aurora check` and the pipeline quarantine with reasons. What cannot be read at all is an error
-that names file, column and row.
+that names file, column and row, and leaves the folder as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
-from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP
+from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP, Frequency, session_calendar
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import BARS, FEEDS, UNIVERSE, RawFile
 from aurora_pipeline.market.folder import MarketFolder
-from aurora_pipeline.market.folder_growth import extend_file, extend_universe, started_folder
+from aurora_pipeline.market.folder_growth import (
+    extend_file,
+    extend_universe,
+    require_same_options,
+    staged,
+    started_folder,
+)
+from aurora_pipeline.market.import_times import TimeForms
+from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
 
 KINDS = ("bars", *FEEDS)
 LABELS = ("start", "end")
+ADJUSTMENTS = get_args(MarketManifest.model_fields["price_adjustment"].annotation)
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,15 @@ class ImportSummary:
         Rows read and symbols among them.
     target : Path
         The market folder.
+    notes : tuple of str
+        What became of rows that belong to no symbol of the universe, and how the universe changed.
     """
 
     kind: str
     rows: int
     symbols: int
     target: Path
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line for the terminal."""
@@ -55,13 +69,14 @@ def import_market(
     kind: str = "bars",
     columns: Mapping[str, str] | None = None,
     time_zone: str = "UTC",
+    time_formats: Sequence[str] = (),
     bar_label: str = "start",
-    frequency: str = "5min",
-    calendar: str = "XNYS",
+    frequency: str | None = None,
+    calendar: str | None = None,
     benchmark: str | None = None,
     sector_etfs: Mapping[str, str] | None = None,
     universe: Path | None = None,
-    price_adjustment: str = "none",
+    price_adjustment: str | None = None,
 ) -> ImportSummary:
     """Add one file to a market folder, which is made if it does not exist.
 
@@ -77,64 +92,148 @@ def import_market(
         Contract column to the column of `source`.
     time_zone : str
         Zone of timestamps that carry none, such as ``America/New_York``.
+    time_formats : sequence of str
+        How times are written, and how days are, where that is not ISO 8601: such as ``%m/%d/%Y %H:%M`` and ``%m/%d/%Y``.
     bar_label : {"start", "end"}
         What a bar's timestamp marks.
     frequency, calendar, benchmark, sector_etfs, price_adjustment
-        For `market.yaml` of a new folder; an existing folder keeps its own.
+        For `market.yaml` of a new folder; by default 5min, XNYS, none, none and not adjusted. An existing folder keeps its own,
+        and what is given must agree with it.
     universe : Path, optional
-        File with `symbol`, `kind`, `sector`. Without one every symbol becomes a stock of unknown sector (the benchmark and
-        sector ETFs become ETFs), which is enough to validate and not enough to trade.
+        File with `symbol`, `kind`, `sector`. Without one every symbol of the bars becomes a stock of unknown sector (the
+        benchmark and sector ETFs become ETFs), which is enough to validate and not enough to trade. Other feeds add no symbol
+        to a universe that is there.
 
     Raises
     ------
     MarketDataError
-        Naming file, column and row of the first thing that cannot be read.
+        Naming file, column and row of the first thing that cannot be read, or the option that is wrong; the folder stays as it
+        was.
     """
     if kind not in KINDS:
         raise MarketDataError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
-    if bar_label not in LABELS:
-        raise MarketDataError(f"--bar-label {bar_label}: expected start or end")
+    for option, value, known in (
+        ("--bar-label", bar_label, LABELS),
+        ("--frequency", frequency, get_args(Frequency)),
+        ("--price-adjustment", price_adjustment, ADJUSTMENTS),
+    ):
+        if value is not None and value not in known:
+            raise MarketDataError(f"{option} {value}: expected {', '.join(known[:-1])} or {known[-1]}")
+    forms = TimeForms.of(time_zone, time_formats)
     declared = BARS if kind == "bars" else FEEDS[kind]
-    rows = _typed(_renamed(_read(source), columns or {}, declared, source), declared, source, time_zone)
+    rows = _typed(_renamed(_read(source), columns or {}, declared, source), declared, source, forms)
     if kind == "bars" and bar_label == "end":
         rows = rows.with_columns(pl.col("bar_start") - timedelta(minutes=BAR_MINUTES))
-    manifest = started_folder(
-        target,
-        frequency=frequency,
-        calendar=calendar,
-        benchmark=benchmark,
-        sector_etfs=sector_etfs or {},
-        price_adjustment=price_adjustment,
-        notes="imported",
-    )
-    listed = read_universe(universe, time_zone) if universe is not None else None
-    extend_universe(target, rows.get_column("symbol").drop_nulls().to_list(), manifest, listed)
-    if kind == "bars":
-        _write_bars(target, rows)
-    else:
-        extend_file(target / f"{kind}.parquet", rows)
-    if (target / "daily_bars.parquet").exists() or any((target / "bars").glob("*.parquet")):
-        MarketFolder.open(target)
-    return ImportSummary(kind, rows.height, rows.get_column("symbol").n_unique(), target)
+    listed = read_universe(universe, time_formats) if universe is not None else None
+    with staged(target) as folder:
+        if (folder / MANIFEST_FILE).exists():
+            require_same_options(
+                read_manifest(folder),
+                target,
+                frequency=frequency,
+                calendar=calendar,
+                benchmark=benchmark,
+                sector_etfs=sector_etfs or {},
+                price_adjustment=price_adjustment,
+            )
+        manifest = started_folder(
+            folder,
+            frequency=frequency or "5min",
+            calendar=calendar or "XNYS",
+            benchmark=benchmark,
+            sector_etfs=sector_etfs or {},
+            price_adjustment=price_adjustment or "none",
+            notes="imported",
+            name=target.absolute().name,
+        )
+        notes = _extend_universe(folder, kind, rows, manifest, listed)
+        if kind == "bars":
+            _write_bars(folder, rows)
+        else:
+            extend_file(folder / f"{kind}.parquet", rows)
+        _require_usable(folder, manifest)
+    return ImportSummary(kind, rows.height, rows.get_column("symbol").drop_nulls().n_unique(), target, tuple(notes))
 
 
-def read_universe(source: Path, time_zone: str = "UTC") -> pl.DataFrame:
+def read_universe(source: Path, time_formats: Sequence[str] = ()) -> pl.DataFrame:
     """Read a user's file with `symbol`, `kind`, `sector`; errors as of :func:`import_market`."""
-    return _typed(_renamed(_read(source), {}, UNIVERSE, source), UNIVERSE, source, time_zone)
+    missing = "Name its columns symbol, kind (stock or etf) and sector"
+    rows = _renamed(_read(source), {}, UNIVERSE, source, missing)
+    rows = _typed(rows, UNIVERSE, source, TimeForms.of(time_formats=time_formats))
+    blank = rows.get_column("symbol").is_null().arg_true()
+    if len(blank):
+        raise MarketDataError(f"{source}: row {int(blank[0]) + 1}, column symbol: blank; expected a symbol")
+    return rows
+
+
+def _extend_universe(
+    folder: Path, kind: str, rows: pl.DataFrame, manifest: MarketManifest, listed: pl.DataFrame | None
+) -> list[str]:
+    """Extend the universe and say how it changed, and which rows belong to nobody in it."""
+    file = folder / "universe.parquet"
+    held = pl.read_parquet(file) if file.exists() else None
+    decides = kind == ("bars" if manifest.frequency == "5min" else "daily_bars")
+    joining = listed is None and (decides or held is None)
+    symbols = set(rows.get_column("symbol").drop_nulls())
+    extend_universe(folder, symbols if joining else (), manifest, listed)
+    known = set(pl.read_parquet(file).get_column("symbol"))
+    notes = []
+    if held is not None:
+        before = set(held.get_column("symbol"))
+        if joining and symbols - before:
+            notes.append(
+                f"{len(symbols - before)} symbol(s) new to the universe, as stocks of unknown sector, which are never eligible: "
+                f"{_some(symbols - before)}"
+            )
+        if before - known:
+            notes.append(f"{len(before - known)} symbol(s) left the universe: {_some(before - known)}")
+    if symbols - known:
+        strange = rows.filter(pl.col("symbol").is_in(sorted(symbols - known))).height
+        notes.append(
+            f"{strange} row(s) of {len(symbols - known)} symbol(s) that are in no universe, which will be refused as "
+            f"unknown_symbol: {_some(symbols - known)}; to use them, import with a --universe that lists them"
+        )
+    blank = rows.get_column("symbol").null_count()
+    if blank:
+        notes.append(f"{blank} row(s) without a symbol, which will be refused as null_key")
+    return notes
+
+
+def _some(symbols: set[str]) -> str:
+    return ", ".join(sorted(symbols)[:EXAMPLES]) + (", ..." if len(symbols) > EXAMPLES else "")
+
+
+def _require_usable(path: Path, manifest: MarketManifest) -> None:
+    """Open the folder, or as much of it as there is before its first bars have come."""
+    session_calendar(manifest.calendar).is_session(date(2000, 1, 3))
+    folder = MarketFolder(path, manifest)
+    ready = (path / "daily_bars.parquet").exists()
+    if manifest.frequency == "5min":
+        ready = any((path / "bars").glob("*.parquet"))
+    if ready:
+        MarketFolder.open(path)
+    else:
+        folder.universe()
 
 
 def _read(source: Path) -> pl.DataFrame:
     try:
         if source.suffix.lower() == ".parquet":
-            return pl.read_parquet(source)
-        if source.suffix.lower() == ".csv":
-            return pl.read_csv(source, infer_schema_length=10_000, try_parse_dates=False)
+            rows = pl.read_parquet(source)
+        elif source.suffix.lower() == ".csv":
+            rows = pl.read_csv(source, infer_schema_length=10_000, try_parse_dates=False)
+        else:
+            raise MarketDataError(f"{source}: expected a .csv or .parquet file")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise MarketDataError(f"{source}: not readable: {error}") from error
-    raise MarketDataError(f"{source}: expected a .csv or .parquet file")
+    if rows.is_empty():
+        raise MarketDataError(f"{source}: it has column names and no row; expected at least one row")
+    return rows
 
 
-def _renamed(rows: pl.DataFrame, columns: Mapping[str, str], declared: RawFile, source: Path) -> pl.DataFrame:
+def _renamed(
+    rows: pl.DataFrame, columns: Mapping[str, str], declared: RawFile, source: Path, advice: str | None = None
+) -> pl.DataFrame:
     unknown = sorted(set(columns) - set(declared.columns))
     if unknown:
         raise MarketDataError(
@@ -148,41 +247,29 @@ def _renamed(rows: pl.DataFrame, columns: Mapping[str, str], declared: RawFile, 
     if missing:
         raise MarketDataError(
             f"{source}: column(s) {', '.join(missing)} missing; it has {', '.join(rows.columns)}. "
-            f"Map them with --column {missing[0]}=NAME"
+            + (advice or f"Map them with --column {missing[0]}=NAME")
         )
     return rows.select(pl.col(theirs).alias(ours) for ours, theirs in picked.items())
 
 
-def _typed(rows: pl.DataFrame, declared: RawFile, source: Path, time_zone: str) -> pl.DataFrame:
+def _typed(rows: pl.DataFrame, declared: RawFile, source: Path, forms: TimeForms) -> pl.DataFrame:
     out = rows
     for name in rows.columns:
         wanted = declared.columns[name]
         column = rows.get_column(name)
         if wanted == TIMESTAMP:
-            made = _moments(column, source, time_zone)
-        elif wanted == pl.Date and column.dtype == pl.String:
-            made = column.str.to_date(strict=False)
+            made = forms.moments(column, source)
+        elif wanted == pl.Date:
+            made = forms.days(column, source)
         else:
             made = column.cast(wanted, strict=False)
-        _require_all_read(column, made, source)
+            _require_all_read(column, made, source)
         out = out.with_columns(made.alias(name))
+    named = pl.col("symbol").str.strip_chars() != ""
     return out.with_columns(
-        pl.lit(None, dtype).alias(name) for name, dtype in declared.columns.items() if name not in rows.columns
+        pl.when(named).then("symbol").alias("symbol"),
+        *(pl.lit(None, dtype).alias(name) for name, dtype in declared.columns.items() if name not in rows.columns),
     ).select(list(declared.columns))
-
-
-def _moments(column: pl.Series, source: Path, time_zone: str) -> pl.Series:
-    if column.dtype == pl.String:
-        aware = column.str.contains(r"(Z|[+-]\d{2}:?\d{2})$").all()
-        column = column.str.to_datetime(time_unit="us", time_zone="UTC" if aware else None, strict=False)
-    if not isinstance(column.dtype, pl.Datetime):
-        raise MarketDataError(f"{source}: column {column.name} is {column.dtype}; expected timestamps")
-    if column.dtype.time_zone is None:
-        try:
-            column = column.dt.replace_time_zone(time_zone, ambiguous="null", non_existent="null")
-        except pl.exceptions.PolarsError as error:
-            raise MarketDataError(f"--time-zone {time_zone}: {error}") from error
-    return column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
 
 
 def _require_all_read(before: pl.Series, after: pl.Series, source: Path) -> None:
@@ -191,7 +278,6 @@ def _require_all_read(before: pl.Series, after: pl.Series, source: Path) -> None
         row = int(lost[0])
         raise MarketDataError(
             f"{source}: row {row + 1}, column {before.name}: {before[row]!r} cannot be read as {after.dtype}"
-            + (" (it does not exist, or exists twice, in that zone)" if after.dtype == TIMESTAMP else "")
         )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
+from aurora_pipeline.market.trainable_folds import training_notes
 from aurora_pipeline.settings import Settings
 
 BLOCK_SESSIONS = 40
@@ -26,6 +27,7 @@ COSTS = {
     "borrow": "a short costs what the section `costs` says (`borrow_rates`, `borrow_rate`, `unknown_borrow`)",
 }
 _DAY_OF = {"daily_bars": "session"}
+_WRONG_HOURS = ["outside_session", "after_early_close", "not_a_session"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def inspect_market(
     sessions = folder.calendar.sessions(first, last)
     refused, quality, bars = [feeds.quarantine], [], 0
     recent = empty("bars")
+    traded: set[str] = set()
+    eligible: set[date] = set()
     for start in range(0, len(sessions), BLOCK_SESSIONS):
         block = sessions[start : start + BLOCK_SESSIONS]
         raw = folder.read_bars(block)
@@ -116,6 +120,8 @@ def inspect_market(
         refused.append(made.quarantine)
         quality.append(made.data_quality)
         bars += made.bars.height
+        traded |= set(made.bars.get_column("symbol").unique())
+        eligible |= set(made.universe.filter("eligible").get_column("session").unique())
         kept = sessions[max(0, start + len(block) - LOOKBACK_SESSIONS) : start + len(block)]
         recent = pl.concat([recent, made.bars]).filter(pl.col("session").is_in(kept))
         if progress:
@@ -137,7 +143,11 @@ def inspect_market(
         feeds=[_feed(name, feeds, folder, settings) for name in COSTS],
         refusals=_refusals(quarantine),
         refused_share=refused_bars / max(1, bars + refused_bars),
-        notes=_notes(folder, settings, len(sessions), universe),
+        notes=[
+            *_trust_notes(bars, quarantine.filter(pl.col("source") == "bars")),
+            *training_notes(sessions, eligible, folder.calendar, folder.manifest.frequency, settings),
+            *_notes(folder, universe, traded),
+        ],
     )
 
 
@@ -174,20 +184,33 @@ def _refusals(quarantine: pl.DataFrame) -> list[RefusalReport]:
     return [RefusalReport(**row) for row in grouped.iter_rows(named=True)]
 
 
-def _notes(folder: MarketFolder, settings: Settings, sessions: int, universe: pl.DataFrame) -> list[str]:
+def _trust_notes(accepted: int, refused: pl.DataFrame) -> list[str]:
+    outside = refused.filter(pl.col("reason").is_in(_WRONG_HOURS)).height
+    if outside <= (accepted + refused.height) / 2:
+        return []
+    return [
+        f"{100 * outside / (accepted + refused.height):.0f} % of the bar rows lie outside the hours of trading: either they are "
+        "of extended hours, or their times were read in the wrong zone or by the wrong end; "
+        "see --time-zone and --bar-label of `aurora import`"
+    ]
+
+
+def _notes(folder: MarketFolder, universe: pl.DataFrame, traded: set[str]) -> list[str]:
     manifest = folder.manifest
     notes = []
-    needed = settings.warm_up(manifest.frequency)
-    if sessions <= needed:
-        notes.append(
-            f"too short to train: {sessions} sessions, and the first fold needs more than warm_up_sessions = {needed}"
-        )
     if manifest.not_point_in_time:
         notes.append(f"not used, because not point in time: {', '.join(manifest.not_point_in_time)}")
     if manifest.rebased_for_later_splits:
         notes.append(f"used scale-free only: {', '.join(manifest.rebased_for_later_splits)}")
     if manifest.benchmark is None:
         notes.append("no benchmark: the market return is the mean of the other stocks")
+    elif manifest.benchmark not in traded:
+        notes.append(
+            f"the benchmark {manifest.benchmark} has no bars: the market return of a bar is the mean of the other stocks"
+        )
+    barless = sorted(f"{sector} ({fund})" for sector, fund in manifest.sector_etfs.items() if fund not in traded)
+    if barless:
+        notes.append(f"sectors whose ETF has no bars, measured against their peers: {', '.join(barless)}")
     sectors = set(universe.filter(pl.col("kind") == "stock").get_column("sector").drop_nulls())
     alone = sorted(sectors - set(manifest.sector_etfs))
     if alone:

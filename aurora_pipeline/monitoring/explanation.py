@@ -297,14 +297,16 @@ def _calibration(decision: Decision) -> Section:
     row = decision.signal.row(0, named=True)
     if not row["calibrated"]:
         return Section("calibration", pl.DataFrame(), "not calibrated: too little had matured")
-    levels = [("expected return", row["expected_return"], None)]
-    levels += [(f"{level} % interval", row[f"lower_{level}"], row[f"upper_{level}"]) for level in (50, 80, 90)]
+    levels = [("expected return", _bps(row["expected_return"]), "")]
     levels += [
-        ("residual volatility", row["residual_volatility"], None),
-        ("disagreement of the families", row["disagreement"], None),
+        (f"{level} % interval", _bps(row[f"lower_{level}"]), _bps(row[f"upper_{level}"])) for level in (50, 80, 90)
+    ]
+    levels += [
+        ("residual volatility", _bps(row["residual_volatility"], sign=""), ""),
+        ("disagreement of the families", _bps(row["disagreement"], sign=""), ""),
     ]
     table = pl.DataFrame(
-        [(name, _bps(low), "" if high is None else _bps(high)) for name, low, high in levels],
+        levels,
         schema=["over_the_horizon", "value_or_from", "to"],
         orient="row",
     )
@@ -316,7 +318,8 @@ def _calibration(decision: Decision) -> Section:
 
 def _target(decision: Decision) -> Section:
     if decision.target.is_empty():
-        return Section("limits and target", pl.DataFrame(), f"book {decision.book} decided nothing on the symbol then")
+        why = f"book {decision.book} decided nothing on the symbol then: {_undecided(decision)}"
+        return Section("limits and target", pl.DataFrame(), why)
     row = decision.target.row(0, named=True)
     meaning = REASONS.get(row["reason"]) or ACTIONS.get(row["reason"]) or "the limit of that name bound"
     table = decision.target.select("current_weight", "target_weight", "expected_return", "reason")
@@ -329,9 +332,28 @@ def _target(decision: Decision) -> Section:
     return Section(f"limits and target of book {decision.book}", table, remark)
 
 
+def _undecided(decision: Decision) -> str | None:
+    """Why nothing was decided on the symbol; None where something was."""
+    if not decision.target.is_empty():
+        return None
+    listed = decision.universe.row(0, named=True)
+    if listed["kind"] != "stock":
+        return f"{decision.symbol} is listed as {listed['kind']}, and only stocks are traded"
+    if not listed["eligible"]:
+        return f"the symbol was not eligible in this session ({listed['reason'] or 'no reason is stored'})"
+    if decision.features.filter(pl.col("symbol") == decision.symbol).is_empty():
+        return "the symbol had no bar that could be used"
+    if decision.predictions.is_empty():
+        return "no model scored at that time, which lies in the warm-up or has not been predicted yet"
+    if decision.signal.is_empty():
+        return "the symbol had no signal"
+    return "the book did not trade it at that time"
+
+
 def _orders(decision: Decision) -> Section:
     if decision.orders.is_empty():
-        return Section("order, fill and costs", pl.DataFrame(), "no order: what was wanted was what was held")
+        why = _undecided(decision) or "what was wanted was what was held"
+        return Section("order, fill and costs", pl.DataFrame(), f"no order: {why}")
     fills = decision.fills.group_by("order_id").agg(
         (pl.col("shares") * pl.col("price")).sum().alias("value"),
         pl.col("shares").sum().alias("filled"),
@@ -363,5 +385,5 @@ def _positions(decision: Decision) -> Section:
     return Section("position at the decision and after the next bar", table, "" if table.height else "nothing is held")
 
 
-def _bps(value: float | None) -> str:
-    return "-" if value is None else f"{1e4 * value:+.2f} bps"
+def _bps(value: float | None, *, sign: str = "+") -> str:
+    return "-" if value is None else f"{1e4 * value:{sign}.2f} bps"

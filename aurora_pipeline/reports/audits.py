@@ -131,14 +131,25 @@ def run_leak_audit(home: Home, first: date | None, last: date | None, processes:
     -------
     polars.DataFrame
         Columns :data:`LEAK_TABLE`, one row per value that differs; empty if nothing is wrong.
+
+    Raises
+    ------
+    LakeError
+        The range is empty or ends before it begins, or the lake has no features of some of it.
     """
     sessions = home.sessions(home.settings())
+    if first is not None and last is not None and last < first:
+        raise LakeError(f"the range ends on {last}, before it begins on {first}")
     wanted = [day for day in sessions if (first is None or first <= day) and (last is None or day <= last)]
+    if not wanted:
+        asked = f"before {last}" if first is None else f"from {first} {f'to {last}' if last else 'on'}"
+        raise LakeError(f"the market has no session {asked}; it has {sessions[0]} to {sessions[-1]}")
     computed = set(home.lake.read("features", columns=["session"]).get_column("session").unique())
     missing = [day for day in wanted if day not in computed]
-    if missing or not wanted:
-        asked = f"{wanted[0]} to {wanted[-1]}" if wanted else f"{first} to {last}"
-        raise LakeError(f"the lake has no features of {len(missing)} session(s) of {asked}; start with `aurora run`")
+    if missing:
+        raise LakeError(
+            f"the lake has no features of {len(missing)} session(s) of {wanted[0]} to {wanted[-1]}; start with `aurora run`"
+        )
     found = []
     with worker_pool(processes) as pool:
         for done, leaks in enumerate(pool.map(_session_leaks, [home.path] * len(wanted), wanted), start=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from aurora_pipeline.settings.model import Settings
 from aurora_pipeline.settings.section import Section
 
 ENVIRONMENT_PREFIX = "AURORA_"
+NEAREST = 3
+"""Known keys named beside one that is not."""
 RESERVED_ENVIRONMENT = frozenset(
     {"AURORA_HOME", "AURORA_SERVED", "AURORA_ALERT_URLS", "AURORA_DAGSTER_POSTGRES", "AURORA_MLFLOW_POSTGRES"}
 )
@@ -142,12 +145,25 @@ def _parse(text: str, source: str) -> Any:
 
 def _assign(merged: dict[str, Any], origin: dict[str, str], key: str, value: Any, source: str) -> None:
     if key not in known_keys():
-        section = key.rpartition(".")[0]
-        near = [name for name in known_keys() if name.rpartition(".")[0] == section] or sorted(known_keys())
-        raise SettingsError(f"{source}: unknown key {key!r}; known there: {', '.join(near)}")
+        raise SettingsError(f"{source}: {_unknown(key)}")
     origin[key] = source
     target = merged
     *path, leaf = key.split(".")
     for part in path:
         target = target.setdefault(part, {})
     target[leaf] = value
+
+
+def _unknown(key: str) -> str:
+    """Say what is wrong with a key that is no setting, and which one was probably meant."""
+    known = list(known_keys())
+    inside = [name for name in known if name.startswith(f"{key}.")]
+    if inside:
+        return f"{key!r} is a section, not a setting; set a key in it, such as {inside[0]}={value_of(Settings(), inside[0])}"
+    section, _, leaf = key.rpartition(".")
+    beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
+    near = [name for name in known if name.rpartition(".")[2] == leaf]
+    near = near or [beside[name] for name in get_close_matches(leaf, beside, NEAREST)]
+    near = near or get_close_matches(key, known, NEAREST)
+    meant = f"did you mean {' or '.join(near[:NEAREST])}?" if near else "`aurora settings` lists all there are"
+    return f"unknown key {key!r}; {meant}"

@@ -107,6 +107,8 @@ def test_explanations_of_what_is_not_there_name_what_is_nearest(ordered):
     at, symbol = fill["decision_time"], fill["symbol"]
     with pytest.raises(LakeError, match=rf"symbol {symbol}X is not in the universe.*nearest names: .*{symbol}"):
         read_decision(home, book, f"{symbol}X", at)
+    with pytest.raises(LakeError, match=rf"nearest names: {symbol}$"):
+        read_decision(home, book, symbol.lower(), at)
     with pytest.raises(LakeError, match=f"no decision time; nearest: {at:%Y-%m-%d %H:%M}"):
         read_decision(home, book, symbol, at.replace(second=1))
     with pytest.raises(LakeError, match="nothing is stored of session 2020"):

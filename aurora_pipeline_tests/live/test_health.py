@@ -71,5 +71,9 @@ def test_bars_are_not_awaited_at_night_and_on_holidays(home):
         assert look(home, moment) == []
 
 
-def test_a_home_that_is_not_live_has_nothing_to_be_alive(tmp_path):
-    assert check_health(Home(tmp_path)) == []
+def test_a_home_that_was_never_live_is_not_alive_and_is_left_as_it_is(tmp_path):
+    told = []
+    (found,) = check_health(Home(tmp_path), send=told.append)
+    assert (found.key, told) == ("dead:home", [])
+    assert "was never live" in found.text
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +8,7 @@ from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.inspection import inspect_market
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.settings import Settings
+from aurora_pipeline_tests.market.tiny import flat_sessions, sessions_from, universe, write_market
 
 MARKETS = Path(__file__).resolve().parents[3] / "shared" / "markets"
 
@@ -74,3 +75,44 @@ def test_the_dirty_week_is_found_and_the_market_is_too_short_to_train():
     report = inspect_market(MarketFolder.open(MARKETS / "dirty-5min-2026"), Settings())
     assert {refusal.reason for refusal in report.refusals if refusal.source == "bars"} >= {"close_off_daily"}
     assert any("too short to train" in note for note in report.notes)
+
+
+def notes(folder, settings=None):
+    return inspect_market(MarketFolder.open(folder), settings or Settings()).notes
+
+
+def test_a_named_benchmark_and_a_sector_fund_without_bars_are_told(tmp_path):
+    listed = universe("AAA", "SPY", "XLE", kind=["stock", "etf", "etf"])
+    manifest = {"benchmark": "SPY", "sector_etfs": {"Energy": "XLE"}}
+    sessions = sessions_from("2025-03-10", 2)
+    told = notes(write_market(tmp_path / "without", listed, flat_sessions(["AAA"], sessions), manifest=manifest))
+    assert any(note.startswith("the benchmark SPY has no bars") for note in told)
+    assert "sectors whose ETF has no bars, measured against their peers: Energy (XLE)" in told
+    bars = flat_sessions(["AAA", "SPY", "XLE"], sessions)
+    told = notes(write_market(tmp_path / "with", listed, bars, manifest=manifest))
+    assert not [note for note in told if "no bars" in note]
+
+
+def test_a_market_read_in_the_wrong_zone_is_told_where_to_look(tmp_path):
+    bars = flat_sessions(["AAA"], sessions_from("2025-03-10", 2))
+    early = bars.with_columns(pl.col("bar_start") - timedelta(hours=4))
+    (told,) = [
+        note for note in notes(write_market(tmp_path / "early", universe("AAA"), early)) if "--time-zone" in note
+    ]
+    assert told.startswith("62 % of the bar rows")
+    assert "--bar-label" in told
+    assert not [
+        note for note in notes(write_market(tmp_path / "sound", universe("AAA"), bars)) if "--time-zone" in note
+    ]
+
+
+def test_bars_alone_lose_their_first_fold_and_check_says_what_to_change(tmp_path):
+    sessions = sessions_from("2025-03-10", 64)
+    folder = write_market(tmp_path / "market", universe("AAA", "BBB"), flat_sessions(["AAA", "BBB"], sessions))
+    (told,) = [note for note in notes(folder) if "train" in note]
+    assert told.startswith("will not train: fold 2025-06.")
+    assert "20 have no eligible stock yet" in told
+    assert "fold 2025-06 has 39 session(s) to train on" in told
+    assert told.endswith("asks for 40: raise warm_up_sessions to 61 or lower walk_forward.minimum_train_sessions to 39")
+    changed = Settings.model_validate({"warm_up_sessions": 61})
+    assert not [note for note in notes(folder, changed) if "train" in note]

@@ -166,6 +166,41 @@ def test_steps_that_did_not_happen_say_so():
     assert "too little had matured" in sections(decision(signal=uncalibrated))["calibration"].remark
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"universe": {"kind": "etf", "eligible": False}}, "A is listed as etf, and only stocks are traded"),
+        (
+            {"universe": {"kind": "stock", "eligible": False, "reason": "price"}},
+            "was not eligible in this session (price)",
+        ),
+        ({"predictions": None}, "no model scored at that time"),
+        ({"signal": None}, "the symbol had no signal"),
+        ({}, "the book did not trade it"),
+    ],
+)
+def test_without_a_decision_there_is_no_order_and_the_reason_is_given(changes, why):
+    own = {"symbol": "A", "kind": "stock", "eligible": True, "reason": None}
+    made = decision(
+        universe=rows("universe", {**own, **changes.get("universe", {})}),
+        target=empty("targets"),
+        orders=empty("orders"),
+        **({"predictions": decision().predictions.clear()} if "predictions" in changes else {}),
+        **({"signal": empty("signals")} if "signal" in changes else {}),
+    )
+    for title in ("order", "limits and target"):
+        assert why in sections(made)[title].remark
+        assert "what was wanted was what was held" not in sections(made)[title].remark
+
+
+def test_what_has_no_direction_has_no_sign():
+    signal = rows("signals", {"symbol": "A", "calibrated": True, "residual_volatility": 0.02, "expected_return": 0.001})
+    texts = dict(
+        sections(decision(signal=signal))["calibration"].table.select("over_the_horizon", "value_or_from").rows()
+    )
+    assert (texts["residual volatility"], texts["expected return"]) == ("200.00 bps", "+10.00 bps")
+
+
 def test_an_order_that_was_not_filled_has_no_cost():
     expired = decision(fills=empty("fills"), orders=rows("orders", {"order_id": "1", "status": "expired"}))
     assert sections(expired)["order"].remark == "nothing was filled"

@@ -51,7 +51,8 @@ def read_decision(home: Home, book: str, symbol: str, at: datetime) -> Decision:
     universe = lake.read("universe", session, session).filter(pl.col("symbol") == symbol)
     if universe.is_empty():
         known = lake.read("universe", session, session).get_column("symbol").to_list()
-        near = get_close_matches(symbol, known, NEAREST, 0.0)
+        near = [name for name in known if name.casefold() == symbol.casefold()]
+        near = near or get_close_matches(symbol.upper(), known, NEAREST, 0.0)
         raise LakeError(f"symbol {symbol} is not in the universe of {session}; nearest names: {', '.join(near)}")
     moment = pl.lit(at, TIMESTAMP)
     features = lake.read("features", session, session)

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.cli import app
+from aurora_pipeline.errors import BookError
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -15,11 +16,20 @@ def test_a_switch_that_was_never_thrown_is_on(tmp_path):
 
 @pytest.mark.parametrize(("command", "mode"), [("kill", "halt"), ("flatten", "flatten"), ("resume", "on")])
 def test_the_commands_throw_the_switch_of_the_home(tmp_path, command, mode):
+    (tmp_path / "lake").mkdir()
     done = CliRunner().invoke(app, [command, "--home", str(tmp_path), "--reason", "fire drill"])
     assert done.exit_code == 0, done.output
     state = FileSwitch(tmp_path / "kill_switch.json").state(NOW)
     assert (state.mode, state.reason) == (mode, "fire drill")
     assert state.since is not None
+
+
+@pytest.mark.parametrize("command", ["kill", "flatten", "resume"])
+def test_a_home_that_is_not_there_is_refused_and_not_made(tmp_path, command):
+    done = CliRunner().invoke(app, [command, "--home", str(tmp_path / "typo")])
+    assert isinstance(done.exception, BookError)
+    assert "nothing was changed" in str(done.exception)
+    assert not (tmp_path / "typo").exists()
 
 
 @pytest.mark.parametrize(

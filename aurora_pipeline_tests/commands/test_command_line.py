@@ -1,0 +1,175 @@
+"""What the command line says of homes that are not there, of ports that are taken, and of texts with brackets."""
+
+import socket
+from datetime import date
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from aurora_pipeline import __version__, cli
+from aurora_pipeline.adapters.book.decision_log import DecisionLog
+from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.commands import book_commands
+from aurora_pipeline.commands.explain_commands import _cell
+from aurora_pipeline.errors import LakeError, SettingsError
+from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.reports.audits import run_leak_audit
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import rows
+
+AT = "2024-12-18T15:00"
+READING = (
+    ["sql", "select 1"],
+    ["export", "--duckdb", "copy.duckdb"],
+    ["claims"],
+    ["dashboard"],
+    ["explain", "--symbol", "A", "--at", AT],
+    ["close"],
+    ["parity"],
+    ["preflight"],
+    ["health"],
+    ["live", "--replay", "market", "--session", "2024-12-18", "--port", "0"],
+    ["backfill", "--job", "predict", "--from", "2024-12-17", "--to", "2024-12-18"],
+    ["audit", "features"],
+    ["audit", "leaks"],
+    ["book", "status"],
+    ["book", "costs"],
+    ["book", "capacity"],
+    ["models", "list"],
+    ["models", "history"],
+    ["models", "promote", "ridge", "--reason", "test"],
+    ["report", "models"],
+    ["report", "dashboard"],
+    ["report", "day"],
+    ["report", "week"],
+    ["bench", "tick", "--session", "2024-12-18"],
+    ["soak", "--session", "2024-12-18"],
+)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Home that remembers a market and holds nothing of it."""
+    made = Home(tmp_path / "home")
+    record = MarketRecord(
+        name="x", directory=tmp_path, first_session=date(2024, 12, 2), last_session=date(2024, 12, 20)
+    )
+    made.record_market(record)
+    return made
+
+
+def called(monkeypatch, capsys, *words):
+    """Exit code and everything printed by the command line as a shell would call it."""
+    monkeypatch.setattr("sys.argv", ["aurora", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    printed = capsys.readouterr()
+    return left.value.code, printed.out + printed.err
+
+
+def states(home, model="ridge", state="champion"):
+    """Store one session of states."""
+    row = {"session": date(2024, 12, 18), "family": "ridge", "model": model, "state": state, "serves": True}
+    home.lake.write("model_states", rows("model_states", row), "2024-12-18", fingerprint="test")
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: " ".join(words[:2]))
+def test_a_home_that_is_not_there_is_told_in_one_sentence_and_not_made(words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "market").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, text = called(monkeypatch, capsys, *words, "--home", tmp_path / "typo")
+    assert (code, text.splitlines()) == (
+        2, [f"aurora: home {tmp_path / 'typo'} has no market yet; start with `aurora run --home {tmp_path / 'typo'}`"],
+    )  # fmt: skip
+    assert [entry.name for entry in tmp_path.iterdir()] == ["market"]
+
+
+def test_health_of_a_home_that_was_never_live_fails(home, monkeypatch, capsys):
+    code, text = called(monkeypatch, capsys, "health", "--home", home.path)
+    assert code == 1
+    assert "was never live" in text
+    assert "alive\n" not in text.splitlines()
+
+
+def test_texts_with_brackets_and_colons_are_printed_as_they_are(home, monkeypatch, capsys):
+    code, text = called(monkeypatch, capsys, "sql", "select * from '[/x]'", "--home", home.path)
+    assert code == 2
+    assert "[/x]" in text
+    code, text = called(monkeypatch, capsys, "settings", "--set", "models.families=[rigde]", "--home", home.path)
+    assert code == 2
+    assert "[rigde]" in text
+    cells = "select '[red]x[/red]' a, '[b]' b, ':warning:' c, 1 as \"[d]\""
+    code, text = called(monkeypatch, capsys, "sql", cells, "--home", home.path)
+    assert code == 0
+    assert all(each in text for each in ("[red]x[/red]", "[b]", ":warning:", "[d]"))
+    code, text = called(monkeypatch, capsys, "kill", "--reason", "prices [look] wrong", "--home", home.path)
+    assert code == 0
+    assert "prices [look] wrong" in text
+
+
+@pytest.mark.parametrize("words", [["ui"], ["live"], ["live", "--replay", "market", "--session", "2024-12-18"]])
+def test_a_port_that_is_taken_is_refused_before_anything_starts(words, home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(cli.app, [*words, "--home", str(home.path), "--port", port])
+    assert isinstance(done.exception, SettingsError)
+    assert f"port {port} of 127.0.0.1 cannot be had" in str(done.exception)
+    assert [entry.name for entry in home.path.iterdir()] == ["market.json"]
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert called(monkeypatch, capsys, "--version") == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        (date(2024, 12, 20), date(2024, 12, 18), "ends on 2024-12-18, before it begins on 2024-12-20"),
+        (date(2030, 1, 2), None, "no session from 2030-01-02 on; it has 2024-12-02 to 2024-12-20"),
+        (None, date(2020, 1, 2), "no session before 2020-01-02"),
+        (date(2024, 12, 7), date(2024, 12, 8), "no session from 2024-12-07 to 2024-12-08"),
+    ],
+)
+def test_a_leak_audit_of_an_odd_range_says_what_is_odd(home, first, last, message):
+    with pytest.raises(LakeError, match=message):
+        run_leak_audit(home, first, last, 1)
+
+
+def test_promoting_the_reigning_champion_records_nothing(home):
+    words = ["models", "promote", "ridge", "--reason", "again", "--home", str(home.path)]
+    states(home)
+    done = CliRunner().invoke(cli.app, words)
+    assert (done.exit_code, DecisionLog(home).decisions()) == (0, [])
+    assert "ridge already is the champion" in done.output
+    DecisionLog(home).append(Decision(date(2024, 12, 19), "retire", "ridge", "person:x", "test"))
+    done = CliRunner().invoke(cli.app, words)
+    assert [said.kind for said in DecisionLog(home).decisions()] == ["retire", "promote"], done.output
+
+
+def test_promoting_a_model_that_does_not_reign_is_recorded(home):
+    states(home, state="probation")
+    done = CliRunner().invoke(cli.app, ["models", "promote", "ridge", "--reason", "test", "--home", str(home.path)])
+    assert [said.kind for said in DecisionLog(home).decisions()] == ["promote"], done.output
+
+
+def test_losses_are_shown_in_basis_points_and_times_to_the_second():
+    measures = {
+        "forecast volatility, mean": 0.0081,
+        "value at risk 95 %, from the forecast": 0.000845,
+        "expected shortfall 95 %, from the sessions": None,
+        "beta to the market, realised": 0.123,
+    }
+    risk = pl.DataFrame({"measure": list(measures), "value": list(measures.values())})
+    assert dict(book_commands._measured(risk).rows()) == {
+        "forecast volatility, mean": "0.81 %",
+        "value at risk 95 %, from the forecast": "8.45 bps",
+        "expected shortfall 95 %, from the sessions": "",
+        "beta to the market, realised": "0.123",
+    }
+    assert book_commands._cell("since", "2024-12-18 15:00:01.123456+00:00") == "2024-12-18 15:00:01 UTC"
+
+
+def test_large_numbers_are_shown_whole():
+    assert [_cell(value) for value in (123456.0, 1375, 0.0067199, True)] == ["123,456", "1,375", "0.0067199", "True"]
