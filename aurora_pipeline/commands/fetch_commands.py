@@ -48,8 +48,9 @@ def fetch(
 ) -> None:
     """Download from a vendor into a market folder; the same call goes on where it broke off. Keys: docs/feeds.md."""
     from aurora_pipeline.adapters.vendors.alpaca import known_tape
-    from aurora_pipeline.market.folder_growth import extend_universe, started_folder
+    from aurora_pipeline.market.folder_growth import extend_universe, require_same_options, staged, started_folder
     from aurora_pipeline.market.importer import read_universe
+    from aurora_pipeline.market.manifest import MANIFEST_FILE, read_manifest
 
     if feed not in FEEDS:
         raise MarketDataError(
@@ -58,19 +59,24 @@ def fetch(
     if last < first:
         raise MarketDataError(f"--to {last:%Y-%m-%d} lies before --from {first:%Y-%m-%d}")
     vendor = _vendor(feed, known_tape(tape))
-    manifest = started_folder(
-        market,
-        frequency="5min",
-        calendar="XNYS",
-        benchmark=benchmark,
-        sector_etfs=pairs(sector, "--sector"),
-        price_adjustment="none",
-        notes=TAPE_NOTES[tape] if feed == "alpaca" else "bars not fetched yet",
-        redistribution="not allowed by the vendors' terms, see docs/feeds.md",
-    )
+    asked, funds = _listed(symbols), pairs(sector, "--sector")
     listed = read_universe(universe) if universe is not None else None
-    extend_universe(market, _listed(symbols), manifest, listed)
-    wanted = _wanted(market, manifest, feed, _listed(symbols))
+    with staged(market) as folder:
+        if (folder / MANIFEST_FILE).exists():
+            require_same_options(read_manifest(folder), market, benchmark=benchmark, sector_etfs=funds)
+        manifest = started_folder(
+            folder,
+            frequency="5min",
+            calendar="XNYS",
+            benchmark=benchmark,
+            sector_etfs=funds,
+            price_adjustment="none",
+            notes=TAPE_NOTES[tape] if feed == "alpaca" else "bars not fetched yet",
+            redistribution="not allowed by the vendors' terms, see docs/feeds.md",
+            name=market.absolute().name,
+        )
+        extend_universe(folder, asked, manifest, listed)
+    wanted = _wanted(market, manifest, feed, asked)
     with progress_bars():
         found = _download(vendor, market, manifest, wanted, (first.date(), last.date()), again=again)
     _print(found, market)

@@ -109,7 +109,7 @@ def print_failed(failed: Sequence[str]) -> None:
     for line in failed:
         err.print(marked("not trained:", line), soft_wrap=True)
     if failed:
-        err.print("the other families went on without them; the next run tries them again", highlight=False)
+        err.print("what was trained went on without them; the next run tries them again", highlight=False)
 
 
 def print_changed(changed: Sequence[str]) -> None:

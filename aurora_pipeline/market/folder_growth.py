@@ -53,11 +53,11 @@ def require_same_options(
     manifest: MarketManifest,
     target: Path,
     *,
-    frequency: str | None,
-    calendar: str | None,
     benchmark: str | None,
     sector_etfs: Mapping[str, str],
-    price_adjustment: str | None,
+    frequency: str | None = None,
+    calendar: str | None = None,
+    price_adjustment: str | None = None,
 ) -> None:
     """Compare the options that were given, those that are not None, with what the folder was made with.
 

@@ -233,6 +233,15 @@ def test_the_command_makes_a_folder_that_checks(command, market, tmp_path, caplo
     assert "0 new rows of bars" in again.output
 
 
+def test_a_fetch_that_is_refused_leaves_no_folder_and_another_benchmark_is_named(command, tmp_path):
+    (tmp_path / "wrong.csv").write_text("ticker,sector\nAAA,Energy\n")
+    refused = command("--symbols", "AAA", "--universe", tmp_path / "wrong.csv")
+    assert "symbol" in str(refused.exception)
+    assert not (tmp_path / "made").exists()
+    assert command("--symbols", "AAA").exit_code == 0
+    assert "--benchmark QQQ" in str(command("--symbols", "AAA", "--benchmark", "QQQ").exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
