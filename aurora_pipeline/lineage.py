@@ -21,9 +21,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import Configured, recorded_configurations
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.contracts import FEATURE_FEEDS, table
 from aurora_pipeline.market.folder import MarketFolder
@@ -177,7 +177,7 @@ class Lineage:
 
     @cached_property
     def _decisions(self) -> list[dict[str, Any]]:
-        return DecisionLog(self.home).lines()
+        return LifecycleLog(self.home).lines()
 
     @cached_property
     def _configurations(self) -> list[Configured]:

@@ -30,7 +30,7 @@ from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
-from aurora_pipeline.monitoring.performance import session_returns
+from aurora_pipeline.monitoring.performance import book_returns
 from aurora_pipeline.monitoring.served_states import state_changes
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
@@ -46,7 +46,7 @@ BPS = 1e4
 
 def net_results(home: Home, settings: Settings) -> pl.DataFrame:
     """Net return of each session of the settings' book."""
-    return session_returns(home.lake.read("portfolio", book=book_name(settings))).select("session", "net")
+    return book_returns(home.lake.read("portfolio", book=book_name(settings))).select("session", "net")
 
 
 def print_events(home: Home, breaks: date) -> None:

@@ -27,7 +27,7 @@ from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.market.simulation.chance import chance_returns
 from aurora_pipeline.monitoring.book_quality import risk_quality, turnover_used
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
-from aurora_pipeline.monitoring.performance import book_performance, session_returns
+from aurora_pipeline.monitoring.performance import book_performance, book_returns
 from aurora_pipeline.reports.book_reports import replayed_book, stored_inputs
 from aurora_pipeline.settings import Settings
 
@@ -102,7 +102,7 @@ def net_results(
     for name in POLICIES:
         chosen = settings.model_copy(update={"book": settings.book.model_copy(update={"sizing": name})})
         portfolio, positions = replayed_book(inputs, chosen)
-        net = session_returns(portfolio).select("session", "net")
+        net = book_returns(portfolio).select("session", "net")
         print(
             f"{name}: net {BPS * net.get_column('net').mean():.3f} bps of NAV a session over {net.height}; "
             f"{book_performance(portfolio, settings.seed)}",

@@ -16,7 +16,7 @@ from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, ou
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
-    from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+    from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 
 models = typer.Typer(help="Who trades and why; promote, retire, roll back.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Model, as `aurora models list` names it.")]
@@ -109,9 +109,9 @@ def rollback(
 
 
 def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
-    from aurora_pipeline.adapters.book.decision_log import DecisionLog, next_session, user_name
+    from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog, next_session, user_name
     from aurora_pipeline.errors import ModelError
-    from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+    from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 
     session = next_session(opened, datetime.now(tz=UTC), from_.date() if from_ else None)
     states = _states(opened, None)
@@ -126,14 +126,14 @@ def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | 
             f"{model} already is the champion of its family before {session}: nothing was recorded", highlight=False
         )
         return
-    decision: Decision = Decision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
-    DecisionLog(opened).append(decision)
+    decision: LifecycleDecision = LifecycleDecision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
+    LifecycleLog(opened).append(decision)
     out.print(f"{kind} {model}: holds from the open of {session} on; states follow with the next run", highlight=False)
 
 
 def _reigns(opened: Home, model: str, session: date) -> bool:
     """Whether a model is the champion of its family when a session begins, and nothing decided so far says otherwise."""
-    from aurora_pipeline.adapters.book.decision_log import DecisionLog
+    from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 
     states = opened.lake.read("model_states").filter(pl.col("session") < session)
     newest = states.filter(pl.col("session") == pl.col("session").max())
@@ -142,12 +142,12 @@ def _reigns(opened: Home, model: str, session: date) -> bool:
         return False
     rivals = set(states.filter(pl.col("family") == own["family"][0]).get_column("model"))
     return not any(
-        said.model in rivals and said.session > own["session"][0] for said in DecisionLog(opened).decisions()
+        said.model in rivals and said.session > own["session"][0] for said in LifecycleLog(opened).decisions()
     )
 
 
 def _check_rollback(opened: Home, family: str, session: date) -> None:
-    from aurora_pipeline.adapters.book.decision_log import DecisionLog
+    from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
     from aurora_pipeline.errors import ModelError
 
     states = opened.lake.read("model_states").filter(pl.col("family") == family, pl.col("session") < session)
@@ -157,7 +157,7 @@ def _check_rollback(opened: Home, family: str, session: date) -> None:
     )
     # A promotion that was decided but has not been run yet counts as well.
     promised = {
-        said.model for said in DecisionLog(opened).decisions() if said.kind == "promote" and said.session < session
+        said.model for said in LifecycleLog(opened).decisions() if said.kind == "promote" and said.session < session
     }
     if not ({*ever, *(promised & set(states.get_column("model")))} - set(current)):
         raise ModelError(f"family {family} never had another champion before {session}: nothing to roll back to")

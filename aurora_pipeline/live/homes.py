@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.book.decision_log import LOG as DECISIONS
 from aurora_pipeline.adapters.clock import ReplayClock
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.live_market import adopt_market, link, live_folder
 from aurora_pipeline.adapters.models.champion_set import champion_set_before
 from aurora_pipeline.adapters.models.configuration_log import LOG as CONFIGURATIONS
+from aurora_pipeline.adapters.models.lifecycle_log import LOG as DECISIONS
 from aurora_pipeline.adapters.storage.feed_store import store_feeds
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.contracts import TABLES

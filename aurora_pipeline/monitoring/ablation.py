@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.monitoring.bootstrap_interval import bootstrap_interval
-from aurora_pipeline.monitoring.performance import book_performance, session_returns
+from aurora_pipeline.monitoring.performance import book_performance, book_returns
 
 ASSUMED_IC = 0.05
 BPS = 1e4
@@ -176,7 +176,7 @@ _NONE: tuple[float | None, float | None, float | None] = (None, None, None)
 def _net(portfolio: pl.DataFrame) -> pl.DataFrame:
     """Net return and cost of every session, 0 before the first position."""
     sessions = portfolio.select("session").unique().sort("session")
-    return sessions.join(session_returns(portfolio), on="session", how="left").select(
+    return sessions.join(book_returns(portfolio), on="session", how="left").select(
         "session", pl.col("net", "cost").fill_null(0.0)
     )
 

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.monitoring.cost_shortfall import cost_shortfall
-from aurora_pipeline.monitoring.performance import COST_TERMS, SESSIONS_PER_YEAR, max_drawdown, session_returns
+from aurora_pipeline.monitoring.performance import COST_TERMS, SESSIONS_PER_YEAR, book_returns, max_drawdown
 from aurora_pipeline.policy.capital_schedule import StepEvidence
 from aurora_pipeline.policy.cost_model import break_even_rate
 from aurora_pipeline.policy.risk_measures import bias_statistic, historical_loss, parametric_loss, realised_beta
@@ -63,7 +63,7 @@ def risk_quality(portfolio: pl.DataFrame, market: pl.DataFrame) -> pl.DataFrame:
 
 def _forecasts(portfolio: pl.DataFrame) -> tuple[pl.DataFrame, Floats]:
     """Sessions with their net return, and the volatility forecast at the end of the session before each."""
-    sessions = session_returns(portfolio)
+    sessions = book_returns(portfolio)
     last = (
         portfolio.sort("decision_time")
         .group_by("session", maintain_order=True)

@@ -67,7 +67,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ExplainedDecision:
     """What is stored of one symbol and decision time.
 
     Attributes
@@ -116,7 +116,7 @@ class Decision:
     coefficients: Mapping[str, Mapping[str, float]]
 
 
-def explain(decision: Decision, *, every_feature: bool) -> list[Section]:
+def explain(decision: ExplainedDecision, *, every_feature: bool) -> list[Section]:
     """Sections from bar to position, each with numbers or with the reason why there are none."""
     return [
         _bar(decision),
@@ -173,7 +173,7 @@ def linear_contributions(
     return frame.sort(pl.col("contribution").abs(), descending=True)
 
 
-def _bar(decision: Decision) -> Section:
+def _bar(decision: ExplainedDecision) -> Section:
     columns = ("bar_start", "open", "high", "low", "close", "volume", "known_at", "quarantined_at")
     table = decision.bars.select(columns).sort("known_at")
     known = table.filter(pl.col("known_at") <= decision.at)
@@ -192,16 +192,16 @@ def _bar(decision: Decision) -> Section:
     return Section("bar", table, remark)
 
 
-def _quarantine(decision: Decision) -> Section:
+def _quarantine(decision: ExplainedDecision) -> Section:
     table = decision.quarantine.select("source", "reason", "detail", "row_time", "known_at")
     return Section("quarantine verdicts of the session", table, "" if table.height else "none on this symbol")
 
 
-def _universe(decision: Decision) -> Section:
+def _universe(decision: ExplainedDecision) -> Section:
     return Section("universe", decision.universe.select("instrument_id", "kind", "sector", "eligible", "reason"))
 
 
-def _features(decision: Decision, *, every_feature: bool) -> Section:
+def _features(decision: ExplainedDecision, *, every_feature: bool) -> Section:
     own = decision.features.filter(pl.col("symbol") == decision.symbol)
     if own.is_empty():
         return Section(
@@ -240,7 +240,7 @@ def _features(decision: Decision, *, every_feature: bool) -> Section:
     )
 
 
-def _scale(decision: Decision, weights: Mapping[str, float]) -> float:
+def _scale(decision: ExplainedDecision, weights: Mapping[str, float]) -> float:
     """From a weighted sum of z-scores to the ensemble's score, which is divided by its deviation over the symbols."""
     table = _z_scores(decision)
     own = table.filter(pl.col("symbol") == decision.symbol, "trades")
@@ -249,7 +249,7 @@ def _scale(decision: Decision, weights: Mapping[str, float]) -> float:
     return float(score[0]) / total if score.len() and total else 1.0
 
 
-def _z_scores(decision: Decision) -> pl.DataFrame:
+def _z_scores(decision: ExplainedDecision) -> pl.DataFrame:
     mean, deviation = pl.col("score").mean().over("model"), pl.col("score").std(ddof=0).over("model")
     place = pl.col("score").rank("ordinal", descending=True).over("model")
     return decision.predictions.with_columns(
@@ -258,7 +258,7 @@ def _z_scores(decision: Decision) -> pl.DataFrame:
     )
 
 
-def _scores(decision: Decision) -> Section:
+def _scores(decision: ExplainedDecision) -> Section:
     own = _z_scores(decision).filter(pl.col("symbol") == decision.symbol)
     table = (
         own.join(decision.weights.select("model", "weight", "information_coefficient"), on="model", how="left")
@@ -282,7 +282,7 @@ def _scores(decision: Decision) -> Section:
     return Section("scores and weights by model", table, "" if table.height else "no model scored the symbol then")
 
 
-def _ensemble(decision: Decision) -> Section:
+def _ensemble(decision: ExplainedDecision) -> Section:
     own = decision.ensemble.filter(pl.col("symbol") == decision.symbol)
     if own.is_empty():
         return Section("ensemble", pl.DataFrame(), "no ensemble score")
@@ -291,7 +291,7 @@ def _ensemble(decision: Decision) -> Section:
     return Section("ensemble", table, f"place {place} of {decision.ensemble.height} symbols, 1 is best")
 
 
-def _calibration(decision: Decision) -> Section:
+def _calibration(decision: ExplainedDecision) -> Section:
     if decision.signal.is_empty():
         return Section("calibration", pl.DataFrame(), "no signal")
     row = decision.signal.row(0, named=True)
@@ -316,7 +316,7 @@ def _calibration(decision: Decision) -> Section:
     return Section("calibration", table, f"{evidence}; horizon {row['horizon_bars']} bars")
 
 
-def _target(decision: Decision) -> Section:
+def _target(decision: ExplainedDecision) -> Section:
     if decision.target.is_empty():
         why = f"book {decision.book} decided nothing on the symbol then: {_undecided(decision)}"
         return Section("limits and target", pl.DataFrame(), why)
@@ -332,7 +332,7 @@ def _target(decision: Decision) -> Section:
     return Section(f"limits and target of book {decision.book}", table, remark)
 
 
-def _undecided(decision: Decision) -> str | None:
+def _undecided(decision: ExplainedDecision) -> str | None:
     """Why nothing was decided on the symbol; None where something was."""
     if not decision.target.is_empty():
         return None
@@ -350,7 +350,7 @@ def _undecided(decision: Decision) -> str | None:
     return "the book did not trade it at that time"
 
 
-def _orders(decision: Decision) -> Section:
+def _orders(decision: ExplainedDecision) -> Section:
     if decision.orders.is_empty():
         why = _undecided(decision) or "what was wanted was what was held"
         return Section("order, fill and costs", pl.DataFrame(), f"no order: {why}")
@@ -380,7 +380,7 @@ def _orders(decision: Decision) -> Section:
     return Section("order, fill and costs", table, remark)
 
 
-def _positions(decision: Decision) -> Section:
+def _positions(decision: ExplainedDecision) -> Section:
     table = decision.positions.sort("decision_time").select("decision_time", "shares", "price", "weight")
     return Section("position at the decision and after the next bar", table, "" if table.height else "nothing is held")
 

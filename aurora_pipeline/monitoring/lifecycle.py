@@ -28,7 +28,7 @@ from datetime import date, datetime
 import polars as pl
 
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision, carry_out
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision, carry_out
 from aurora_pipeline.monitoring.lifecycle_gates import Health, apply_gates
 from aurora_pipeline.monitoring.lifecycle_tests import (
     Evidence,
@@ -47,7 +47,7 @@ def model_states(
     models: Sequence[Model],
     evidence: Evidence,
     health: Mapping[tuple[date, str], Health],
-    decisions: Sequence[Decision],
+    decisions: Sequence[LifecycleDecision],
     settings: LifecycleSettings,
 ) -> tuple[pl.DataFrame, list[str]]:
     """States in force during each session, from the first scored session on.
@@ -64,7 +64,7 @@ def model_states(
         Tests on matured ICs.
     health : mapping of (date, str) to Health
         By session and model, from the sessions before; absent means that nothing is known yet.
-    decisions : sequence of Decision
+    decisions : sequence of LifecycleDecision
         What persons decided, in the order they did.
     settings : LifecycleSettings
         Rates, gates, approval.

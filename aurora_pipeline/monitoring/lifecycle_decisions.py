@@ -11,7 +11,7 @@ from aurora_pipeline.monitoring.standings import Model, Zoo, champion_of, crown,
 
 
 @dataclass(frozen=True)
-class Decision:
+class LifecycleDecision:
     """What a person decided.
 
     Attributes
@@ -36,7 +36,7 @@ class Decision:
 
 
 def carry_out(
-    zoo: Zoo, known: Mapping[str, Model], present: Sequence[Model], session: date, decision: Decision
+    zoo: Zoo, known: Mapping[str, Model], present: Sequence[Model], session: date, decision: LifecycleDecision
 ) -> str | None:
     """Do what a person decided; returns why it could not be done, or None."""
     model = known.get(decision.model)

@@ -28,7 +28,7 @@ NOT_TESTABLE = "not testable"
 COST_TERMS = ("spread_cost", "impact_cost", "fee_cost", "borrow_cost")
 
 
-def session_returns(portfolio: pl.DataFrame) -> pl.DataFrame:
+def book_returns(portfolio: pl.DataFrame) -> pl.DataFrame:
     """Account of each session from the first with a position.
 
     Parameters
@@ -84,7 +84,7 @@ def book_performance(portfolio: pl.DataFrame, seed: int) -> dict[str, Any]:
         `max_drawdown_at_10pct_volatility`; `turnover_per_session`, `turnover_per_month`; `utilisation`; `alpha_kept`
         with bounds or ``"not testable"``; `costs_usd` by term.
     """
-    sessions = session_returns(portfolio)
+    sessions = book_returns(portfolio)
     net, gross, cost = (sessions.get_column(name).to_numpy() for name in ("net", "gross", "cost"))
     count = len(net)
     costs = {term: float(portfolio.get_column(term).sum()) for term in COST_TERMS}

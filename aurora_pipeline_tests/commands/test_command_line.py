@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from aurora_pipeline import __version__, cli
-from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.commands import book_commands
 from aurora_pipeline.commands.explain_commands import _cell
 from aurora_pipeline.errors import LakeError, SettingsError
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline.reports.audits import run_leak_audit
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import rows
 
@@ -141,17 +141,17 @@ def test_promoting_the_reigning_champion_records_nothing(home):
     words = ["models", "promote", "ridge", "--reason", "again", "--home", str(home.path)]
     states(home)
     done = CliRunner().invoke(cli.app, words)
-    assert (done.exit_code, DecisionLog(home).decisions()) == (0, [])
+    assert (done.exit_code, LifecycleLog(home).decisions()) == (0, [])
     assert "ridge already is the champion" in done.output
-    DecisionLog(home).append(Decision(date(2024, 12, 19), "retire", "ridge", "person:x", "test"))
+    LifecycleLog(home).append(LifecycleDecision(date(2024, 12, 19), "retire", "ridge", "person:x", "test"))
     done = CliRunner().invoke(cli.app, words)
-    assert [said.kind for said in DecisionLog(home).decisions()] == ["retire", "promote"], done.output
+    assert [said.kind for said in LifecycleLog(home).decisions()] == ["retire", "promote"], done.output
 
 
 def test_promoting_a_model_that_does_not_reign_is_recorded(home):
     states(home, state="probation")
     done = CliRunner().invoke(cli.app, ["models", "promote", "ridge", "--reason", "test", "--home", str(home.path)])
-    assert [said.kind for said in DecisionLog(home).decisions()] == ["promote"], done.output
+    assert [said.kind for said in LifecycleLog(home).decisions()] == ["promote"], done.output
 
 
 def test_losses_are_shown_in_basis_points_and_times_to_the_second():

@@ -7,15 +7,15 @@ import shutil
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champion_set import FILE, manifest_hash
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.models.zoo import NO_MODEL, champion_sets
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
 
@@ -29,7 +29,7 @@ def environment():
 
 
 def decide(loop, kind, model):
-    DecisionLog(loop.home).append(Decision(loop.session, kind, model, "kim", "test"))
+    LifecycleLog(loop.home).append(LifecycleDecision(loop.session, kind, model, "kim", "test"))
 
 
 def challenge(loop):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.monitoring.explanation import REASONS, Decision, explain, linear_contributions
+from aurora_pipeline.monitoring.explanation import REASONS, ExplainedDecision, explain, linear_contributions
 from aurora_pipeline.policy.trade_reasons import BLOCKERS
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, moment, rows
 
@@ -24,7 +24,7 @@ def features() -> pl.DataFrame:
     return base.with_columns(pl.Series(name, values, dtype=pl.Float32) for name, values in VALUES.items())
 
 
-def decision(**changes) -> Decision:
+def decision(**changes) -> ExplainedDecision:
     scores = {"ridge": [2.5, 0.0, -2.5], "xgboost": [3.0, 1.0, 2.0]}
     predictions = rows(
         "predictions",
@@ -36,7 +36,7 @@ def decision(**changes) -> Decision:
     ).with_columns(pl.lit(True).alias("trades"))
     z = {model: (np.array(values) - np.mean(values)) / np.std(values) for model, values in scores.items()}
     combined = 0.75 * z["ridge"] + 0.25 * z["xgboost"]
-    made = Decision(
+    made = ExplainedDecision(
         symbol="A",
         book="live",
         at=AT,

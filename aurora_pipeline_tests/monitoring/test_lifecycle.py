@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.monitoring.lifecycle import model_states
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline.monitoring.lifecycle_gates import Health
 from aurora_pipeline.monitoring.lifecycle_tests import promotion_threshold
 from aurora_pipeline.monitoring.model_evidence import NOTHING, Measured
@@ -185,7 +185,7 @@ def test_with_approval_tests_only_propose_and_a_person_decides():
     assert path(frame, "ridge")[-1] == "probation"
     reasons = frame.filter(pl.col("session") == DAYS[-1]).get_column("reason").to_list()
     assert all("awaits approval" in reason for reason in reasons)
-    said = [Decision(DAYS[8], "promote", "ridge~short", "kim", "agreed")]
+    said = [LifecycleDecision(DAYS[8], "promote", "ridge~short", "kim", "agreed")]
     frame, ignored = run([RIDGE, NEW], evidence, decisions=said, rules=rules)
     assert ignored == []
     assert serving(frame)[DAYS[7]] == {"ridge": "ridge"}
@@ -194,7 +194,7 @@ def test_with_approval_tests_only_propose_and_a_person_decides():
 
 def test_a_rollback_brings_the_old_champion_back_the_next_session_and_can_be_rolled_back():
     evidence = Says(gain={("ridge~short", "ridge"): (DAYS[5], 9.0)})
-    said = [Decision(DAYS[k], "rollback", "ridge", "kim", "worse in the book") for k in (8, 10)]
+    said = [LifecycleDecision(DAYS[k], "rollback", "ridge", "kim", "worse in the book") for k in (8, 10)]
     frame, ignored = run([RIDGE, NEW], evidence, decisions=said)
     assert ignored == []
     assert [serving(frame)[day]["ridge"] for day in DAYS[4:]] == ["ridge"] + ["ridge~short"] * 3 + ["ridge"] * 2 + [
@@ -207,10 +207,10 @@ def test_a_rollback_brings_the_old_champion_back_the_next_session_and_can_be_rol
 @pytest.mark.parametrize(
     ("decision", "why"),
     [
-        (Decision(DAYS[3], "rollback", "ridge", "kim", "x"), "never had another champion"),
-        (Decision(DAYS[3], "promote", "catboost", "kim", "x"), "no such model"),
-        (Decision(DAYS[1], "promote", "ridge~short", "kim", "x"), "no such model"),
-        (Decision(DAYS[3], "promote", "ridge", "kim", "x"), "champion already"),
+        (LifecycleDecision(DAYS[3], "rollback", "ridge", "kim", "x"), "never had another champion"),
+        (LifecycleDecision(DAYS[3], "promote", "catboost", "kim", "x"), "no such model"),
+        (LifecycleDecision(DAYS[1], "promote", "ridge~short", "kim", "x"), "no such model"),
+        (LifecycleDecision(DAYS[3], "promote", "ridge", "kim", "x"), "champion already"),
     ],
 )
 def test_a_decision_that_cannot_be_carried_out_changes_nothing_and_says_why(decision, why):
@@ -221,7 +221,7 @@ def test_a_decision_that_cannot_be_carried_out_changes_nothing_and_says_why(deci
 
 
 def test_of_two_promotions_by_persons_in_one_session_the_later_one_holds():
-    said = [Decision(DAYS[5], "promote", name, "kim", "x") for name in ("ridge~short", "ridge~long")]
+    said = [LifecycleDecision(DAYS[5], "promote", name, "kim", "x") for name in ("ridge~short", "ridge~long")]
     frame, ignored = run([RIDGE, NEW, OTHER], decisions=said)
     assert ignored == []
     assert serving(frame)[DAYS[5]] == {"ridge": "ridge~long"}
@@ -257,7 +257,8 @@ def test_a_family_never_has_two_champions_and_a_longer_history_rewrites_nothing(
     models = [RIDGE, TREES, NEW, OTHER]
     kinds, names = ("promote", "retire", "rollback"), [model.name for model in models]
     said = [
-        Decision(DAYS[rng.integers(12)], kinds[rng.integers(3)], names[rng.integers(4)], "kim", "x") for _ in range(4)
+        LifecycleDecision(DAYS[rng.integers(12)], kinds[rng.integers(3)], names[rng.integers(4)], "kim", "x")
+        for _ in range(4)
     ]
     health = {
         (day, name): SOUND if rng.random() < 0.8 else Health(0, int(rng.integers(1, 5)), "x")

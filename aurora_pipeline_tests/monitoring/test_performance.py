@@ -9,8 +9,8 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.performance import (
     NOT_TESTABLE,
     book_performance,
+    book_returns,
     max_drawdown,
-    session_returns,
     stationary_bootstrap,
 )
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
@@ -43,7 +43,7 @@ def portfolio(gross: np.ndarray, cost: np.ndarray, bars: int = 2, exposure: floa
 
 def test_session_returns_by_hand() -> None:
     book = portfolio(np.array([[1000.0, 500.0], [-300.0, 0.0]]), np.array([[100.0, 0.0], [50.0, 50.0]]))
-    sessions = session_returns(book)
+    sessions = book_returns(book)
     assert sessions.get_column("opening_nav").to_list() == [1e6, 1e6 + 1400]
     assert sessions.get_column("net").to_list() == pytest.approx([1400 / 1e6, -400 / (1e6 + 1400)])
     assert sessions.get_column("cost").to_list() == pytest.approx([100 / 1e6, 100 / (1e6 + 1400)])
@@ -53,14 +53,14 @@ def test_session_returns_by_hand() -> None:
 def test_net_returns_compound_to_the_nav() -> None:
     generator = np.random.default_rng(1)
     book = portfolio(generator.normal(0, 1e4, (50, 2)), np.full((50, 2), 100.0))
-    net = session_returns(book).get_column("net").to_numpy()
+    net = book_returns(book).get_column("net").to_numpy()
     assert np.prod(1 + net) == pytest.approx(book.get_column("nav")[-1] / 1e6)
 
 
 def test_sessions_before_the_first_position_are_left_out() -> None:
     book = portfolio(np.ones((30, 2)), np.zeros((30, 2)))
     flat = book.with_columns(pl.when(pl.col("session") < DAYS[10]).then(0.0).otherwise("gross").alias("gross"))
-    assert session_returns(flat).get_column("session").to_list() == DAYS[10:30]
+    assert book_returns(flat).get_column("session").to_list() == DAYS[10:30]
 
 
 def test_performance_by_hand() -> None:

@@ -11,8 +11,8 @@ from datetime import date, datetime
 
 import polars as pl
 
-from aurora_pipeline.adapters.book.decision_log import DecisionLog
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.models.zoo import (
     LABEL_COLUMNS,
     SCORE_COLUMNS,
@@ -134,7 +134,7 @@ def states_of_zoo(
         [member.model for member in read_zoo(home, settings, first, last)],
         read_evidence(home, settings, labels, first, last),
         health,
-        DecisionLog(home).decisions(),
+        LifecycleLog(home).decisions(),
         settings.lifecycle,
     )
 

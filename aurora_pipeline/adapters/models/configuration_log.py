@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from aurora_pipeline.adapters.book.decision_log import next_session
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.models.lifecycle_log import next_session
 from aurora_pipeline.adapters.storage.sealed_log import Line, SealedLog
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.models.configuration import configuration

@@ -15,7 +15,7 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError, ModelError
 from aurora_pipeline.models.linear_model import LinearModel
 from aurora_pipeline.models.training_pipeline import load_trained
-from aurora_pipeline.monitoring.explanation import Decision
+from aurora_pipeline.monitoring.explanation import ExplainedDecision
 from aurora_pipeline.stages import VIEWS
 
 LINEAR = ("ridge", "lasso", "elastic_net")
@@ -23,7 +23,7 @@ LINEAR = ("ridge", "lasso", "elastic_net")
 NEAREST = 3
 
 
-def read_decision(home: Home, book: str, symbol: str, at: datetime) -> Decision:
+def read_decision(home: Home, book: str, symbol: str, at: datetime) -> ExplainedDecision:
     """Everything stored of a symbol's decision.
 
     Parameters
@@ -77,7 +77,7 @@ def read_decision(home: Home, book: str, symbol: str, at: datetime) -> Decision:
     )
     until = next_bar.get_column("decision_time").min() if next_bar.height else at
     versions = predictions.filter(own)
-    return Decision(
+    return ExplainedDecision(
         symbol,
         book,
         at,

@@ -39,7 +39,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     percent,
     usd,
 )
-from aurora_pipeline.monitoring.performance import COST_TERMS, book_performance, session_returns
+from aurora_pipeline.monitoring.performance import COST_TERMS, book_performance, book_returns
 from aurora_pipeline.policy.turnover_manager import MONTH_SESSIONS, WEEK_SESSIONS
 from aurora_pipeline.settings import BookSettings
 
@@ -58,7 +58,7 @@ def profit_and_loss(portfolio: pl.DataFrame, seed: int) -> Sequence[Block]:
     seed : int
         Seed of the bootstrap.
     """
-    sessions = session_returns(portfolio)
+    sessions = book_returns(portfolio)
     if sessions.is_empty():
         return [NO_BOOK]
     found = book_performance(portfolio, seed)
@@ -149,7 +149,7 @@ def costs_and_alpha(
     seed : int
         Seed of the bootstrap.
     """
-    if session_returns(portfolio).is_empty():
+    if book_returns(portfolio).is_empty():
         return [NO_BOOK]
     found = book_performance(portfolio, seed)
     kept, terms = found["alpha_kept"], costs_by_term(portfolio, fills)

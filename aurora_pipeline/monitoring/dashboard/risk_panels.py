@@ -23,7 +23,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     usd,
 )
 from aurora_pipeline.monitoring.dashboard.result_panels import NO_BOOK
-from aurora_pipeline.monitoring.performance import SESSIONS_PER_YEAR, session_returns
+from aurora_pipeline.monitoring.performance import SESSIONS_PER_YEAR, book_returns
 from aurora_pipeline.settings import BookSettings
 
 _NO_MARKET = pl.DataFrame(schema={"session": pl.Date, "return": pl.Float64})
@@ -44,7 +44,7 @@ def exposures(
     rules : BookSettings
         Caps and the volatility target.
     """
-    sessions = session_returns(portfolio)
+    sessions = book_returns(portfolio)
     if sessions.is_empty() or exposures.is_empty():
         return [NO_BOOK]
     last = exposures.filter(pl.col("session") == pl.col("session").max())

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from aurora_pipeline.adapters.book.decision_log import DecisionLog, next_session
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.models.challenger_store import DueVersion, challenger_name, manifest_hash, versions_due
 from aurora_pipeline.adapters.models.champion_set import (
@@ -17,13 +16,14 @@ from aurora_pipeline.adapters.models.champion_set import (
     write_champion_set,
 )
 from aurora_pipeline.adapters.models.configuration_log import Configured
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog, next_session
 from aurora_pipeline.adapters.models.model_lifecycle import HISTORY, PUBLISHED, publish_states
 from aurora_pipeline.adapters.models.zoo import champion_sets, tradable_universe
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
 from aurora_pipeline.models.configuration import configuration
 from aurora_pipeline.monitoring.drift import ChallengerWanted
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline.settings import Settings
 
 FIRST, SECOND = date(2024, 11, 4), date(2024, 11, 5)
@@ -55,9 +55,12 @@ def states(session, serving, families=("ridge", "lightgbm")):
 
 
 def test_decisions_are_read_back_in_order_and_a_changed_line_is_found(tmp_path):
-    log = DecisionLog(Home(tmp_path))
+    log = LifecycleLog(Home(tmp_path))
     assert log.decisions() == []
-    said = [Decision(FIRST, "promote", "ridge~a", "kim", "good"), Decision(SECOND, "rollback", "ridge", "kim", "bad")]
+    said = [
+        LifecycleDecision(FIRST, "promote", "ridge~a", "kim", "good"),
+        LifecycleDecision(SECOND, "rollback", "ridge", "kim", "bad"),
+    ]
     for decision in said:
         log.append(decision)
     assert log.decisions() == said

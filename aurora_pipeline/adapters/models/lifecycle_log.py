@@ -13,12 +13,12 @@ from typing import Any
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.sealed_log import SealedLog
 from aurora_pipeline.errors import BookError
-from aurora_pipeline.monitoring.lifecycle_decisions import Decision
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 
 LOG = "model_decisions.jsonl"
 
 
-class DecisionLog:
+class LifecycleLog:
     """The decisions of one home.
 
     Parameters
@@ -39,14 +39,16 @@ class DecisionLog:
         """Every decision as written, oldest first; raises as :meth:`SealedLog.lines`."""
         return self._log.lines()
 
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> list[LifecycleDecision]:
         """Every decision, oldest first; raises as :meth:`lines`."""
         return [
-            Decision(date.fromisoformat(line["session"]), line["kind"], line["model"], line["by"], line["reason"])
+            LifecycleDecision(
+                date.fromisoformat(line["session"]), line["kind"], line["model"], line["by"], line["reason"]
+            )
             for line in self.lines()
         ]
 
-    def append(self, decision: Decision) -> None:
+    def append(self, decision: LifecycleDecision) -> None:
         """Write one decision, under a lock, behind the others."""
         line = {
             "session": decision.session.isoformat(),
