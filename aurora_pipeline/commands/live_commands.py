@@ -138,9 +138,10 @@ def close(home: HomeOption = None, session: Day = None) -> None:
 
 
 def _print_close(home: Home, session: date) -> bool:
+    from aurora_pipeline.defs.session_jobs import materialise_session
     from aurora_pipeline.live.end_of_day import end_of_day
 
-    report = end_of_day(home, session)
+    report = end_of_day(home, session, materialise_session)
     out.print(
         f"{session}: {report['decided']} bars decided, {report['skipped']} skipped; parity: "
         f"{report['differences']} value(s) differ from a session made in one go, "
@@ -172,11 +173,12 @@ def parity(home: HomeOption = None, session: Day = None) -> None:
 def preflight(home: HomeOption = None, session: Day = None) -> None:
     """Look before the open whether the session can be traded; exit code 1 if not."""
     from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.defs.session_jobs import train_fold
     from aurora_pipeline.live.preflight import run_preflight
 
     opened = existing_home(home)
     day = session.date() if session else opened.calendar.session_of(clock_of(opened.path / "live").now())
-    checks = run_preflight(opened, day)
+    checks = run_preflight(opened, day, train_fold)
     table = Table("check", "", "what was found")
     for check in checks:
         table.add_row(check.name, "ok" if check.passed else verdict("no"), check.found)

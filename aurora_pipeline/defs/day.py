@@ -32,9 +32,10 @@ class DayConfig(dg.Config):
 @dg.op(name="look_ahead", description="Everything the session's ticks will need: data, models, book, disk, clock.")
 def look_ahead(context: dg.OpExecutionContext, config: DayConfig, home: HomeResource) -> None:
     """Run the preflight; fails where a check does."""
+    from aurora_pipeline.defs.session_jobs import train_fold
     from aurora_pipeline.live.preflight import run_preflight
 
-    checks = run_preflight(home.open(), date.fromisoformat(config.session))
+    checks = run_preflight(home.open(), date.fromisoformat(config.session), train_fold)
     context.add_output_metadata({check.name: f"{'ok' if check.passed else 'NO'}: {check.found}" for check in checks})
     wrong = [check for check in checks if not check.passed]
     if wrong:
@@ -44,9 +45,10 @@ def look_ahead(context: dg.OpExecutionContext, config: DayConfig, home: HomeReso
 @dg.op(name="close_session", description="Settle what is left, make the session again, compare, mature labels, prune.")
 def close_session(context: dg.OpExecutionContext, config: DayConfig, home: HomeResource) -> None:
     """Close a session; fails where it differs from the backfill."""
+    from aurora_pipeline.defs.session_jobs import materialise_session
     from aurora_pipeline.live.end_of_day import end_of_day
 
-    report = end_of_day(home.open(), date.fromisoformat(config.session))
+    report = end_of_day(home.open(), date.fromisoformat(config.session), materialise_session)
     numbers = {name: report[name] for name in ("decided", "skipped", "differences", "backfill_differences")}
     context.add_output_metadata({**numbers, "report": dg.MetadataValue.json(report)})
     for asset in BOOK_ASSETS:

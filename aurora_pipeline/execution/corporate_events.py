@@ -35,12 +35,15 @@ class CorporateEvent:
     kind : str
         ``split``, ``dividend`` or ``delist``.
     value : float
-        New shares per old share, or cash per share in USD; what a delisting pays, NaN for the last price.
+        New shares per old share, or cash per share in USD; 0 for a delisting.
+    pays : float or None
+        Of a delisting, cash per share, USD; None for the last price.
     """
 
     instrument: str
     kind: str
     value: float
+    pays: float | None = None
 
 
 def shares_after(shares: float, event: CorporateEvent) -> float:
@@ -89,10 +92,10 @@ def events_at_open(
             pl.col("kind").replace_strict({"split": 0, "dividend": 1, "delist": 2}, default=3).alias("order"),
             pl.coalesce(
                 pl.when(pl.col("kind") == "split").then("ratio"),
-                pl.when(pl.col("kind") != "split").then("amount"),
-                pl.when(pl.col("kind") == "delist").then(float("nan")),
+                pl.when(pl.col("kind") == "dividend").then("amount"),
                 0.0,
             ).alias("value"),
+            pl.when(pl.col("kind") == "delist").then("amount").alias("pays"),
         )
         .filter((pl.col("kind") != "split") | (pl.col("value") > 0.0))
         .sort("instrument_id", "order", "ex_date")
@@ -101,7 +104,7 @@ def events_at_open(
         due = due.filter(
             ~pl.Series([_told_with_another_date(row, actions, opening, calendar) for row in due.to_dicts()])
         )
-    return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value").iter_rows())
+    return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value", "pays").iter_rows())
 
 
 def _told_with_another_date(

@@ -83,7 +83,7 @@ class Ledger:
             self.cash += amount
             self._earn(index, amount)
         elif self.shares[index] != 0.0:
-            paid = self.price[index] if np.isnan(event.value) else event.value
+            paid = self.price[index] if event.pays is None else event.pays
             self._earn(index, float(self.shares[index] * (paid - self.price[index])))
             self.cash += self.shares[index] * paid
             self.shares[index] = 0.0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -39,13 +40,20 @@ from aurora_pipeline.live.parity import (
 from aurora_pipeline.live.prune import prune
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
-from aurora_pipeline.stages import FULL_SESSION_BARS, label_reach
 
 SHOWN = 20
 
 
-def end_of_day(home: Home, session: date) -> dict[str, Any]:
+def end_of_day(home: Home, session: date, materialise: Callable[[Home, date], None]) -> dict[str, Any]:
     """Close a session; may be called again.
+
+    Parameters
+    ----------
+    home : Home
+    session : date
+        It must have ended.
+    materialise : callable
+        Makes a session by the graph's own assets (:func:`aurora_pipeline.defs.session_jobs.materialise_session`).
 
     Returns
     -------
@@ -66,7 +74,9 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
     short = [settled.bar_end for settled in log if settled.failed or fallen]
     drifted, blocked = found.clear(), ""
     try:
-        drifted = differences(_without(rests_on, short), _without(_backfill(home, session), short))
+        materialise(home, session)
+        made = decided_rows(home, session, stored_tables(home, session))
+        drifted = differences(_without(rests_on, short), _without(made, short))
     except AuroraError as error:
         blocked = str(error)
         text = f"session {session} cannot be materialised: {blocked}; what was traded stands, look at its data_quality"
@@ -92,26 +102,6 @@ def end_of_day(home: Home, session: date) -> dict[str, Any]:
         tell(home, [Alert("critical", "parity", text)])
     day_report_or_alert(home, session)
     return report
-
-
-def _backfill(home: Home, session: date) -> dict[str, pl.DataFrame]:
-    """Materialise a session, and the labels before it that have matured, by the graph's own assets; return what they wrote."""
-    from aurora_pipeline.defs import jobs
-    from aurora_pipeline.defs.instances import instance_of
-    from aurora_pipeline.defs.launcher import Launcher
-
-    settings = home.settings()
-    reach = label_reach(settings.purge_bars(home.frequency), FULL_SESSION_BARS)
-    sessions = [day for day in home.sessions(settings) if day <= session]
-    first, today = sessions[max(0, len(sessions) - 1 - reach)].isoformat(), session.isoformat()
-    with instance_of(home) as instance:
-        launcher = Launcher(home, instance)
-        launcher.job(jobs.FEEDS_JOB)
-        launcher.job(jobs.DATA_JOB, first=first, last=today)
-        launcher.job(jobs.PREDICTION_JOB, first=today, last=today)
-        launcher.job(jobs.LIFECYCLE_JOB, first=today, last=today)
-        launcher.job(jobs.SIGNAL_JOB, first=today, last=today)
-    return decided_rows(home, session, stored_tables(home, session))
 
 
 def _without(tables: dict[str, pl.DataFrame], times: list[datetime]) -> dict[str, pl.DataFrame]:

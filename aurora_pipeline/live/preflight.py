@@ -50,8 +50,17 @@ class Check:
     found: str
 
 
-def run_preflight(home: Home, session: date) -> list[Check]:
-    """Look at everything a session needs, fix its opening, and tell of what is wrong."""
+def run_preflight(home: Home, session: date, train: Callable[[Home, str], None]) -> list[Check]:
+    """Look at everything a session needs, fix its opening, and tell of what is wrong.
+
+    Parameters
+    ----------
+    home : Home
+    session : date
+        Session that is about to open.
+    train : callable
+        Trains a fold that is due (:func:`aurora_pipeline.defs.session_jobs.train_fold`).
+    """
     checks = [_checked("settings", lambda: _settings(home)), _checked("calendar", lambda: _calendar(home, session))]
     if all(check.passed for check in checks):
         home = extend_market(home, session)
@@ -60,7 +69,7 @@ def run_preflight(home: Home, session: date) -> list[Check]:
             _checked("data", lambda: _data(home, session)),
             _checked("disk", lambda: _disk(home)),
             _checked("clock", lambda: _clock(home)),
-            _checked("training", lambda: _train_if_due(home, session)),
+            _checked("training", lambda: _train_if_due(home, session, train)),
             _checked("opening", lambda: _opening(opening_of(home, session))),
             _checked("models", lambda: _models(home, session)),
             _checked("book", lambda: _book(home, session)),
@@ -151,19 +160,14 @@ def _opening(opening: SessionOpening) -> str:
     return f"{opening.weights.height} weights, calibrated: {calibrated}, {opening.volatility.height} names with a volatility"
 
 
-def _train_if_due(home: Home, session: date) -> str:
+def _train_if_due(home: Home, session: date, train: Callable[[Home, str], None]) -> str:
     """Train the families that have no model of this session's fold: on its first session, the monthly training."""
     settings = home.settings()
     fold = make_folds([day for day in home.sessions(settings) if day <= session], home.frequency, settings)[-1].key
     champions = home.champions()
     wanted = [family for family in settings.models.families if fold not in champions.get(family, {})]
     if wanted:
-        from aurora_pipeline.defs import jobs
-        from aurora_pipeline.defs.instances import instance_of
-        from aurora_pipeline.defs.launcher import Launcher
-
-        with instance_of(home) as instance:
-            Launcher(home, instance).job(jobs.TRAINING_JOB, partition=fold)
+        train(home, fold)
     return f"fold {fold}: {'trained now' if wanted else 'trained before'}"
 
 

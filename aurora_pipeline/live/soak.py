@@ -24,6 +24,7 @@ import numpy as np
 from aurora_pipeline.adapters.book.journal_broker import JournalBroker
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.live.armed_replay import ArmedReplay, ToldBar
 from aurora_pipeline.live.decision_log import decision_log, session_folder
@@ -190,7 +191,7 @@ class Soak:
     def _part(self, service: Service, parts: Sequence[tuple[date, int]], *, disturbed: bool) -> None:
         random = np.random.default_rng(self.plan.seed)
         for session, count in parts:
-            checks = run_preflight(Home(self.home.path), session)
+            checks = run_preflight(Home(self.home.path), session, train_fold)
             if wrong := [f"{check.name}: {check.found}" for check in checks if not check.passed]:
                 raise LakeError(f"preflight of {session}: {'; '.join(wrong)}")
             if self.plan.backfill and self._backfill is None and not disturbed:
@@ -219,7 +220,7 @@ class Soak:
 
     def _close(self, home: Home, session: date) -> None:
         """End the day, and look at the ledger."""
-        report = end_of_day(home, session)
+        report = end_of_day(home, session, materialise_session)
         self.result.closes.append(report)
         account = home.lake.read("portfolio", session, session, book=BOOK).sort("decision_time")
         gap = (account["nav"].diff() - account["gross_pnl"] + account["cost"]).abs().max()

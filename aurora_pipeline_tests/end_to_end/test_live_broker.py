@@ -7,6 +7,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from aurora_pipeline.defs.session_jobs import train_fold
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live import tick
@@ -93,7 +94,7 @@ def test_a_broker_that_holds_something_else_is_believed_halts_the_book_and_is_se
         save_account(loop.home.path / "live", before, loop.home.calendar.close(before), held)
 
     loop = Loop(tiny_home, tmp_path / "replay", prepare=drift)
-    check = {check.name: check for check in run_preflight(loop.home, loop.session)}["broker"]
+    check = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}["broker"]
     assert not check.passed
     assert loop.name in check.found
     assert "aurora resume" in check.found
@@ -106,17 +107,21 @@ def test_a_broker_that_holds_something_else_is_believed_halts_the_book_and_is_se
 
 
 def test_preflight_asks_the_kill_switch_and_the_broker(loop):
-    checks = {check.name: check for check in run_preflight(loop.home, loop.session)}
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}
     assert (checks["kill switch"].passed, checks["kill switch"].found) == (True, "on")
     assert checks["broker"].passed
     assert "3 positions agree" in checks["broker"].found
     thrown = [{"mode": "flatten", "reason": "drill", "since": (loop.ends[0] - timedelta(hours=1)).isoformat()}]
     loop.home.kill_switch_file.write_text(json.dumps(thrown))
-    wrong = {check.name: check.found for check in run_preflight(loop.home, loop.session) if not check.passed}
+    wrong = {
+        check.name: check.found for check in run_preflight(loop.home, loop.session, train_fold) if not check.passed
+    }
     assert set(wrong) == {"kill switch"}
     assert "flatten" in wrong["kill switch"]
     loop.home.kill_switch_file.write_text("{")
-    assert "cannot be read" in {c.name: c for c in run_preflight(loop.home, loop.session)}["kill switch"].found
+    assert (
+        "cannot be read" in {c.name: c for c in run_preflight(loop.home, loop.session, train_fold)}["kill switch"].found
+    )
 
 
 def test_a_live_book_uses_the_share_of_its_capital_it_has_earned(tiny_home, tmp_path):
@@ -129,7 +134,7 @@ def test_a_live_book_uses_the_share_of_its_capital_it_has_earned(tiny_home, tmp_
     grown = targets.filter(pl.col("target_weight").abs() > pl.col("current_weight").abs() + 1e-12)
     assert (grown["target_weight"].abs() <= used.name_cap + 1e-9).all()
     assert parity(loop.home, loop.session).is_empty()
-    check = {check.name: check for check in run_preflight(loop.home, loop.session)}["capital"]
+    check = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}["capital"]
     assert check.found.startswith("step 1 of 2, 50 % of the capital")
     assert (loop.home.path / "live" / ACCOUNT).exists()
 

@@ -11,6 +11,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champion_set import FILE, manifest_hash
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.models.zoo import NO_MODEL, champion_sets
+from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity
@@ -86,7 +87,7 @@ def test_live_and_backfill_take_the_same_champion_set_and_agree_to_the_last_bit(
     loop = challenged
     for bar in range(3, len(loop.ends)):
         loop.feed(bar)
-    report = end_of_day(Home(loop.home.path), loop.session)
+    report = end_of_day(Home(loop.home.path), loop.session, materialise_session)
     assert (report["differences"], report["backfill_differences"], report["backfill_blocked"]) == (0, 0, ""), report
     states = loop.home.lake.read("model_states", loop.session, loop.session)
     ((_, members),) = champion_sets(states, [loop.session])
@@ -117,7 +118,7 @@ def test_without_any_champion_the_book_goes_flat_says_so_and_parity_holds(tiny_h
     assert alert["severity"] == "critical"
     assert NO_MODEL.split()[0] in alert["text"]
     assert parity(loop.home, loop.session).is_empty()
-    checks = {check.name: check for check in run_preflight(loop.home, loop.session)}
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}
     assert not checks["models"].passed
     assert "no model trades" in checks["models"].found
 
@@ -150,5 +151,5 @@ def test_a_champion_whose_files_are_gone_falls_back_to_the_last_good_one(tiny_ho
     assert "fell back to ridge-before" in told["champion:ridge"]
     assert "does not trade" in told["champion:xgboost"]
     assert parity(loop.home, loop.session).is_empty()
-    checks = {check.name: check for check in run_preflight(loop.home, loop.session)}
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}
     assert "fell back" in checks["models"].found

@@ -15,6 +15,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.retention import remove_tick_runs
+from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.end_of_day import end_of_day
@@ -41,7 +42,7 @@ def closed(tiny_home, tmp_path_factory):
         loop.tick(bar)
     for bar in range(4, len(loop.ends)):
         loop.feed(bar)
-    loop.report = end_of_day(Home(loop.home.path), loop.session)
+    loop.report = end_of_day(Home(loop.home.path), loop.session, materialise_session)
     loop.home = Home(loop.home.path)
     return loop
 
@@ -64,7 +65,7 @@ def test_the_account_reaches_the_last_bar_and_the_next_session_goes_on_from_it(c
     held = closed.home.lake.read("positions", book="live").filter(pl.col("decision_time") == closed.ends[-1])
     assert held.height > 0
     following = closed.home.calendar.shift(closed.session, 1)
-    checks = {check.name: check for check in run_preflight(closed.home, following)}
+    checks = {check.name: check for check in run_preflight(closed.home, following, train_fold)}
     assert checks["book"].passed
     assert f"{held.height} positions" in checks["book"].found
     assert all(check.passed for check in checks.values()), checks
@@ -127,7 +128,7 @@ def test_preflight_names_what_is_wrong(tiny_home, tmp_path):
     file.unlink()
     before = loop.home.calendar.shift(loop.session, -1)
     loop.home.lake.remove("data_quality", before.isoformat())
-    checks = {check.name: check for check in run_preflight(loop.home, loop.session)}
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}
     failed = {name for name, check in checks.items() if not check.passed}
     assert failed == {"disk", "models", "data"}
     assert "MB free" in checks["disk"].found
@@ -140,7 +141,7 @@ def test_preflight_of_a_day_without_trading_says_so(tiny_home, tmp_path):
     loop = Loop(tiny_home, tmp_path / "replay")
     days = (loop.session + timedelta(days=offset) for offset in range(1, 9))
     closed = next(day for day in days if not loop.home.calendar.is_session(day))
-    (wrong,) = [check for check in run_preflight(loop.home, closed) if not check.passed]
+    (wrong,) = [check for check in run_preflight(loop.home, closed, train_fold) if not check.passed]
     assert wrong.name == "calendar"
     assert "not a session" in wrong.found
 
@@ -153,7 +154,7 @@ def test_a_session_the_service_was_down_for_is_settled_before_the_next_and_posit
     home.record_market(home.market().model_copy(update={"directory": home.path / "markets" / "live"}))
     home.save_settings(settings.model_copy(update={"market": settings.market.model_copy(update={"directory": None})}))
     clock_of(home.path / "live").set(home.calendar.open(following) - timedelta(hours=1))
-    checks = {check.name: check for check in run_preflight(Home(home.path), following)}
+    checks = {check.name: check for check in run_preflight(Home(home.path), following, train_fold)}
     assert str(missed) in checks["missed sessions"].found
     assert "no bars" in checks["data"].found
     assert checks["book"].passed
@@ -177,7 +178,8 @@ def test_a_session_whose_last_commit_was_cut_off_is_committed_again_before_the_n
     home.lake.write("portfolio", own, closed.session.isoformat(), fingerprint="live-earlier", book="live")
     assert not BookStore(home.lake, "live").holds(closed.session)
     checks = {
-        check.name: check for check in run_preflight(Home(home.path), closed.home.calendar.shift(closed.session, 1))
+        check.name: check
+        for check in run_preflight(Home(home.path), closed.home.calendar.shift(closed.session, 1), train_fold)
     }
     assert checks["book"].passed
     assert home.lake.read("portfolio", book="live").equals(before)

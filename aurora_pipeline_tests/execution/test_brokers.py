@@ -126,7 +126,7 @@ def test_a_short_without_borrow_is_rejected_and_a_cover_is_not(make):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "left"), [("split", 2.0, 20.0), ("dividend", 1.0, 10.0), ("delist", float("nan"), None)]
+    ("kind", "value", "left"), [("split", 2.0, 20.0), ("dividend", 1.0, 10.0), ("delist", 0.0, None)]
 )
 def test_corporate_actions_reach_its_own_count(make, kind, value, left):
     broker = make({"A": 10.0})

@@ -151,6 +151,12 @@ def test_an_ex_date_without_trading_counts_at_the_next_session():
     assert len(events(actions(action("delist", date(2026, 1, 10))), date(2026, 1, 12))) == 1
 
 
+@pytest.mark.parametrize("amount", [None, 0.0, 12.5])
+def test_a_delisting_pays_what_it_says_or_the_last_price(amount):
+    (event,) = events(actions(action("delist", SESSIONS[1], amount=amount)), SESSIONS[1])
+    assert event == CorporateEvent("A", "delist", 0.0, amount)
+
+
 @pytest.mark.parametrize(
     ("adjustment", "kinds"),
     [("none", ["split", "dividend", "delist"]), ("split", ["dividend", "delist"]), ("split_dividend", ["delist"])],

@@ -125,7 +125,7 @@ def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
 
 
 def test_a_delisting_turns_the_position_into_cash_at_the_last_price():
-    event = CorporateEvent("A", "delist", NAN)
+    event = CorporateEvent("A", "delist", 0.0)
     result = run(session_inputs(1, [NAN], names=("B",), events=(event,)), holding())
     assert result.positions.is_empty()
     row = result.portfolio.row(0, named=True)
@@ -137,7 +137,7 @@ def test_a_delisting_turns_the_position_into_cash_at_the_last_price():
     ("shares", "pays", "pnl"), [(1_000.0, 112.5, 12_500.0), (1_000.0, 0.0, -100_000.0), (-1_000.0, 0.0, 100_000.0)]
 )
 def test_a_delisting_pays_what_it_says(shares, pays, pnl):
-    event = CorporateEvent("A", "delist", pays)
+    event = CorporateEvent("A", "delist", 0.0, pays)
     result = run(
         session_inputs(1, [NAN], names=("B",), events=(event,)), holding(shares, cash=1_000_000.0 - 100.0 * shares)
     )
