@@ -223,7 +223,7 @@ def capacity(capacity: Mapping[str, Any] | None) -> Sequence[Block]:
             ),
         ),
         Note(
-            f"Measured on {capacity['title']}. Gross falls with capital too: participation and impact leave targets unreached. "
-            f"{DASH} marks what was not traded."
+            f"Measured on {capacity['title']}. More capital can lower gross as well: participation and impact leave targets "
+            f"unreached. {DASH} marks what was not traded."
         ),
     ]
