@@ -184,6 +184,7 @@ def go_on(running: Services, folder: Path) -> None:
     """
     said = (folder / "driver.log").read_text(encoding="utf-8", errors="replace").splitlines()
     say("the run ended with an error when the database went:\n  " + "\n  ".join(said[-LAST_LINES:]))
+    require(any("psycopg2" in line for line in said[-LAST_LINES:]), "the error is that of a statement the database cut")
     with cluster_run(running, folder / "driver-again.log") as process:
         require(process.wait(RUN_SECONDS) == 0, "the same command went on to the end")
 
