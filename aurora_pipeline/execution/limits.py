@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from aurora_pipeline.execution.decision import exposure_limits
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.session_result import SessionResult
-from aurora_pipeline.policy.limits_in_force import LIMIT_TOLERANCE
+from aurora_pipeline.policy.limits_in_force import LIMIT_TOLERANCE, exposure_limits
 from aurora_pipeline.policy.turnover_manager import MONTH_SESSIONS, WEEK_SESSIONS
 from aurora_pipeline.settings import Settings
 

@@ -15,7 +15,8 @@ from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.cost_forecast import with_fills
-from aurora_pipeline.execution.decision import BookSituation, Decision, decide, session_value
+from aurora_pipeline.execution.decision import Decision, decide
+from aurora_pipeline.execution.decision_terms import BookSituation, session_value
 from aurora_pipeline.execution.events import BookEvent
 from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
 from aurora_pipeline.execution.ledger import Ledger

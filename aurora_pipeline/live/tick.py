@@ -4,7 +4,7 @@ Under one lock of the home, in this order:
 
 1. the inbox's rows join the market (:mod:`aurora_pipeline.adapters.live_market`);
 2. the bar is looked at: settled before, still incomplete, too old, too thin: then nothing is decided, and a reason is kept;
-3. the session is computed up to it (:mod:`.session_tables`), and every decision taken before must come out unchanged;
+3. the session is computed up to it (:mod:`.session_computation`), and every decision taken before must come out unchanged;
 4. the decision is settled in the log (:mod:`.decision_log`): from here on it is durable;
 5. its orders are sent (:mod:`.paper_broker`);
 6. the lake's partitions of today are replaced.
@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -31,31 +30,20 @@ from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import Clock, clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import Arrivals, LiveMarket
-from aurora_pipeline.adapters.models.zoo import read_served
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import PendingOrder, read_order
-from aurora_pipeline.execution.kill_switch import KillSwitch
 from aurora_pipeline.execution.limits import limit_violations
-from aurora_pipeline.execution.session_inputs import SessionInputs
-from aurora_pipeline.execution.trade_book import SessionResult
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.bar_arrival import BarArrival, reason_to_skip
 from aurora_pipeline.live.decision_log import DecisionLog, Settled, decision_log, digest, newest_settled, session_folder
 from aurora_pipeline.live.model_loading import load_champions
-from aurora_pipeline.live.paper_broker import save_account, send, sent_orders
+from aurora_pipeline.live.paper_broker import save_account, send
 from aurora_pipeline.live.recorded_switch import RecordedSwitch
+from aurora_pipeline.live.session_computation import SessionComputation
 from aurora_pipeline.live.session_opening import BOOK, SessionOpening
 from aurora_pipeline.live.session_sources import SessionSources
 from aurora_pipeline.live.session_store import store_session
-from aurora_pipeline.live.session_tables import (
-    BOOK_TABLES,
-    MarketTables,
-    SessionTables,
-    market_tables,
-    score,
-    signal_tables,
-    trade,
-)
+from aurora_pipeline.live.session_tables import SessionTables
 from aurora_pipeline.live.waiting import waiting_for
 from aurora_pipeline.settings import Settings
 
@@ -130,8 +118,11 @@ class TickRunner:
         with ThreadPoolExecutor(1) as beside:
             feeds = beside.submit(lambda: self.sources.feeds)  # while the models are loaded
             places = self.opening.champions.directories
-            self.models, self.broken = load_champions(home.models, places, self.settings.threads)
+            self.models, broken = load_champions(home.models, places, self.settings.threads)
         feeds.result()
+        self.computation = SessionComputation(
+            home, self.session, self.market, self.sources, self.models, broken, self.log
+        )
         self.moments: dict[str, float] = {"opened": time.time()}
 
     @property
@@ -151,12 +142,7 @@ class TickRunner:
 
     def warm_up(self) -> None:
         """Compute what can be computed before the bar comes, so that code and files are at hand when it does."""
-        raw = self.market.session_bars(self.session)
-        until = self.log.newest() or self.bar_ends[0]
-        tables = market_tables(self.opening, raw, self.sources.feeds, until, self.sources.manifest, self.home.calendar)
-        predictions, _ = score(tables.features, self.models, self._stored_predictions().clear(), {})
-        _, signals = signal_tables(self.opening, predictions)
-        self._trade(tables, signals, until, self._switch())
+        self.computation.rehearse(self.log.newest() or self.bar_ends[0])
 
     def wait(self, bar_end: datetime, seconds: float | None = None, poll: float = 0.05) -> TickOutcome:
         """Decide a bar as soon as it is there; record that it was skipped if it does not come in time after its end."""
@@ -214,12 +200,6 @@ class TickRunner:
             self.sources.follow()
             yield arrivals
 
-    def _skipped(self) -> list[datetime]:
-        return [settled.bar_end for settled in self.log if settled.status == "skipped"]
-
-    def _stored_predictions(self) -> pl.DataFrame:
-        return read_served(self.home, self.opening.champions.members, self.session, self.session)
-
     def _send_what_was_not(self, settled: Settled) -> None:
         """Send the orders of a decision whose process died before it had, while their bar still runs."""
         orders = [read_order(dict(order)) for order in settled.content.get("orders", ())]
@@ -235,7 +215,7 @@ class TickRunner:
         )
 
     def _skip(self, bar_end: datetime, reason: str) -> TickOutcome:
-        switch = self._switch().record(bar_end)
+        switch = self.computation.switch().record(bar_end)
         settled = self.log.settle(
             bar_end, "skipped", reason, switch=switch, settled_at=datetime.now(tz=UTC).isoformat()
         )
@@ -246,69 +226,87 @@ class TickRunner:
     def _decide(self, bar_end: datetime, coverage: float) -> TickOutcome:
         started = time.perf_counter()
         self.moments["begun"] = time.time()
-        for end in self.bar_ends:
-            if end < bar_end and self.log.get(end) is None:
-                self._skip(end, "missed: no tick had decided it before a later bar came")
+        self._skip_missed(bar_end)
         age = (self.clock.now() - bar_end).total_seconds()
         free = shutil.disk_usage(self.home.path).free / _MEGABYTE
         reason = reason_to_skip(age, coverage, free, self.settings.live)
         if reason is not None:
             return self._skip(bar_end, reason)
-        switch = self._switch()
-        made = self._compute(bar_end, switch)
-        trading = self.opening.champions.members
-        if trading and len(trading) - len(made.failed) < self.settings.live.minimum_families:
-            return self._skip(
-                bar_end, "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
-            )
+        switch = self.computation.switch()
+        made = self.computation.up_to(bar_end, switch)
+        reason = self._reason_not_to_trust(made)
+        if reason is not None:
+            return self._skip(bar_end, reason)
         breaches = limit_violations(made.result, made.inputs, self.settings).filter(pl.col("decision_time") == bar_end)
         if not breaches.is_empty():
             raise BookError(f"book {BOOK}, {bar_end}: limit breached, nothing sent: {breaches.row(0, named=True)}")
-        self._require_unchanged(made.result)
+        self.computation.require_unchanged(made.result)
         computed = time.perf_counter()
-        result, failed, spans = made.result, made.failed, made.timings_ms
-        targets = result.targets.filter(pl.col("decision_time") == bar_end)
-        settled = self.log.settle(
-            bar_end,
-            "decided",
-            digest=digest(targets),
-            switch=switch.record(bar_end),
-            failed=failed,
-            coverage=coverage,
-            targets=targets.drop("book", "session", "decision_time").to_dicts(),
-            orders=[_plain(asdict(order)) for order in result.state.pending],
-            timings_ms=spans,
-            moments=self.moments,
-            settled_at=datetime.now(tz=UTC).isoformat(),
-        )
+        settled = self._settle(bar_end, coverage, made, switch)
         durable = time.perf_counter()
-        self._send(result.state.pending)
+        self._send(made.result.state.pending)
         self.market.inbox.forget_closed(bar_end)
         rows = self._store(made, bar_end)
-        account = result.portfolio.row(-1, named=True)
+        stored = time.perf_counter()
         return TickOutcome(
             self.session,
             bar_end,
             settled,
             timings_ms={
-                **spans,
+                **made.timings_ms,
                 "computation": round((computed - started) * 1000, 1),
                 "durable": round((durable - started) * 1000, 1),
-                "lake": round((time.perf_counter() - durable) * 1000, 1),
+                "lake": round((stored - durable) * 1000, 1),
             },
             rows=rows,
-            numbers={
-                "nav": round(account["nav"], 2),
-                "gross": account["gross"],
-                "net": account["net"],
-                "orders": float(len(result.state.pending)),
-                "coverage": coverage,
-                "capital": self.opening.capital,
-                "families": float(len(trading) - len(failed)),
-            },
-            alerts=[Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
-                    for name, text in failed.items()],
-        )  # fmt: skip
+            numbers=self._headline(made, coverage),
+            alerts=[
+                Alert("warning", f"model:{name}", f"{name} gave no scores at {bar_end:%H:%M} UTC: {text}")
+                for name, text in made.failed.items()
+            ],
+        )
+
+    def _skip_missed(self, bar_end: datetime) -> None:
+        """Settle the bars before one that nobody took up."""
+        for end in self.bar_ends:
+            if end < bar_end and self.log.get(end) is None:
+                self._skip(end, "missed: no tick had decided it before a later bar came")
+
+    def _reason_not_to_trust(self, made: SessionTables) -> str | None:
+        """Why what was computed is no ground for a decision: too few families gave scores."""
+        trading = self.opening.champions.members
+        if not trading or len(trading) - len(made.failed) >= self.settings.live.minimum_families:
+            return None
+        return "no model: " + "; ".join(f"{name}: {text}" for name, text in made.failed.items())
+
+    def _settle(self, bar_end: datetime, coverage: float, made: SessionTables, switch: RecordedSwitch) -> Settled:
+        """Make the decision durable."""
+        targets = made.result.targets.filter(pl.col("decision_time") == bar_end)
+        return self.log.settle(
+            bar_end,
+            "decided",
+            digest=digest(targets),
+            switch=switch.record(bar_end),
+            failed=made.failed,
+            coverage=coverage,
+            targets=targets.drop("book", "session", "decision_time").to_dicts(),
+            orders=[_plain(asdict(order)) for order in made.result.state.pending],
+            timings_ms=made.timings_ms,
+            moments=self.moments,
+            settled_at=datetime.now(tz=UTC).isoformat(),
+        )
+
+    def _headline(self, made: SessionTables, coverage: float) -> dict[str, float]:
+        account = made.result.portfolio.row(-1, named=True)
+        return {
+            "nav": round(account["nav"], 2),
+            "gross": account["gross"],
+            "net": account["net"],
+            "orders": float(len(made.result.state.pending)),
+            "coverage": coverage,
+            "capital": self.opening.capital,
+            "families": float(len(self.opening.champions.members) - len(made.failed)),
+        }
 
     def close(self) -> list[Settled]:
         """Settle what is left of the session as skipped and bring the account to its last bar; returns the whole log.
@@ -328,8 +326,8 @@ class TickRunner:
             for end in self.bar_ends:
                 if self.log.get(end) is None:
                     self._skip(end, "missed: the session ended")
-            made = self._compute(self.bar_ends[-1], self._switch())
-            self._require_unchanged(made.result)
+            made = self.computation.up_to(self.bar_ends[-1], self.computation.switch())
+            self.computation.require_unchanged(made.result)
             self._store(made, self.bar_ends[-1])
         return list(self.log)
 
@@ -337,69 +335,10 @@ class TickRunner:
         save_account(self.home.path / "live", self.session, bar_end, made.positions)
         return store_session(self.home, self.opening, made)
 
-    def _trade(
-        self, market: MarketTables, signals: pl.DataFrame, until: datetime, switch: KillSwitch
-    ) -> tuple[SessionResult, SessionInputs, dict[str, float]]:
-        return trade(
-            self.opening, market, signals, self.sources.feeds, until, self._skipped(), self.sources.manifest,
-            self.home.calendar, switch, sent_orders(self.folder),
-        )  # fmt: skip
-
-    def _switch(self) -> RecordedSwitch:
-        return RecordedSwitch(FileSwitch(self.home.kill_switch_file), self.log)
-
-    def _compute(self, until: datetime, switch: KillSwitch) -> SessionTables:
-        """Compute the session up to a bar; families that fail are named, nothing is written."""
-        marks = [time.perf_counter()]
-        feeds, calendar = self.sources.feeds, self.home.calendar
-        raw = self.market.session_bars(self.session)
-        marks.append(time.perf_counter())
-        market = market_tables(self.opening, raw, feeds, until, self.sources.manifest, calendar)
-        marks.append(time.perf_counter())
-        predictions, failed = score(market.features, self.models, self._stored_predictions(), self._failed())
-        ensemble, signals = signal_tables(self.opening, predictions)
-        marks.append(time.perf_counter())
-        result, inputs, positions = self._trade(market, signals, until, switch)
-        marks.append(time.perf_counter())
-        spans = dict(zip(("read", "market", "signals", "book"), _differences(marks), strict=True))
-        failures = failed | self.broken
-        return SessionTables(market, predictions, failures, ensemble, signals, result, inputs, positions, spans)
-
-    def _failed(self) -> dict[str, set[datetime]]:
-        """Decision times that were decided without a family."""
-        found: dict[str, set[datetime]] = {}
-        for settled in self.log:
-            for family in settled.failed:
-                found.setdefault(family, set()).add(settled.bar_end)
-        return found
-
-    def _require_unchanged(self, result: SessionResult) -> None:
-        """Refuse to go on if anything decided or booked before would come out differently now."""
-        for settled in self.log:
-            if settled.status == "decided":
-                again = result.targets.filter(pl.col("decision_time") == settled.bar_end)
-                if digest(again) != settled.content["digest"]:
-                    self._refuse("targets", f"{settled.bar_end:%H:%M} UTC")
-        for name in BOOK_TABLES:
-            stored = self.home.lake.read(name, self.session, self.session, book=BOOK)
-            gone = stored.join(getattr(result, name), on=stored.columns, how="anti", nulls_equal=True)
-            if not gone.is_empty():
-                self._refuse(name, str(gone.row(0, named=True)))
-
-    def _refuse(self, name: str, where: str) -> None:
-        raise BookError(
-            f"book {BOOK}, session {self.session}: {name} of {where} would come out differently now, so nothing is decided. "
-            "Code or stored inputs changed during the session; put them back, or let the session end: its positions stay"
-        )
-
 
 def _of_arrivals(arrivals: Arrivals) -> list[Alert]:
     found = [Alert("warning", f"refused:{name}", reason) for name, reason in arrivals.refused.items()]
     return found + [Alert("warning", "clock_skew", f"{name} waits: {reason}") for name, reason in arrivals.held.items()]
-
-
-def _differences(marks: list[float]) -> list[float]:
-    return [round((after - before) * 1000, 1) for before, after in pairwise(marks)]
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

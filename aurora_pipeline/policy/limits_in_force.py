@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aurora_pipeline.settings import BookSettings
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LIMIT_TOLERANCE = 1e-9
@@ -43,6 +45,20 @@ class ExposureLimits:
     net: float
     gross: float
     long_only: bool = False
+
+
+def exposure_limits(settings: BookSettings, gross: float | None = None) -> ExposureLimits:
+    """Caps of the book; `gross` is what ramp and drawdown leave of the utilisation cap.
+
+    A long-only book has no net cap of its own: its net is its gross.
+    """
+    return ExposureLimits(
+        name=settings.name_cap,
+        sector=settings.sector_cap,
+        net=np.inf if settings.long_only else settings.net_cap * settings.utilisation_cap,
+        gross=settings.utilisation_cap if gross is None else gross,
+        long_only=settings.long_only,
+    )
 
 
 def sector_nets(weights: Floats, sectors: Integers) -> Floats:
