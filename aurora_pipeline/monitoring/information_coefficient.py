@@ -24,6 +24,8 @@ import numpy.typing as npt
 import polars as pl
 from numba import njit
 
+from aurora_pipeline.monitoring.paired_scores import pair_scores
+
 MINIMUM_NAMES = 5
 """Names a decision time needs before its rank correlation counts."""
 MINIMUM_SESSIONS = 5
@@ -93,23 +95,10 @@ def decision_time_correlations(
         constant), `names` (pairs present) and, if the outcomes have it, `matured_at` (latest of the pairs); sorted by
         *by* and time.
     """
-    wanted = ["symbol", "decision_time", outcome, *(["matured_at"] if "matured_at" in outcomes.columns else [])]
-    pairs = scores.select("session", *by, "symbol", "decision_time", pl.col(score).cast(pl.Float64).alias("_score"))
-    pairs = pairs.join(outcomes.select(wanted), on=["symbol", "decision_time"], how="inner")
-    present = pl.col("_score").is_not_null() & pl.col("_score").is_not_nan()
-    present &= pl.col(outcome).is_not_null() & pl.col(outcome).is_not_nan()
-    pairs = pairs.filter(present).sort([*by, "decision_time"])
-    aggregations = [pl.len().cast(pl.Int64).alias("names")]
-    if "matured_at" in outcomes.columns:
-        aggregations.append(pl.col("matured_at").max())
-    groups = pairs.group_by("session", *by, "decision_time", maintain_order=True).agg(aggregations)
-    ends = np.cumsum(groups.get_column("names").to_numpy())
-    ic = rank_correlations(
-        pairs.get_column("_score").to_numpy(), pairs.get_column(outcome).cast(pl.Float64).to_numpy(), ends
-    )
-    return groups.with_columns(pl.Series("ic", ic).fill_nan(None)).select(
-        "session", *by, "decision_time", "ic", *(expression.meta.output_name() for expression in aggregations)
-    )
+    paired = pair_scores(scores, outcomes, score, outcome, by)
+    ic = rank_correlations(paired.scores, paired.outcomes, paired.ends)
+    wanted = ["session", *by, "decision_time", "ic", "names", *paired.groups.columns[len(by) + 3 :]]
+    return paired.groups.with_columns(pl.Series("ic", ic).fill_nan(None)).select(wanted)
 
 
 def session_means(correlations: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:

@@ -88,9 +88,12 @@ def matured_session_ics(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.D
 
 def complete_sessions(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Predictions of the sessions in which every decision time that was scored has a label."""
-    times = predictions.select("session", "decision_time").unique()
-    pending = times.join(labels.select("decision_time").unique(), on="decision_time", how="anti")
-    return predictions.join(pending.select("session").unique(), on="session", how="anti")
+    scored, labelled = (frame.get_column("decision_time").unique() for frame in (predictions, labels))
+    pending = scored.filter(~scored.is_in(labelled.implode()))
+    if pending.is_empty():
+        return predictions
+    waiting = predictions.filter(pl.col("decision_time").is_in(pending.implode())).get_column("session").unique()
+    return predictions.filter(~pl.col("session").is_in(waiting.implode()))
 
 
 class Evidence:
