@@ -102,18 +102,18 @@ class _Scan:
 
     rules: LevelRules
     splits: Sequence[Split]
-    newest: _Price | None = None
-    sound: _Price | None = None
+    accepted: list[_Price] = field(default_factory=list)
     broken: float | None = None
     index: int = -1
     nights: deque[tuple[int, float]] = field(default_factory=deque)
     bars: deque[tuple[int, float]] = field(default_factory=deque)
 
     def reference(self, moment: datetime) -> _Price | None:
-        """Newest accepted price that had not been withdrawn by `moment`."""
-        newest = self.newest
+        """Newest accepted price known at `moment`; where it has been withdrawn by then, the newest that never is."""
+        known = (price for price in reversed(self.accepted) if price.known_at <= moment)
+        newest = next(known, None)
         if newest is not None and newest.quarantined_at is not None and newest.quarantined_at <= moment:
-            newest = self.sound
+            newest = next((price for price in known if price.quarantined_at is None), None)
         if newest is None or (self.rules.memory is not None and self.index - newest.index > self.rules.memory):
             return None
         return newest
@@ -141,12 +141,10 @@ class _Scan:
         return beyond and self.rules.is_split(first, apart) and self.rules.is_split(last, apart)
 
     def accept(self, row: _Price, step: float | None, apart: int) -> None:
-        """Make a row the newest price and its step part of the scale."""
+        """Accept a row's price, and its step as part of the scale."""
         if step is not None and apart <= 1:
             (self.nights if apart else self.bars).append((self.index, abs(step)))
-        self.newest = row
-        if row.quarantined_at is None:
-            self.sound = row
+        self.accepted.append(row)
 
     def enter(self, index: int) -> None:
         """Begin a session: forget steps outside the window."""

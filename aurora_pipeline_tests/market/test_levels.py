@@ -80,6 +80,18 @@ def test_a_split_moved_to_another_day_counts_on_that_day_only():
     assert refused(daily(closes), [split(20, 2.0, known=15), split(22, 2.0, known=21)]) == [20]
 
 
+@pytest.mark.parametrize("corrected", [67.0, 134.0])
+def test_a_correction_known_later_is_no_reference_for_rows_before_it(corrected):
+    rows = daily([*QUIET, 100.0, 100.0, 101.0])
+    later = rows.filter(pl.col("row") == 20).with_columns(
+        pl.lit(corrected * 1.05).alias("open"),
+        pl.lit(corrected).alias("close"),
+        pl.lit(CALENDAR.close(DAYS[30]), TIMESTAMP).alias("known_at"),
+        pl.lit(99, rows.schema["row"]).alias("row"),
+    )
+    assert refused(in_time_order(pl.concat([rows, later]))) == []
+
+
 def test_return_to_the_old_level():
     assert refused(daily([*QUIET, 50.0, 51.0, 99.0, 100.0])) == [20, 21]
 
