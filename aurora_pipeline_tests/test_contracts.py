@@ -42,6 +42,16 @@ def test_what_breaks_the_contract_is_refused_by_name(frame, message):
         validated("labels", frame)
 
 
+def test_several_periods_may_be_reported_at_one_moment_but_each_once():
+    ends = [None, date(2024, 6, 30), date(2024, 9, 30)]
+    rows = [{"symbol": "AAA", "instrument_id": "AAA", "known_at": WHEN, "fiscal_period_end": end} for end in ends]
+    frame = pl.concat([pl.DataFrame(rows), empty("earnings")], how="diagonal_relaxed").select(empty("earnings").columns)
+    assert validated("earnings", frame).get_column("fiscal_period_end").to_list() == ends
+    for repeated in frame.iter_slices(1):
+        with pytest.raises(ContractError, match="one_row_per_period_and_moment"):
+            validated("earnings", pl.concat([frame, repeated]))
+
+
 def test_nan_is_refused_because_missing_is_null():
     with pytest.raises(ContractError, match="label"):
         validated("labels", _labels(label=float("nan")))

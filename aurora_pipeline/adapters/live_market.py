@@ -168,18 +168,23 @@ class LiveMarket:
     ) -> None:
         path = self.folder / f"{feed}.parquet"
         held = _read(path, FEEDS[feed])
+        told = held
         if feed == "daily_bars" and not rows.is_empty():
-            closes = {
-                day: self.calendar.close(day) for day in rows["session"].unique() if self.calendar.is_session(day)
-            }
-            if closes:
-                close = pl.col("session").replace_strict(closes, default=None, return_dtype=rows.schema["known_at"])
-                rows = rows.with_columns(pl.coalesce("known_at", close).alias("known_at"))
-        fresh = arrived_rows(feed, rows, held, now, decided)
+            told = held.filter(pl.col("session").is_in(rows["session"].implode()))
+            rows, told = self._known_by_close(rows), self._known_by_close(told)
+        fresh = arrived_rows(feed, rows, told, now, decided)
         if not fresh.is_empty():
             found.feeds.add(feed)
             self._mark(FEEDS_MARK)
             _replace(path, pl.concat([held, fresh]))
+
+    def _known_by_close(self, daily: pl.DataFrame) -> pl.DataFrame:
+        """Daily bars with the session's close as `known_at` where they say nothing else."""
+        closes = {day: self.calendar.close(day) for day in daily["session"].unique() if self.calendar.is_session(day)}
+        if not closes:
+            return daily
+        close = pl.col("session").replace_strict(closes, default=None, return_dtype=daily.schema["known_at"])
+        return daily.with_columns(pl.coalesce("known_at", close).alias("known_at"))
 
     def _mark(self, name: str) -> None:
         self._marks.mkdir(exist_ok=True)

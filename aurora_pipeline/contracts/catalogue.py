@@ -34,6 +34,8 @@ class Table:
         Further hive levels below the session, such as ``("model",)``.
     extra : polars.DataType or None
         Type of columns beyond the schema, where the table has an open set of them.
+    own_key : tuple of str
+        Columns that identify a row, in the order it is sorted by, where one of them may be null; else the primary key does.
     """
 
     name: str
@@ -42,11 +44,12 @@ class Table:
     partitioning: Partitioning = "session"
     branches: tuple[str, ...] = ()
     extra: pl.DataType | None = None
+    own_key: tuple[str, ...] = ()
 
     @property
     def key(self) -> list[str]:
-        """Columns that identify a row, the version (`known_at`) last."""
-        return sorted(self.schema.primary_key(), key=lambda column: column == "known_at")
+        """Columns that identify a row; of a primary key the version (`known_at`) last."""
+        return list(self.own_key) or sorted(self.schema.primary_key(), key=lambda column: column == "known_at")
 
     @property
     def description(self) -> str:
@@ -69,8 +72,8 @@ TABLES: dict[str, Table] = {
         Table("data_quality", market_tables.DataQuality, None),
         Table("daily_bars", market_tables.DailyBars, "known_at", "none"),
         Table("corporate_actions", market_tables.CorporateActions, "known_at", "none"),
-        Table("earnings", market_tables.Earnings, "known_at", "none"),
-        Table("fundamentals", market_tables.Fundamentals, "known_at", "none"),
+        Table("earnings", market_tables.Earnings, "known_at", "none", own_key=market_tables.REPORTED_KEY),
+        Table("fundamentals", market_tables.Fundamentals, "known_at", "none", own_key=market_tables.REPORTED_KEY),
         Table("short_interest", market_tables.ShortInterest, "known_at", "none"),
         Table("etf_flows", market_tables.EtfFlows, "known_at", "none"),
         Table("options", market_tables.Options, "known_at", "none"),

@@ -1,8 +1,12 @@
 """Tables of the market and its feeds: universe, bars, quarantine, filings, residual returns."""
 
 import dataframely as dy
+import polars as pl
 
 from aurora_pipeline.contracts import column
+
+REPORTED_KEY = ("symbol", "known_at", "fiscal_period_end")
+"""What identifies a version of what a company reported: several periods may be told at one moment."""
 
 
 class _Instrument(dy.Schema):
@@ -89,19 +93,30 @@ class CorporateActions(_Instrument):
     new_symbol = column.text("symbol from ex_date on (rename)", nullable=True)
 
 
-class Earnings(_Instrument):
+class _Reported(dy.Schema):
+    """What companies report of a period; the period is part of the key and may be unknown, which a primary key may not be."""
+
+    symbol = column.text(column.SYMBOL)
+    instrument_id = column.text(column.INSTRUMENT)
+
+    @dy.rule()
+    def one_row_per_period_and_moment(cls) -> pl.Expr:  # noqa: N805
+        return pl.struct(REPORTED_KEY).is_unique()
+
+
+class Earnings(_Reported):
     """Announced earnings per share."""
 
-    known_at = column.time("announcement", key=True)
+    known_at = column.time("announcement")
     fiscal_period_end = column.day("end of the reported period", nullable=True)
     eps_estimate = column.maybe("consensus before the announcement", "USD/share")
     eps_actual = column.maybe("reported", "USD/share")
 
 
-class Fundamentals(_Instrument):
+class Fundamentals(_Reported):
     """Quarterly filings."""
 
-    known_at = column.time("filing", key=True)
+    known_at = column.time("filing")
     fiscal_period_end = column.day("end of the reported period", nullable=True)
     revenue = column.maybe("quarterly", "USD")
     gross_profit = column.maybe("quarterly", "USD")

@@ -19,7 +19,7 @@ from aurora_pipeline.defs.session_asset import (
 from aurora_pipeline.defs.stage_run import StageRun
 
 GROUP = "ensemble"
-RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
+RESIDUAL_COLUMNS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "quarantined_at", "residual_return")
 
 
 def ensemble_weights_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:

@@ -18,11 +18,11 @@ import polars as pl
 from numba import njit
 
 from aurora_pipeline.calendar import TIMESTAMP
-from aurora_pipeline.models.versioned_panel import version_known_at, versioned_panel
+from aurora_pipeline.models.versioned_panel import NEVER, version_known_at, versioned_panel
 
 WINDOW_SPANS = 4.0
 """Length of the window in spans; what lies beyond would weigh less than 0.04 %."""
-_END_OF_TIME = np.iinfo(np.int64).max
+_END_OF_TIME = NEVER - 1
 MINIMUM_SESSIONS = 5
 """Sessions with returns a name needs for a forecast."""
 
@@ -73,6 +73,7 @@ def residual_volatility(
         panel.offsets,
         panel.values,
         panel.known,
+        panel.withdrawn,
         len(grid),
         stops,
         before.astype(np.int64),
@@ -106,11 +107,13 @@ def bars_per_session(residual_returns: pl.DataFrame) -> int:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _realised_variance(offsets: Any, values: Any, known: Any, first: int, stop: int, moment: int) -> float:
+def _realised_variance(
+    offsets: Any, values: Any, known: Any, withdrawn: Any, first: int, stop: int, moment: int
+) -> float:
     """Sum of squares of the newest versions known at a moment in cells `first` to `stop` - 1; NaN if there is none."""
     variance, present = 0.0, False
     for cell in range(first, stop):
-        row = version_known_at(known, offsets[cell], offsets[cell + 1], moment)
+        row = version_known_at(known, withdrawn, offsets[cell], offsets[cell + 1], moment)
         if row >= 0:
             present = True
             variance += values[row] * values[row]
@@ -119,12 +122,21 @@ def _realised_variance(offsets: Any, values: Any, known: Any, first: int, stop: 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _variance_kernel(
-    offsets: Any, values: Any, known: Any, bars: int, stops: Any, before: Any, moments: Any, window: int, decay: float
+    offsets: Any,
+    values: Any,
+    known: Any,
+    withdrawn: Any,
+    bars: int,
+    stops: Any,
+    before: Any,
+    moments: Any,
+    window: int,
+    decay: float,
 ) -> Any:
     """Weighted mean of realised variances, shape (n_sessions, n_instruments); NaN with too few sessions.
 
     The variance of a past session is added up once, from the newest versions, with the moment the last of them was
-    known; only where that moment lies after a forecast's open is it added up again from the versions of the time.
+    known or withdrawn; only where that moment lies after a forecast's open is it added up again from the versions of the time.
     """
     instruments = (len(offsets) - 1) // bars
     settled = np.empty((len(stops), instruments), np.float64)
@@ -132,10 +144,12 @@ def _variance_kernel(
     for k in range(len(stops)):
         for instrument in range(instruments):
             first, stop = instrument * bars + (stops[k - 1] if k > 0 else 0), instrument * bars + stops[k]
-            settled[k, instrument] = _realised_variance(offsets, values, known, first, stop, _END_OF_TIME)
+            settled[k, instrument] = _realised_variance(offsets, values, known, withdrawn, first, stop, _END_OF_TIME)
             known_by[k, instrument] = 0
             for row in range(offsets[first], offsets[stop]):
                 known_by[k, instrument] = max(known_by[k, instrument], known[row])
+                if withdrawn[row] <= _END_OF_TIME:
+                    known_by[k, instrument] = max(known_by[k, instrument], withdrawn[row])
     out = np.full((len(moments), instruments), np.nan)
     for s in range(len(moments)):
         for instrument in range(instruments):
@@ -144,7 +158,7 @@ def _variance_kernel(
                 variance = settled[k, instrument]
                 if known_by[k, instrument] >= moments[s]:
                     first, stop = instrument * bars + (stops[k - 1] if k > 0 else 0), instrument * bars + stops[k]
-                    variance = _realised_variance(offsets, values, known, first, stop, moments[s] - 1)
+                    variance = _realised_variance(offsets, values, known, withdrawn, first, stop, moments[s] - 1)
                 if not np.isnan(variance):
                     found += 1
                     weights += weight

@@ -10,11 +10,9 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import SessionCalendar
-from aurora_pipeline.market.point_in_time import as_known_at
+from aurora_pipeline.market.action_versions import REDATED_DAYS, TERMS, in_force, with_superseded
 
 LATE_DAYS = 30
-REDATED_DAYS = 10
-"""Ex-dates of one instrument this near to each other, with the same terms, are one action told again."""
 KINDS_BY_ADJUSTMENT = {
     "none": ("split", "dividend", "delist"),
     "split": ("dividend", "delist"),
@@ -82,10 +80,11 @@ def events_at_open(
     kinds = KINDS_BY_ADJUSTMENT[price_adjustment]
     opening, previous = calendar.open(session), calendar.shift(session, -1)
     days_late = (pl.lit(session) - pl.col("ex_date")).dt.total_days()
-    recent = actions.filter(pl.col("kind").is_in(kinds) & (pl.col("ex_date") <= session) & (days_late <= LATE_DAYS))
+    versions = with_superseded(actions.filter(pl.col("kind").is_in(kinds), days_late <= LATE_DAYS + REDATED_DAYS))
+    recent = versions.filter(pl.col("ex_date") <= session, days_late <= LATE_DAYS)
     first_known = recent.group_by(key).agg(pl.col("known_at").min().alias("first_known"))
     due = (
-        as_known_at(recent, opening, key)
+        in_force(recent, opening)
         .join(first_known, on=key)
         .filter((pl.col("ex_date") > previous) | (pl.col("first_known") > calendar.open(previous)))
         .with_columns(
@@ -102,22 +101,21 @@ def events_at_open(
     )
     if not due.is_empty():
         due = due.filter(
-            ~pl.Series([_told_with_another_date(row, actions, opening, calendar) for row in due.to_dicts()])
+            ~pl.Series([_booked_with_another_date(row, versions, opening, calendar) for row in due.to_dicts()])
         )
     return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value", "pays").iter_rows())
 
 
-def _told_with_another_date(
+def _booked_with_another_date(
     row: dict[str, Any], actions: pl.DataFrame, opening: datetime, calendar: SessionCalendar
 ) -> bool:
-    """Whether an action that is due has been replaced by one with another ex-date, or one with another has been booked."""
+    """Whether an action that is due was booked before it was told with this ex-date."""
     near = (pl.col("ex_date") - row["ex_date"]).dt.total_days().abs().is_between(1, REDATED_DAYS)
-    same = [pl.col(name).eq_missing(pl.lit(row[name])) for name in ("instrument_id", "kind", "ratio", "amount")]
+    same = [pl.col(name).eq_missing(pl.lit(row[name])) for name in ("instrument_id", *TERMS)]
     others = actions.filter(near, pl.col("known_at") <= opening, *same)
-    for ex_date, known in others.select("ex_date", "known_at").iter_rows():
-        if known > row["known_at"]:
-            return True
+    for ex_date, known, superseded in others.select("ex_date", "known_at", "superseded_at").iter_rows():
         days = calendar.sessions(ex_date, max(ex_date, known.date()) + timedelta(days=REDATED_DAYS))
-        if next(calendar.open(day) for day in days if calendar.open(day) >= known) < row["known_at"]:
+        booked = next(calendar.open(day) for day in days if calendar.open(day) >= known)
+        if booked < row["known_at"] and (superseded is None or booked < superseded):
             return True
     return False

@@ -17,6 +17,7 @@ from numba import njit
 
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.windows import Panel
+from aurora_pipeline.market.action_versions import with_superseded
 
 _KINDS = {"none": ("dividend", "split"), "split": ("dividend",), "split_dividend": ()}
 """Actions that prices still contain, by how they are adjusted."""
@@ -24,11 +25,16 @@ _KINDS = {"none": ("dividend", "split"), "split": ("dividend",), "split_dividend
 
 @dataclass(frozen=True)
 class ActionVersion:
-    """One version of an action: what was said, and when it became known."""
+    """One version of an action: what was said, when it became known, and when it was told otherwise (None: never)."""
 
     known_at: datetime
+    superseded_at: datetime | None
     ratio: float | None
     amount: float | None
+
+    def counts_at(self, moment: datetime) -> bool:
+        """Whether it is in force at a moment."""
+        return self.known_at <= moment and (self.superseded_at is None or moment < self.superseded_at)
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,9 @@ class ActionHistory:
         found = []
         for index in range(bisect.bisect_left(self.ex_dates, first), bisect.bisect_right(self.ex_dates, last)):
             kind, instrument, versions = self.actions[index]
-            told = [version for version in versions if version.known_at <= moment]
-            if told:
-                found.append((kind, instrument, self.ex_dates[index], told[-1]))
+            in_force = [version for version in versions if version.counts_at(moment)]
+            if in_force:
+                found.append((kind, instrument, self.ex_dates[index], in_force[-1]))
         return found
 
 
@@ -64,9 +70,8 @@ def action_history(inputs: ResidualInputs) -> ActionHistory:
 
 def _ordered(actions: pl.DataFrame) -> ActionHistory:
     versions: dict[tuple[date, str, str], list[ActionVersion]] = {}
-    rows = actions.sort("ex_date", "kind", "instrument_id", "known_at").select(
-        "ex_date", "kind", "instrument_id", "known_at", "ratio", "amount"
-    )
+    ordered = with_superseded(actions).sort("ex_date", "kind", "instrument_id", "known_at")
+    rows = ordered.select("ex_date", "kind", "instrument_id", "known_at", "superseded_at", "ratio", "amount")
     for ex_date, kind, instrument, *version in rows.iter_rows():
         versions.setdefault((ex_date, kind, instrument), []).append(ActionVersion(*version))
     return ActionHistory([key[0] for key in versions], [(key[1], key[2], told) for key, told in versions.items()])

@@ -25,7 +25,7 @@ from aurora_pipeline.calendar import TIMESTAMP, Frequency, SessionCalendar
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.panel_builder import compute_panel
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
-from aurora_pipeline.market.point_in_time import as_known_at
+from aurora_pipeline.market.point_in_time import as_known_at, told_by
 
 SCALE = 4.0
 """A power of two: multiplying by it rounds nothing."""
@@ -192,15 +192,7 @@ FEATURE_CHECKS = (
 def as_seen_at(inputs: FeatureInputs, moment: datetime) -> FeatureInputs:
     """Inputs without the rows, and without the verdicts on rows, that became known after a moment."""
     session = inputs.calendar.session_of(moment)
-
-    def seen(frame: pl.DataFrame) -> pl.DataFrame:
-        known = frame.filter(pl.col("known_at") <= moment)
-        if "quarantined_at" not in frame.columns:
-            return known
-        verdict = pl.when(pl.col("quarantined_at") <= moment).then(pl.col("quarantined_at"))
-        return known.with_columns(verdict.alias("quarantined_at"))
-
-    frames = {name: seen(frame) for name, frame in _versioned(inputs).items()}
+    frames = {name: told_by(frame, moment) for name, frame in _versioned(inputs).items()}
     universe = inputs.universe.filter(pl.col("session") <= session)
     return inputs.with_frames(**frames, universe=universe, until=moment)
 

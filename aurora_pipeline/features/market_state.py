@@ -16,7 +16,7 @@ from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.readers import NEVER
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
 from aurora_pipeline.features.windows import Panel
-from aurora_pipeline.market.point_in_time import as_known_at
+from aurora_pipeline.market.action_versions import in_force, with_superseded
 
 DAY = 86_400_000_000
 """Microseconds of a day."""
@@ -155,6 +155,8 @@ def market_states(
     day, instrument : ndarray of int of shape (states,)
         Session of each state, days since 1970, and code of its instrument.
     """
+    actions = with_superseded(inputs.corporate_actions)
+    splits = actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null())
     for group, panel in session_panels(inputs):
         axis = np.array(group, dtype="datetime64[D]").astype(np.int64)
         # The sessions of a group follow one another.
@@ -162,9 +164,6 @@ def market_states(
         if not own.size:
             continue
         row = panel.row(inputs.newest_session(group[0])) + np.searchsorted(axis, day[own])
-        actions = as_known_at(
-            inputs.corporate_actions, inputs.session_cutoff(group[-1]), ["instrument_id", "ex_date", "kind"]
-        )
         market = MarketState(
             positions=own,
             panel=panel,
@@ -172,8 +171,6 @@ def market_states(
             row=row,
             session_row=row + int(inputs.frequency == "5min"),
             column=np.full(own.size, -1, dtype=np.int64),
-            splits=actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null()).select(
-                "instrument_id", "ex_date", "ratio"
-            ),
+            splits=in_force(splits, inputs.session_cutoff(group[-1])).select("instrument_id", "ex_date", "ratio"),
         )
         yield market.of_instruments(instrument[own])

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.features.adjustment import adjustment_factors, last_close_before
 from aurora_pipeline.features.codes import moments_of
 from aurora_pipeline.features.inputs import ResidualInputs
@@ -24,6 +25,7 @@ from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
+from aurora_pipeline.market.action_versions import with_superseded
 
 HISTORY_SESSIONS = 760
 """Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252
@@ -138,12 +140,13 @@ def _due(inputs: ResidualInputs, axis: Sequence[date]) -> Moments:
 
 def _late_moments(inputs: ResidualInputs, feed: VersionedArrays, own: VersionedArrays) -> Moments:
     """Moments at which an earlier session's fact became known after the next cutoff that could have used it."""
-    actions = inputs.corporate_actions.filter(
-        pl.col("known_at") > pl.col("ex_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    )
-    told = moments_of(actions.get_column("known_at"))
+    actions = with_superseded(inputs.corporate_actions)
+    told = [
+        moments_of(actions.filter(pl.col(name) > pl.col("ex_date").cast(TIMESTAMP)).get_column(name))
+        for name in ("known_at", "superseded_at")
+    ]
     rows = len(feed.due)
-    return np.unique(np.concatenate([feed.late_moments(0, rows), own.late_moments(0, rows), told]))
+    return np.unique(np.concatenate([feed.late_moments(0, rows), own.late_moments(0, rows), *told]))
 
 
 def _build(

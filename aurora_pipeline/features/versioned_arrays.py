@@ -2,7 +2,8 @@
 
 The same rule as :func:`~aurora_pipeline.market.point_in_time.as_known_at`, without its sort and filter for every decision: nearly
 all rows are known when they are due, lie in arrays for good and are seen once their moment has come. The exceptions (late rows,
-corrections, rows withdrawn later) are kept aside with their moments and written over a copy of the window that is asked for.
+corrections, rows withdrawn later and the versions beside them) are kept aside with their moments and written over a copy of the
+window that is asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class VersionedArrays:
     instruments : list of str
         Column axis, sorted.
     row, column : ndarray of int of shape (exceptions,)
-        Place of each exception, in the order in which it became known; rows that were on time and withdrawn come first.
+        Place of each exception, in the order in which it became known.
     known_at, withdrawn_at : ndarray of int of shape (exceptions,)
         Microseconds since 1970; a far future where never withdrawn.
     exceptions : ndarray of int of shape (exceptions,)
@@ -155,9 +156,12 @@ def lay_out(rows: pl.DataFrame, place: str, axis: pl.Series, due: Moments) -> Ve
     withdrawn = moments_of(inside.get_column("quarantined_at"))
     withdrawn = np.where(withdrawn == _MISSING, _NEVER, withdrawn)
     late = known > due[row] if row.size else np.zeros(0, dtype=np.bool_)
-    special = np.flatnonzero(late | (withdrawn != _NEVER))
-    special = special[np.argsort(np.where(late[special], known[special], 0), kind="stable")]
     places = row * len(instruments) + column
+    gone = withdrawn != _NEVER
+    if gone.any():  # a version beside a withdrawn one stands or falls by which of the two is newer
+        gone = np.isin(places, places[gone])
+    special = np.flatnonzero(late | gone)
+    special = special[np.argsort(known[special], kind="stable")]
     places[special] = -1
     return VersionedArrays(
         due,

@@ -47,7 +47,7 @@ BOOK = "live"
 RECORD = "opening.json"
 _SCORES = ("session", "symbol", "decision_time", "score")
 _LABELS = ("session", "symbol", "decision_time", "label", "matured_at")
-_RESIDUALS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "residual_return")
+_RESIDUALS = ("session", "symbol", "instrument_id", "bar_end", "known_at", "quarantined_at", "residual_return")
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _FRAMES = (
     "bars", "session_bars", "residual_returns", "universe", "returns", "weights", "calibration", "volatility", "scores",
@@ -315,5 +315,6 @@ def _named_today(home: Home, session: date) -> pl.DataFrame:
         "instrument_id",
         pl.lit(end, TIMESTAMP).alias("bar_end"),
         pl.lit(_NEVER, TIMESTAMP).alias("known_at"),
+        pl.lit(None, TIMESTAMP).alias("quarantined_at"),
         pl.lit(0.0).alias("residual_return"),
     )

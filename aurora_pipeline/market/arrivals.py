@@ -16,6 +16,8 @@ from aurora_pipeline.market.columns import BARS, FEEDS
 
 BAR_KEY = ("symbol", "bar_start")
 _TICK = timedelta(microseconds=1)
+_MOMENT = timedelta(milliseconds=1)
+"""Versions told apart by instants lie within this of what they claimed."""
 
 
 def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None) -> pl.DataFrame:
@@ -60,14 +62,32 @@ def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided:
 def arrived_rows(
     feed: str, rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided: datetime | None
 ) -> pl.DataFrame:
-    """Rows to add to a feed; parameters as of :func:`arrived_bars`. Rows without `known_at` are left for the validation."""
+    """Rows to add to a feed; parameters as of :func:`arrived_bars`. Rows without `known_at` are left for the validation.
+
+    A row that would be known at the moment at which another version of it is, is told an instant after all of them.
+    """
     content = [name for name in FEEDS[feed].columns if name != "known_at"]
     fresh = rows.unique(content, keep="first", maintain_order=True).join(
         held, on=content, how="anti", nulls_equal=True, maintain_order="left"
     )
     late = (pl.col("known_at") <= pl.lit(decided, TIMESTAMP)).fill_null(value=False)
     stamped = pl.when(late).then(pl.lit(_after(now, decided), TIMESTAMP)).otherwise(pl.col("known_at"))
-    return fresh.with_columns(stamped.alias("known_at")).select(list(FEEDS[feed].columns))
+    fresh = fresh.with_columns(stamped.alias("known_at")).with_row_index("_row")
+    key = list(FEEDS[feed].key)
+    told = (
+        fresh.select("_row", *key, "known_at")
+        .join(held.select(*key, pl.col("known_at").alias("_held")), on=key, nulls_equal=True)
+        .filter(pl.col("_held").is_between("known_at", pl.col("known_at") + _MOMENT))
+        .group_by("_row")
+        .agg(pl.col("_held").max())
+    )
+    known = pl.max_horizontal("known_at", pl.col("_held") + _TICK)
+    nth = pl.int_range(pl.len()).over(*key, known)
+    return (
+        fresh.join(told, on="_row", how="left", maintain_order="left")
+        .with_columns((known + pl.duration(microseconds=nth)).alias("known_at"))
+        .select(list(FEEDS[feed].columns))
+    )
 
 
 def _after(now: datetime, decided: datetime | None) -> datetime:

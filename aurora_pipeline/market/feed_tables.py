@@ -9,6 +9,7 @@ import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
 from aurora_pipeline.contracts import FEED_TABLES, TABLES, empty
+from aurora_pipeline.market.action_versions import with_superseded
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.instruments import instrument_map, with_instrument
@@ -131,8 +132,8 @@ def known_before_event(feeds: FeedTables) -> pl.DataFrame:
 
 def known_splits(actions: pl.DataFrame, price_adjustment: str) -> pl.DataFrame:
     """Return the splits that raw prices still contain: none where the source has adjusted for them."""
-    splits = actions.filter((pl.col("kind") == "split") & (pl.lit(price_adjustment) == "none"))
-    return splits.select("instrument_id", "ex_date", "known_at", "ratio")
+    splits = with_superseded(actions).filter((pl.col("kind") == "split") & (pl.lit(price_adjustment) == "none"))
+    return splits.select("instrument_id", "ex_date", "known_at", "superseded_at", "ratio")
 
 
 def instrument_day(feed: str) -> pl.Expr:

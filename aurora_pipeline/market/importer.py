@@ -221,7 +221,8 @@ def _read(source: Path) -> pl.DataFrame:
         if source.suffix.lower() == ".parquet":
             rows = pl.read_parquet(source)
         elif source.suffix.lower() == ".csv":
-            rows = pl.read_csv(source, infer_schema_length=10_000, try_parse_dates=False)
+            # As text: a symbol may look like a number or a truth value, and a number like a whole one for many rows.
+            rows = pl.read_csv(source, infer_schema=False, null_values="")
         else:
             raise MarketDataError(f"{source}: expected a .csv or .parquet file")
     except (OSError, pl.exceptions.PolarsError) as error:

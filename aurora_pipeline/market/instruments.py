@@ -13,6 +13,8 @@ from itertools import pairwise
 
 import polars as pl
 
+from aurora_pipeline.market.action_versions import with_superseded
+
 MAPPING = {"symbol": pl.String, "valid_from": pl.Date, "valid_to": pl.Date, "instrument_id": pl.String}
 
 
@@ -24,7 +26,7 @@ def instrument_map(universe: pl.DataFrame, corporate_actions: pl.DataFrame) -> p
     universe : polars.DataFrame
         `symbol`, `valid_from` (inclusive), `valid_to` (exclusive).
     corporate_actions : polars.DataFrame
-        `symbol`, `ex_date`, `kind`, `new_symbol`; renames and delistings count.
+        Columns of the feed, every version; renames and delistings count, as they were told last.
 
     Returns
     -------
@@ -32,6 +34,7 @@ def instrument_map(universe: pl.DataFrame, corporate_actions: pl.DataFrame) -> p
         `symbol`, `valid_from` and `valid_to` (null where open), `instrument_id`; the pieces of a symbol do not overlap.
     """
     events = corporate_actions.filter(pl.col("kind").is_in(["rename", "delist"]))
+    events = with_superseded(events, "symbol").filter(pl.col("superseded_at").is_null())
     taken_over: dict[tuple[str, date], str] = {}
     cuts: dict[str, set[date]] = {}
     for symbol, day, kind, target in events.select("symbol", "ex_date", "kind", "new_symbol").iter_rows():

@@ -75,11 +75,16 @@ class LevelRules:
 
 @dataclass(frozen=True)
 class Split:
-    """A split on file."""
+    """A version of a split on file, and when it was told otherwise (None: never)."""
 
     ex_date: date
     known_at: datetime
+    superseded_at: datetime | None
     ratio: float
+
+    def counts_at(self, moment: datetime) -> bool:
+        """Whether it is in force at a moment."""
+        return self.known_at <= moment and (self.superseded_at is None or moment < self.superseded_at)
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,18 @@ class _Scan:
 
     rules: LevelRules
     splits: Sequence[Split]
-    newest: _Price | None = None
-    sound: _Price | None = None
+    accepted: list[_Price] = field(default_factory=list)
     broken: float | None = None
     index: int = -1
     nights: deque[tuple[int, float]] = field(default_factory=deque)
     bars: deque[tuple[int, float]] = field(default_factory=deque)
 
     def reference(self, moment: datetime) -> _Price | None:
-        """Newest accepted price that had not been withdrawn by `moment`."""
-        newest = self.newest
+        """Newest accepted price known at `moment`; where it has been withdrawn by then, the newest that never is."""
+        known = (price for price in reversed(self.accepted) if price.known_at <= moment)
+        newest = next(known, None)
         if newest is not None and newest.quarantined_at is not None and newest.quarantined_at <= moment:
-            newest = self.sound
+            newest = next((price for price in known if price.quarantined_at is None), None)
         if newest is None or (self.rules.memory is not None and self.index - newest.index > self.rules.memory):
             return None
         return newest
@@ -117,7 +122,7 @@ class _Scan:
         """Log return from the reference, splits known by now taken out."""
         factor = 1.0
         for split in self.splits:
-            if reference.session < split.ex_date <= session and split.known_at <= moment:
+            if reference.session < split.ex_date <= session and split.counts_at(moment):
                 factor *= split.ratio
         return math.log(price * factor / reference.close)
 
@@ -136,12 +141,10 @@ class _Scan:
         return beyond and self.rules.is_split(first, apart) and self.rules.is_split(last, apart)
 
     def accept(self, row: _Price, step: float | None, apart: int) -> None:
-        """Make a row the newest price and its step part of the scale."""
+        """Accept a row's price, and its step as part of the scale."""
         if step is not None and apart <= 1:
             (self.nights if apart else self.bars).append((self.index, abs(step)))
-        self.newest = row
-        if row.quarantined_at is None:
-            self.sound = row
+        self.accepted.append(row)
 
     def enter(self, index: int) -> None:
         """Begin a session: forget steps outside the window."""
@@ -174,7 +177,7 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
         `quarantined_at`, `open`, `close`, and `tested`: rows that are not are accepted as they are (earlier sessions, or
         sessions a daily bar vouches for).
     splits : polars.DataFrame
-        `instrument_id`, `ex_date`, `known_at`, `ratio`; empty where prices are adjusted already.
+        `instrument_id`, `ex_date`, `known_at`, `superseded_at`, `ratio`; empty where prices are adjusted already.
     sessions : sequence of date
         Calendar sessions that cover the rows: distances are counted on it.
     rules : LevelRules
@@ -193,8 +196,8 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     suspects = set(rows.filter(suspected)["instrument_id"]) | set(splits["instrument_id"])
     position = {day: index for index, day in enumerate(sessions)}
     filed: dict[str, list[Split]] = {}
-    for name, ex_date, known_at, ratio in splits.select("instrument_id", "ex_date", "known_at", "ratio").iter_rows():
-        filed.setdefault(name, []).append(Split(ex_date, known_at, ratio))
+    for name, *version in splits.select("instrument_id", "ex_date", "known_at", "superseded_at", "ratio").iter_rows():
+        filed.setdefault(name, []).append(Split(*version))
     found: list[tuple[int, str]] = []
     # Few instruments jump at all; those that do are walked through row by row, since each verdict depends on the one before.
     for (name,), series in rows.filter(pl.col("instrument_id").is_in(list(suspects))).group_by(

@@ -13,6 +13,15 @@ from datetime import datetime
 import polars as pl
 
 
+def told_by(frame: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    """All versions known at a moment, without the verdicts on them that fell later; parameters as of :func:`as_known_at`."""
+    known = frame.filter(pl.col("known_at") <= moment)
+    if "quarantined_at" not in frame.columns:
+        return known
+    verdict = pl.when(pl.col("quarantined_at") <= moment).then(pl.col("quarantined_at"))
+    return known.with_columns(verdict.alias("quarantined_at"))
+
+
 def as_known_at(frame: pl.DataFrame, moment: datetime, key: Sequence[str]) -> pl.DataFrame:
     """Newest version of each row known at a moment.
 

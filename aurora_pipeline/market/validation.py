@@ -70,8 +70,7 @@ def validate_feed(feed: str, raw: pl.DataFrame, context: FeedContext) -> tuple[p
         rows = _with_calendar(rows, context)
     rows = judged(rows, [*_common_rules(feed, context), *_RULES[feed](context)])
     rows = with_own_history(feed, rows)
-    key = ["symbol", "_known"] if feed in ("earnings", "fundamentals") else [*form.key, "_known"]
-    rows = with_duplicates(rows, key, [name for name in form.columns if name != "known_at"])
+    rows = with_duplicates(rows, [*form.key, "_known"], [name for name in form.columns if name != "known_at"])
     accepted = rows.filter(pl.col("reason").is_null()).with_columns(pl.col("_known").alias("known_at"))
     refused = filed(rows.filter(pl.col("reason").is_not_null()), row_moment(feed), context)
     return accepted.select(list(form.columns)), quarantine_rows(refused, feed, list(form.columns))

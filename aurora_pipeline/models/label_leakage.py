@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP, Frequency, SessionCalendar
+from aurora_pipeline.market.point_in_time import told_by
 from aurora_pipeline.models.labels import compute_labels
 
 _KEY = ["symbol", "decision_time"]
@@ -107,7 +108,7 @@ def label_cuts(inputs: LabelInputs, stored: pl.DataFrame) -> list[datetime]:
 def truncation_differences(inputs: LabelInputs, stored: pl.DataFrame, cut: datetime, seed: int) -> pl.DataFrame:
     """Labels matured by the cut that the rows known by then do not give."""
     del seed
-    known = inputs.residual_returns.filter(pl.col("known_at") <= cut)
+    known = told_by(inputs.residual_returns, cut)
     return _matured_differences(replace(inputs, residual_returns=known), stored, cut)
 
 

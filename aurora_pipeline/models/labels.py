@@ -10,7 +10,8 @@ grid (half-days count as many bars as they have):
 What is not there:
 
 - **No entry bar, no label.** The first return after a missing entry bar began at a price from the decision time or
-  earlier, which nobody could have traded at, and the order would have expired unfilled.
+  earlier, which nobody could have traded at, and the order would have expired unfilled. So with one withdrawn by maturity.
+- **A bar withdrawn by maturity** is missing: the next bar's return spans it.
 - **A missing bar inside** costs nothing: the next bar's return spans it.
 - **A missing last bar**: the label ends at the last known close. It matures :data:`LATE_LIMIT` after the bar's end,
   when it is certain that the bar is absent; a bar that comes later than that does not count. Any reader therefore
@@ -96,6 +97,7 @@ def compute_labels(
         panel.offsets,
         panel.values,
         panel.known,
+        panel.withdrawn,
         panel.bar_ends,
         *(eligible.get_column(name).cast(pl.Int64).to_numpy() for name in ("code", "start", "bars")),
         horizon_bars,
@@ -145,6 +147,7 @@ def _label_kernel(
     offsets: Any,
     values: Any,
     known: Any,
+    withdrawn: Any,
     bar_ends: Any,
     codes: Any,
     starts: Any,
@@ -178,9 +181,10 @@ def _label_kernel(
             moment = settled
             if offsets[base + last + 1] > offsets[base + last] and known[offsets[base + last]] <= settled:
                 moment = max(bar_ends[last], known[offsets[base + last]])
-            total, fair, following = 0.0, entry_known <= moment, True
+            entered = version_known_at(known, withdrawn, offsets[base + entry], offsets[base + entry + 1], moment)
+            total, fair, following = 0.0, entered >= 0, True
             for step in range(entry + 1, last + 1):
-                row = version_known_at(known, offsets[base + step], offsets[base + step + 1], moment)
+                row = version_known_at(known, withdrawn, offsets[base + step], offsets[base + step + 1], moment)
                 if row >= 0:
                     # A return known before the entry bar was taken from an earlier close than the entry's.
                     if following and known[row] < entry_known:

@@ -3,7 +3,7 @@
 A bar that was corrected has several rows that differ in `known_at`. Labels and volatilities need, for each window of
 bars, the newest version known at the window's own moment; building one view per moment would copy the table thousands
 of times. Here the versions of one bar lie side by side, oldest first, and :func:`version_known_at` picks the right
-one.
+one, by the rule of :func:`~aurora_pipeline.market.point_in_time.as_known_at`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from aurora_pipeline.errors import MarketDataError
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+NEVER = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class VersionedPanel:
         cell without rows is a missing bar.
     values : ndarray of shape (n_rows,)
         The value of each version.
-    known : ndarray of shape (n_rows,)
-        Moment each version became known, microseconds since the epoch.
+    known, withdrawn : ndarray of shape (n_rows,)
+        Moment each version became known, and the one from which it counts no more (:data:`NEVER` if there is none), microseconds
+        since the epoch.
     """
 
     instruments: pl.Series
@@ -46,6 +48,7 @@ class VersionedPanel:
     offsets: Int64
     values: Float64
     known: Int64
+    withdrawn: Int64
 
     def codes(self, instruments: pl.Series) -> Int64:
         """Code of each instrument; -1 where it has no row at all."""
@@ -60,7 +63,7 @@ def versioned_panel(rows: pl.DataFrame, value: str, bar_ends: pl.Series) -> Vers
     Parameters
     ----------
     rows : polars.DataFrame
-        `instrument_id`, `bar_end`, `known_at` and the value column.
+        `instrument_id`, `bar_end`, `known_at`, optionally `quarantined_at`, and the value column.
     value : str
         Name of the value column; it must not be null.
     bar_ends : polars.Series
@@ -90,13 +93,16 @@ def versioned_panel(rows: pl.DataFrame, value: str, bar_ends: pl.Series) -> Vers
     offsets = np.zeros(len(instruments) * len(ends) + 1, dtype=np.int64)
     np.cumsum(np.bincount(cell, minlength=len(offsets) - 1), out=offsets[1:])
     values = rows.get_column(value).to_numpy()[order]
-    return VersionedPanel(instruments, ends, offsets, values, known[order])
+    withdrawn = np.full(len(known), NEVER)
+    if "quarantined_at" in rows.columns:
+        withdrawn = rows.get_column("quarantined_at").to_physical().fill_null(NEVER).to_numpy()
+    return VersionedPanel(instruments, ends, offsets, values, known[order], withdrawn[order])
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def version_known_at(known: Any, first: int, stop: int, moment: int) -> int:
-    """Row of the newest version known at a moment among rows `first` to `stop` - 1; -1 if there is none."""
+def version_known_at(known: Any, withdrawn: Any, first: int, stop: int, moment: int) -> int:
+    """Row of the newest version known at a moment among rows `first` to `stop` - 1; -1 if there is none or it is withdrawn."""
     row = stop - 1
     while row >= first and known[row] > moment:
         row -= 1
-    return row if row >= first else -1
+    return row if row >= first and withdrawn[row] > moment else -1

@@ -1,8 +1,8 @@
 """Returns per session, from the bars' residual returns, as they were known at any moment.
 
-A session's sum is recomputed for every moment at which one of its rows became known late, so the result is a table of
-versions like any other and `as_known_at` gives the view of a session's open. Sums run over the bars in time order, one by
-one: the same bits whatever range is aggregated at once.
+A session's sum is recomputed for every moment at which one of its rows became known late or was withdrawn, so the result is a
+table of versions like any other and `as_known_at` gives the view of a session's open. Sums run over the bars in time order, one
+by one: the same bits whatever range is aggregated at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import numpy as np
 import polars as pl
 from numba import njit
 from numpy.typing import NDArray
+
+from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.market.point_in_time import as_known_at
 
 SUMMED = ("bar_return", "market_return", "sector_return", "residual_return")
 KEPT = ("beta_market", "beta_sector")
@@ -29,19 +32,26 @@ def session_returns(residual_returns: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         `instrument_id`, `session`, `known_at`, the sums of `bar_return`, `market_return`, `sector_return` and
-        `residual_return` (fractions), and the session's `beta_market` and `beta_sector`; one row per version.
+        `residual_return` (fractions), and the session's `beta_market` and `beta_sector`; one row per version. `quarantined_at`
+        is when nothing of the session stood any more, null as long as something does.
     """
-    rows = residual_returns.select([*_GROUP, "bar_end", "known_at", *SUMMED, *KEPT])
-    late_groups = rows.filter(pl.col("known_at") > pl.col("bar_end")).select(_GROUP).unique()
+    rows = residual_returns.select([*_GROUP, "bar_end", "known_at", "quarantined_at", *SUMMED, *KEPT])
+    versioned = (pl.col("known_at") > pl.col("bar_end")) | pl.col("quarantined_at").is_not_null()
+    late_groups = rows.filter(versioned).select(_GROUP).unique()
     parts = [_summed(rows.join(late_groups, on=_GROUP, how="anti"))]
     late = rows.join(late_groups, on=_GROUP, how="semi").sort([*_GROUP, "bar_end", "known_at"])
     for group in late.partition_by(_GROUP, maintain_order=True):
         on_time = group.get_column("bar_end").max()
-        later = group.filter(pl.col("known_at") > on_time).get_column("known_at")
-        for moment in sorted({on_time, *later.to_list()}):
-            known = group.filter(pl.col("known_at") <= moment)
-            newest = known.unique(subset=["bar_end"], keep="last", maintain_order=True)
-            parts.append(_summed(newest))
+        told = pl.concat([group.get_column("known_at"), group.get_column("quarantined_at").drop_nulls()])
+        versions: list[pl.DataFrame] = []
+        for moment in sorted({on_time, *told.filter(told > on_time).to_list()}):
+            newest = as_known_at(group, moment, ["instrument_id", "bar_end"])
+            if not newest.is_empty():
+                known = "known_at" if moment == on_time else pl.lit(moment, TIMESTAMP)
+                versions.append(_summed(newest).with_columns(known_at=known))
+            elif versions and versions[-1].get_column("quarantined_at").item() is None:
+                versions[-1] = versions[-1].with_columns(pl.lit(moment, TIMESTAMP).alias("quarantined_at"))
+        parts += versions
     return pl.concat(parts).sort([*_GROUP, "known_at"])
 
 
@@ -53,7 +63,8 @@ def _summed(rows: pl.DataFrame) -> pl.DataFrame:
     )
     ends = np.cumsum(groups.get_column("count").to_numpy().astype(np.int64))
     sums = [pl.Series(name, _segment_sums(ordered.get_column(name).to_numpy(), ends)) for name in SUMMED]
-    return groups.with_columns(sums).select([*_GROUP, "known_at", *SUMMED, *KEPT])
+    standing = pl.lit(None, TIMESTAMP).alias("quarantined_at")
+    return groups.with_columns(sums).select([*_GROUP, "known_at", standing, *SUMMED, *KEPT])
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

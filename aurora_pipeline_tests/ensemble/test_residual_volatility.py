@@ -149,3 +149,14 @@ def test_the_defaults_follow_the_bars_of_a_session() -> None:
     assert (settings.volatility_span(78), settings.volatility_pull(78)) == (20.0, 0.1)
     chosen = CalibrationSettings(volatility_span_sessions=5.0, volatility_shrinkage=0.0)
     assert (chosen.volatility_span(1), chosen.volatility_pull(78)) == (5.0, 0.0)
+
+
+def test_a_withdrawn_bar_counts_before_its_verdict_only() -> None:
+    frame = session_returns([0.01] * 7 + [1.0] + [0.01] * 2)
+    verdict = CALENDAR.open(DAYS[8])
+    gone = pl.when(pl.col("session") == DAYS[7]).then(pl.lit(verdict, TIMESTAMP))
+    withdrawn = frame.with_columns(gone.alias("quarantined_at"))
+    absent = frame.filter(pl.col("session") != DAYS[7])
+    assert forecast(withdrawn, 8) == forecast(frame, 8)  # what becomes known at the open is not known before it
+    assert forecast(withdrawn, 9, span=3.0) == pytest.approx(0.01)
+    assert forecast(absent, 9) == pytest.approx(0.01)

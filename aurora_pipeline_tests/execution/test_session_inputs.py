@@ -147,6 +147,13 @@ def test_an_action_told_again_with_another_date_is_booked_once(known, booked):
     assert [len(events(other, session)) for session in SESSIONS] == [0, 1, 1, 0, 0]
 
 
+def test_a_moved_action_that_is_told_once_more_is_booked():
+    early, late = CALENDAR.close(SESSIONS[0]), CALENDAR.close(SESSIONS[1])
+    moved = [action("split", SESSIONS[2], known=known, ratio=2.0) for known in (early, late)]
+    frame = actions(action("split", SESSIONS[1], ratio=2.0), *moved)
+    assert [len(events(frame, session)) for session in SESSIONS] == [0, 0, 1, 0, 0]
+
+
 def test_an_ex_date_without_trading_counts_at_the_next_session():
     assert len(events(actions(action("delist", date(2026, 1, 10))), date(2026, 1, 12))) == 1
 

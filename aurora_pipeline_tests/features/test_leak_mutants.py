@@ -1,11 +1,13 @@
-"""Eleven ways of looking ahead, each put into the code and each found by the check that is named for it."""
+"""Twelve ways of looking ahead, each put into the code and each found by the check that is named for it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.features import (
     as_of,
     bar_views,
@@ -18,7 +20,7 @@ from aurora_pipeline.features import (
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks
 from aurora_pipeline.features.panel_builder import compute_panel
 from aurora_pipeline.models import label_leakage, labels
-from aurora_pipeline.models.label_leakage import LABEL_CHECKS, LabelInputs, label_leaks
+from aurora_pipeline.models.label_leakage import LABEL_CHECKS, LabelInputs, label_cuts, label_leaks
 from aurora_pipeline_tests.features.leaky_market import cut_of, leaky_inputs
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, with_residuals
 
@@ -104,6 +106,26 @@ def test_forward_filled_label(monkeypatch, intraday):
 
     monkeypatch.setattr(label_leakage, "compute_labels", filled)
     assert "label_truncation" in caught_labels(intraday)
+
+
+def test_verdict_on_a_label_before_it_fell(monkeypatch, intraday):
+    rows, early = intraday.residual_returns, CALENDAR.bar_ends(intraday.sessions[0])[8]
+    gone = pl.when(pl.col("bar_end") == early).then(pl.lit(early + timedelta(days=30), TIMESTAMP))
+    withdrawn = intraday.with_frames(residual_returns=rows.with_columns(gone.alias("quarantined_at")))
+    moments = label_cuts(label_inputs(withdrawn), label_inputs(withdrawn).labels())
+
+    def found():
+        own = label_inputs(withdrawn)
+        return set(label_leaks(own, own.labels(), moments, 5, LABEL_CHECKS).get_column("check"))
+
+    assert found() == set()
+    honest = labels.compute_labels
+
+    def hindsight(sessions, returns, *given):
+        return honest(sessions, returns.filter(pl.col("quarantined_at").is_null()), *given)
+
+    monkeypatch.setattr(label_leakage, "compute_labels", hindsight)
+    assert "label_truncation" in found()
 
 
 def test_z_score_over_the_full_sample(monkeypatch, intraday):

@@ -56,6 +56,32 @@ def test_split_and_dividend_enter_the_return_not_the_close():
     assert_allclose(panel.close[-7:, panel.column("AAA")], CLOSES)
 
 
+def test_a_moved_split_counts_on_its_old_date_until_the_new_one_is_known():
+    told_again = CALENDAR.close(ASKED[0])
+    actions = pl.concat(
+        [
+            action("AAA", HISTORY[1], "split", ratio=2.0),
+            action("AAA", HISTORY[2], "split", ratio=2.0, known_at=told_again),
+        ]
+    )
+    before, after = session_panels(inputs_of(daily_of(HISTORY, {"AAA": CLOSES}), corporate_actions=actions))
+    assert (before[0], after[0]) == (ASKED[:1], ASKED[1:])
+    assert_allclose(returns(before[1], "AAA", 5), [np.nan, 1.2, -0.5, 0.0, 0.2], atol=1e-15)
+    assert_allclose(returns(after[1], "AAA"), [np.nan, 0.1, 0.0, 0.0, 0.2, 0.0, 0.0], atol=1e-15)
+
+
+def test_a_split_withdrawn_once_it_has_passed_starts_a_new_group():
+    actions = pl.concat(
+        [
+            action("AAA", HISTORY[5], "split", ratio=2.0),
+            action("AAA", date(2025, 3, 25), "split", ratio=2.0, known_at=CALENDAR.close(ASKED[1])),
+        ]
+    )
+    groups = session_panels(inputs_of(daily_of(HISTORY, {"AAA": CLOSES}), corporate_actions=actions))
+    assert [group for group, _ in groups] == [ASKED[:2], ASKED[2:]]
+    assert [returns(panel, "AAA", 1)[0] for _, panel in groups] == [1.0, 0.0]
+
+
 def test_return_over_a_missing_session_spans_it():
     panel = panel_of(inputs_of(daily_of(HISTORY, {"AAA": [100.0, None, 121.0, 121.0, 121.0, 121.0, 121.0]})))
     assert_allclose(returns(panel, "AAA")[:3], [np.nan, np.nan, 0.21])

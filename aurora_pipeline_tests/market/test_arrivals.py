@@ -1,11 +1,12 @@
 """Late, repeated and corrected rows: what is added, and from when on it counts."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
 from aurora_pipeline.market.arrivals import arrived_bars, arrived_rows
-from aurora_pipeline_tests.market.tiny import bar_rows, feed_rows, moment
+from aurora_pipeline.market.validation import FeedContext, validate_feed
+from aurora_pipeline_tests.market.tiny import CALENDAR, bar_rows, feed_rows, moment, universe
 
 NOTHING = bar_rows([])
 MICRO = timedelta(microseconds=1)
@@ -72,6 +73,44 @@ def test_feed_rows_are_stamped_only_if_a_decision_could_have_used_them():
     assert on_time["known_at"].to_list() == [told]
     assert late["known_at"].to_list() == [now]
     assert arrived_rows("earnings", rows, on_time, now, None).is_empty()
+
+
+def test_versions_of_a_feed_row_that_would_be_known_together_are_told_apart():
+    told = moment("2024-11-26T05:00")
+    first = {"symbol": "AAA", "ex_date": told.date(), "kind": "split", "known_at": told, "ratio": 2.0}
+    versions = [first, first | {"ratio": 3.0}, first | {"ratio": 4.0}]
+    held, none = feed_rows("corporate_actions", versions[:1]), feed_rows("corporate_actions", [])
+    now, before, after = moment("2024-11-26T15:00"), moment("2024-11-25T21:00"), moment("2024-11-26T14:55")
+
+    def known(held, decided, rows=versions):
+        return arrived_rows("corporate_actions", feed_rows("corporate_actions", rows), held, now, decided)[
+            "known_at"
+        ].to_list()
+
+    assert known(none, before) == [told, told + MICRO, told + 2 * MICRO]
+    assert known(held, before) == [told + MICRO, told + 2 * MICRO]
+    assert known(none, after) == [now, now + MICRO, now + 2 * MICRO]
+    earlier = arrived_rows("corporate_actions", feed_rows("corporate_actions", versions[:2]), none, now, before)
+    assert known(earlier, before) == [told + 2 * MICRO]
+    assert known(earlier, before, [first | {"ratio": 5.0, "known_at": told - timedelta(hours=1)}]) == [
+        told - timedelta(hours=1)
+    ]
+
+
+def test_periods_that_arrive_late_together_are_all_taken():
+    ends = [date(2024, 3, 31), date(2024, 6, 30), None]
+    rows = [
+        {"symbol": "AAA", "fiscal_period_end": end, "known_at": moment("2024-11-01T15:00"), "revenue": 1e9}
+        for end in ends
+    ]
+    now = moment("2024-11-26T15:00")
+    found = arrived_rows(
+        "fundamentals", feed_rows("fundamentals", rows), feed_rows("fundamentals", []), now, moment("2024-11-26T14:55")
+    )
+    assert found["known_at"].to_list() == [now] * 3
+    context = FeedContext(CALENDAR, (date(2024, 11, 1), date(2024, 11, 26)), universe("AAA"), future=False)
+    accepted, refused = validate_feed("fundamentals", found, context)
+    assert (accepted.height, refused.height) == (3, 0)
 
 
 def test_rows_without_symbol_or_time_go_on_to_the_validation():

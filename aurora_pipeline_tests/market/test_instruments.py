@@ -31,6 +31,24 @@ def test_a_chain_of_renames_keeps_the_first_name():
     assert lookup(mapping, [("AAA", date(2024, 1, 2)), ("BBB", CUT), ("CCC", LATER)]) == ["AAA", "AAA", "AAA"]
 
 
+def test_an_action_told_again_with_another_date_keeps_the_instrument():
+    day, moved = date(2024, 6, 3), date(2024, 6, 5)
+    symbols = universe("OLD", "NEW", "END", valid_from=[None, moved, None], valid_to=[moved, None, moved])
+    first = [action("OLD", day, "rename", "NEW"), action("END", day, "delist")]
+    again = [row | {"ex_date": moved, "known_at": moment("2024-05-31")} for row in first]
+    mapping = instrument_map(symbols, feed_rows("corporate_actions", [*first, *again]))
+    asked = [("OLD", date(2024, 5, 1)), ("OLD", day), ("NEW", moved), ("END", date(2024, 5, 1)), ("END", day)]
+    assert lookup(mapping, asked) == ["OLD", "OLD", "OLD", "END", "END"]
+
+
+def test_a_rename_whose_new_symbol_was_corrected_goes_to_that_symbol_only():
+    symbols = universe("OLD", "BAD", "NEW", valid_from=[None, None, CUT], valid_to=[CUT, None, None])
+    first = action("OLD", CUT, "rename", "BAD")
+    corrected = first | {"new_symbol": "NEW", "known_at": moment("2024-02-01")}
+    mapping = instrument_map(symbols, feed_rows("corporate_actions", [first, corrected]))
+    assert lookup(mapping, [("NEW", LATER), ("BAD", CUT), ("BAD", LATER)]) == ["OLD", "BAD", "BAD"]
+
+
 def test_a_symbol_used_again_is_another_instrument():
     symbols = universe("ABC", "ABC", "NEW", valid_from=[None, LATER, CUT], valid_to=[CUT, None, None])
     mapping = instrument_map(symbols, feed_rows("corporate_actions", [action("ABC", CUT, "rename", "NEW")]))

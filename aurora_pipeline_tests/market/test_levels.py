@@ -2,13 +2,15 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.market.feed_tables import known_splits
 from aurora_pipeline.market.levels import LevelRules, in_time_order, level_breaks
 from aurora_pipeline.settings import QualitySettings
 from aurora_pipeline_tests.market.tiny import CALENDAR, sessions_from
 
 DAYS = sessions_from("2025-03-03", 40)
 QUIET = [100.0, 101.0] * 10
-SPLITS = {"instrument_id": pl.String, "ex_date": pl.Date, "known_at": TIMESTAMP, "ratio": pl.Float64}
+SPLITS = empty("corporate_actions").select("instrument_id", "ex_date", "kind", "known_at", "ratio").schema
 
 
 def daily(closes, opens=None, withdrawn=()):
@@ -32,13 +34,16 @@ def daily(closes, opens=None, withdrawn=()):
 
 
 def refused(rows, splits=(), memory=None):
-    filed = pl.DataFrame(list(splits), schema=SPLITS, orient="row")
+    filed = pl.DataFrame(list(splits), schema=SPLITS, orient="row").with_columns(
+        pl.lit(None, pl.Float64).alias("amount"), pl.lit(None, pl.String).alias("new_symbol")
+    )
+    filed = known_splits(filed, "none")
     found = level_breaks(rows, filed, DAYS, LevelRules.of(QualitySettings(), 20, memory))
     return sorted(found["row"].to_list())
 
 
 def split(day, ratio, known=None):
-    return ("AAA", DAYS[day], CALENDAR.open(DAYS[day if known is None else known]), ratio)
+    return ("AAA", DAYS[day], "split", CALENDAR.open(DAYS[day if known is None else known]), ratio)
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 2 / 3, 2.0, 1.5, 20.0])
@@ -61,6 +66,30 @@ def test_a_split_filed_late_explains_it_from_then_on():
 
 def test_a_split_filed_but_not_applied_is_a_break():
     assert refused(daily([*QUIET, *[100.0] * 3]), [split(20, 2.0)]) == [20, 21, 22]
+
+
+@pytest.mark.parametrize("corrected", [2.0, 3.0])
+def test_a_split_told_again_counts_once(corrected):
+    closes = [*QUIET, *[100.0 / corrected] * 5]
+    assert refused(daily(closes), [split(20, 2.0, known=15), split(20, corrected, known=18)]) == []
+
+
+def test_a_split_moved_to_another_day_counts_on_that_day_only():
+    closes = [*QUIET, 100.0, 100.0, *[50.0] * 3]
+    assert refused(daily(closes), [split(20, 2.0, known=15), split(22, 2.0, known=18)]) == []
+    assert refused(daily(closes), [split(20, 2.0, known=15), split(22, 2.0, known=21)]) == [20]
+
+
+@pytest.mark.parametrize("corrected", [67.0, 134.0])
+def test_a_correction_known_later_is_no_reference_for_rows_before_it(corrected):
+    rows = daily([*QUIET, 100.0, 100.0, 101.0])
+    later = rows.filter(pl.col("row") == 20).with_columns(
+        pl.lit(corrected * 1.05).alias("open"),
+        pl.lit(corrected).alias("close"),
+        pl.lit(CALENDAR.close(DAYS[30]), TIMESTAMP).alias("known_at"),
+        pl.lit(99, rows.schema["row"]).alias("row"),
+    )
+    assert refused(in_time_order(pl.concat([rows, later]))) == []
 
 
 def test_return_to_the_old_level():

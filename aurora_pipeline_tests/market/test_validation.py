@@ -165,6 +165,14 @@ def test_duplicates_of_every_feed(feed):
     assert refused(feed, [row, row | {value: row[value] * 1.1, "known_at": KNOWN + timedelta(days=1)}]) == []
 
 
+@pytest.mark.parametrize("feed", ["earnings", "fundamentals"])
+def test_periods_reported_at_one_moment_are_facts_of_their_own(feed):
+    row = {"symbol": "AAA"} | SOUND[feed]
+    ends = [None, date(2024, 6, 30), date(2024, 9, 30)]
+    assert refused(feed, [row | {"fiscal_period_end": end} for end in ends]) == []
+    assert refused(feed, [row | {"fiscal_period_end": end} for end in (ends[1], ends[2], ends[1])]) == ["duplicate"]
+
+
 @pytest.mark.parametrize("feed", sorted(SOUND))
 def test_symbol_of_no_universe_in_every_feed(feed):
     assert refused(feed, [{"symbol": "ZZZ"} | SOUND[feed]]) == ["unknown_symbol"]

@@ -132,6 +132,23 @@ def test_a_correction_counts_if_known_at_maturity_and_not_after() -> None:
     assert label_of([*rows, late, early], 0) == (0.53, CALENDAR.close(DAYS[3]))
 
 
+def test_a_bar_withdrawn_by_maturity_is_missing_and_one_withdrawn_later_is_not() -> None:
+    rows = daily({0: 0.1, 1: 0.01, 2: 1.0, 3: -0.5, 4: 0.04})
+    close = CALENDAR.close(DAYS[3])
+    spanning = ("A", close, 0.06, close)
+
+    def label(withdrawn: int, moment: datetime) -> list[float]:
+        gone = pl.when(pl.col("bar_end") == CALENDAR.close(DAYS[withdrawn])).then(pl.lit(moment, TIMESTAMP))
+        frame = returns_frame([row for row in rows if row[1] != close] + [spanning])
+        frame = frame.with_columns(gone.alias("quarantined_at"))
+        found = compute_labels(DAYS[:1], frame, universe_frame(["A"]), CALENDAR, "session", 2, 1)
+        return found["label"].to_list()
+
+    assert label(2, close) == [0.06]
+    assert label(2, close + timedelta(microseconds=1)) == [1.06]
+    assert label(1, close) == []  # the entry bar itself: nobody knows what was paid
+
+
 def test_a_last_bar_that_comes_late_delays_maturity_up_to_an_hour() -> None:
     rows = daily({0: 0.1, 1: 0.01, 2: 0.02, 4: 0.04})
     close = CALENDAR.close(DAYS[3])

@@ -104,7 +104,10 @@ def bar_rows(rows):
             }
             for name, bar, value, late in rows
         ]
-    ).with_columns(pl.col("bar_end", "known_at").cast(pl.Datetime("us", "UTC")))
+    ).with_columns(
+        pl.col("bar_end", "known_at").cast(pl.Datetime("us", "UTC")),
+        pl.lit(None, pl.Datetime("us", "UTC")).alias("quarantined_at"),
+    )
 
 
 def test_sessions_are_sums_of_their_bars_whatever_the_order():

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import polars as pl
 import requests
 
-from aurora_pipeline.adapters.vendors.alpaca_actions import ACTIONS, contract_row
+from aurora_pipeline.adapters.vendors.alpaca_actions import ACTIONS, contract_row, contract_rows
 from aurora_pipeline.adapters.vendors.http import DOWNLOAD, Pace, Patience, PatientAdapter, require_good
 from aurora_pipeline.errors import SettingsError, VendorError, VendorFormatError, VendorKeyError
-from aurora_pipeline.market.columns import BARS, FEEDS
+from aurora_pipeline.market.columns import BARS
 
 if TYPE_CHECKING:
     from alpaca.common.rest import RESTClient
@@ -167,8 +167,7 @@ class AlpacaMarketData:
                     rows += [row for entry in entries if (row := contract_row(kind, entry)) is not None]
                 elif entries:
                     left_out[kind] = left_out.get(kind, 0) + len(entries)
-        frame = pl.DataFrame(rows, schema=pl.Schema(FEEDS["corporate_actions"].columns)).unique(maintain_order=True)
-        return frame.filter(pl.col("ex_date").is_between(first, last)), left_out
+        return contract_rows(rows).filter(pl.col("ex_date").is_between(first, last)), left_out
 
 
 def known_tape(text: str) -> Tape:

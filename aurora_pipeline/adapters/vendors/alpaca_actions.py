@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from aurora_pipeline.errors import VendorFormatError
+from aurora_pipeline.market.columns import FEEDS
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -32,6 +35,7 @@ def _dividend(entry: Mapping[str, Any]) -> dict[str, Any]:
         "ex_date": entry["ex_date"],
         "kind": "dividend",
         "amount": float(entry["rate"]),
+        "special": bool(entry.get("special")),
     }
 
 
@@ -66,8 +70,21 @@ ACTIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
 }
 
 
+def contract_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Actions in the contract columns of `corporate_actions`, each once.
+
+    The regular and the special dividends of one ex-date are one row, their amounts added up: to the holder they are one payment.
+    """
+    columns = pl.Schema(FEEDS["corporate_actions"].columns)
+    frame = pl.DataFrame(rows, schema=pl.Schema({**columns, "special": pl.Boolean()})).unique(maintain_order=True)
+    paid = pl.col("kind") == "dividend"
+    others = [name for name in columns if name != "amount"]
+    dividends = frame.filter(paid).group_by(others, maintain_order=True).agg(pl.col("amount").sum())
+    return pl.concat([frame.filter(~paid).select(columns.names()), dividends.select(columns.names())])
+
+
 def contract_row(kind: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return an action as a row of `corporate_actions`; None for one that changes nothing.
+    """Return an action as a row of :func:`contract_rows`; None for one that changes nothing.
 
     Raises
     ------

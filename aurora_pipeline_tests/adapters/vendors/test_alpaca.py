@@ -165,6 +165,14 @@ def test_corporate_actions_take_the_contract_form_and_count_from_their_ex_date(m
     assert len(market.asked) == 3
 
 
+@pytest.mark.parametrize(("special", "paid"), [(0.65, 0.9), (0.25, 0.5)])
+def test_a_regular_and_a_special_dividend_of_one_day_are_one_payment(market, special, paid):
+    regular = ACTIONS["cash_dividends"][0]
+    market.actions = {"cash_dividends": [regular, regular, regular | {"rate": special, "special": True}]}
+    rows, _ = market.data().corporate_actions(["AAA"], date(2024, 11, 1), date(2024, 12, 1))
+    assert rows.select("symbol", "kind", "amount").rows() == [("AAA", "dividend", pytest.approx(paid))]
+
+
 @pytest.mark.parametrize("broken", [{"old_rate": 0}, {"ex_date": None}, {"ex_date": "soon"}, {"new_rate": "four"}])
 def test_a_broken_action_is_named(market, broken):
     market.actions = {"forward_splits": [ACTIONS["forward_splits"][0] | broken]}
