@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol
@@ -12,8 +12,8 @@ import numpy as np
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
-from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
-from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.broker import Broker, ExecutedOrder, known_executions, require_paper, send_orders
+from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
 from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import BookSituation, Decision, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
@@ -100,6 +100,7 @@ class RunningSession:
             self.ledger.apply(event)
             self.broker.apply(event)
             pending = tuple(_adjusted(order, event) for order in pending)
+        self._cancel([before for before, order in zip(opening.pending, pending, strict=True) if order.shares == 0.0])
         self._send(tuple(order for order in pending if order.shares > 0.0), AlwaysOn(), inputs.decision_times[0])
 
     def _opening_peak(self) -> float:
@@ -190,6 +191,14 @@ class RunningSession:
             cost_evidence=self.cost_evidence,
         )
         return self.record.result(closing, opening.nav, opening.turnover)
+
+    def _cancel(self, orders: Sequence[PendingOrder]) -> None:
+        """Take back orders that a corporate action has left nothing of."""
+        for order in orders:
+            self.broker.cancel(order.order_id)
+        self.record.add_executed(
+            [ExecutedOrder(order, "cancelled", "corporate_action", 0.0, 0.0, np.nan) for order in orders]
+        )
 
     def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
         self.pending, refused, events = send_orders(self.broker, orders, switch)
@@ -326,12 +335,12 @@ def _resumed(halted: str, state: SwitchState) -> bool:
 
 
 def _adjusted(order: PendingOrder, event: CorporateEvent) -> PendingOrder:
-    """An order that waited over a split, in new shares."""
-    if event.kind != "split" or order.instrument != event.instrument:
+    """An order that waited over a corporate action: in new shares after a split, of none after a delisting."""
+    if event.kind == "dividend" or order.instrument != event.instrument:
         return order
     return replace(
         order,
-        shares=float(np.floor(order.shares * event.value)),
-        exempt_shares=float(np.floor(order.exempt_shares * event.value)),
-        reference_price=order.reference_price / event.value,
+        shares=shares_after(order.shares, event),
+        exempt_shares=shares_after(order.exempt_shares, event),
+        reference_price=order.reference_price / event.value if event.kind == "split" else order.reference_price,
     )

@@ -204,6 +204,25 @@ def test_an_order_that_waits_over_a_split_is_in_new_shares():
     assert (fill["shares"], order["reference_price"]) == (784.0, 50.0)
 
 
+@pytest.mark.parametrize(
+    ("shares", "event"), [(392.0, CorporateEvent("A", "delist", 0.0)), (-392.0, CorporateEvent("A", "split", 0.002))]
+)
+def test_an_order_that_a_corporate_action_leaves_nothing_of_is_cancelled_and_recorded(shares, event):
+    first = run(session_inputs(1, [100.0], eligible=np.array([False])), holding(shares, cash=1_000_000.0 - 100.0 * shares))
+    assert [order.reason for order in first.state.pending] == ["left_universe"]
+    second = run(session_inputs(2, [100.0], eligible=np.array([False]), events=(event,)), first.state)
+    assert second.orders.select("status", "reason", "shares").rows() == [("cancelled", "corporate_action", 392.0)]
+    assert second.positions.is_empty()
+
+
+def test_an_order_that_closes_still_closes_after_a_split_that_rounds():
+    first = run(session_inputs(1, [100.0], eligible=np.array([False])), holding(100.0, cash=990_000.0))
+    split = CorporateEvent("A", "split", 1.15)  # 100 * 1.15 is 114.99999999999999
+    second = run(session_inputs(2, [100.0], eligible=np.array([False]), events=(split,)), first.state)
+    assert column(second.fills, "shares") == [115.0]
+    assert second.positions.is_empty()
+
+
 def test_a_price_that_runs_away_cannot_spend_more_turnover_than_was_set_aside():
     rules = settings("book.turnover_day=0.02")
     first = run(session_inputs(0, [100.0], alpha=0.05), rules=rules)
