@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol
@@ -13,7 +13,8 @@ from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Broker, ExecutedOrder, known_executions, require_paper, send_orders
-from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
+from aurora_pipeline.execution.carried_orders import after_actions, within_limits
+from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import BookSituation, Decision, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
@@ -95,13 +96,7 @@ class RunningSession:
             fitted = f"spread x {self.scale.spread:.2f}, impact x {self.scale.impact:.2f}"
             detail = f"{fitted}, from {self.cost_evidence.fills} fills"
             self.record.events.add(inputs.decision_times[0], BookEvent("costs_fitted", "", detail))
-        pending = opening.pending
-        for event in inputs.events:
-            self.ledger.apply(event)
-            self.broker.apply(event)
-            pending = tuple(_adjusted(order, event) for order in pending)
-        self._cancel([before for before, order in zip(opening.pending, pending, strict=True) if order.shares == 0.0])
-        self._send(tuple(order for order in pending if order.shares > 0.0), AlwaysOn(), inputs.decision_times[0])
+        self._send(self._orders_of_the_evening(), AlwaysOn(), inputs.decision_times[0])
 
     def _opening_peak(self) -> float:
         """Peak NAV, lowered where a drawdown's pause has passed."""
@@ -192,13 +187,23 @@ class RunningSession:
         )
         return self.record.result(closing, opening.nav, opening.turnover)
 
-    def _cancel(self, orders: Sequence[PendingOrder]) -> None:
-        """Take back orders that a corporate action has left nothing of."""
-        for order in orders:
+    def _orders_of_the_evening(self) -> tuple[PendingOrder, ...]:
+        """Book the night's corporate actions; returns the orders that still go out, the others are taken back and recorded."""
+        opening, ledger = self.opening, self.ledger
+        for event in self.inputs.events:
+            ledger.apply(event)
+            self.broker.apply(event)
+        waiting, gone = after_actions(opening.pending, self.inputs.events)
+        allowed, refused = within_limits(waiting, ledger, opening.nav, self.turnover, self.settings.book)
+        for order in (*gone, *(order for order, _ in refused)):
             self.broker.cancel(order.order_id)
         self.record.add_executed(
-            [ExecutedOrder(order, "cancelled", "corporate_action", 0.0, 0.0, np.nan) for order in orders]
+            [ExecutedOrder(order, "cancelled", "corporate_action", 0.0, 0.0, np.nan) for order in gone]
         )
+        self.record.add_rejected(refused)
+        found = [BookEvent("order_refused", order.instrument, code) for order, code in refused]
+        self.record.events.add(self.inputs.decision_times[0], *found)
+        return allowed
 
     def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
         self.pending, refused, events = send_orders(self.broker, orders, switch)
@@ -331,16 +336,4 @@ def _resumed(halted: str, state: SwitchState) -> bool:
     """Whether a person has said `aurora resume` after trading was halted."""
     return (
         bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
-    )
-
-
-def _adjusted(order: PendingOrder, event: CorporateEvent) -> PendingOrder:
-    """An order that waited over a corporate action: in new shares after a split, of none after a delisting."""
-    if event.kind == "dividend" or order.instrument != event.instrument:
-        return order
-    return replace(
-        order,
-        shares=shares_after(order.shares, event),
-        exempt_shares=shares_after(order.exempt_shares, event),
-        reference_price=order.reference_price / event.value if event.kind == "split" else order.reference_price,
     )
