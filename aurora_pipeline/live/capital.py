@@ -2,7 +2,8 @@
 
 The steps a book took are kept in `<home>/live/capital.json`, oldest first. A book starts at the first. Evidence is what its
 ledger shows since the step it stands on (:mod:`aurora_pipeline.policy.capital_schedule`); the first session of a step does not
-count against it, since a book that has been stepped down is above its new limits until its bars allow.
+count against it, since a book that has been stepped down is above its new limits until its bars allow. What would take a book
+further down than the first step begins that step anew: counted for good, it would keep the book there for ever.
 
 A share of the capital is a share of every limit that is a fraction of NAV, of the volatility target and of the turnover
 budgets. Risk aversion grows as the share falls, so that the book holds the same portfolio, smaller. A book that is stepped down
@@ -25,7 +26,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.monitoring.book_quality import step_evidence
-from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step
+from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step, set_back
 from aurora_pipeline.policy.risk_budgeting import peak_at_smaller_target
 from aurora_pipeline.settings import Settings
 
@@ -93,8 +94,10 @@ def capital_step(home: Home, settings: Settings, book: str, session: date) -> Ca
     found = tuple(gates(evidence, settings.book))
     if not moves:
         moves = [standing]
-    elif moves[-1]["since"] < key and (moved := next_step(step, evidence, settings.book)) != step:
-        moves.append({"step": moved, "since": key})
+    elif moves[-1]["since"] < key:
+        moved = next_step(step, evidence, settings.book)
+        if moved != step or set_back(evidence, settings.book):
+            moves.append({"step": moved, "since": key})
     at = _place(moves, key)
     path = _path(home)
     path.parent.mkdir(parents=True, exist_ok=True)

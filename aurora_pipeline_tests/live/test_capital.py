@@ -52,6 +52,17 @@ def test_gates_that_hold_move_it_up_one_step_a_breach_back_down_and_a_second_loo
     assert [move["step"] for move in json.loads((tmp_path / "live" / "capital.json").read_text())] == [0, 1, 0]
 
 
+def test_a_breach_on_the_first_step_begins_it_anew_and_does_not_hold_the_book_there_for_ever(tmp_path, monkeypatch):
+    home, asked = Home(tmp_path), []
+    step(home, FIRST)
+    monkeypatch.setattr(capital, "_evidence", lambda home, rules, book, since, session: asked.append(since) or POOR)
+    found = step(home, SECOND)
+    assert (found.share, found.since, found.before) == (0.1, SECOND, 0)
+    monkeypatch.setattr(capital, "_evidence", lambda home, rules, book, since, session: asked.append(since) or GOOD)
+    assert step(home, THIRD).share == 0.25
+    assert asked == [FIRST, SECOND]
+
+
 def test_evidence_that_is_not_there_moves_nothing(tmp_path):
     home = Home(tmp_path)
     step(home, FIRST)
