@@ -18,7 +18,7 @@ from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import BookSituation, Decision, decide, session_value
 from aurora_pipeline.execution.events import BookEvent
-from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
+from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, lifts_halt
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.reconciliation import reconcile
 from aurora_pipeline.execution.session_inputs import SessionInputs
@@ -116,7 +116,7 @@ class RunningSession:
             The book's NAV is used up.
         """
         time, inputs, ledger = self.inputs.decision_times[bar], self.inputs, self.ledger
-        if _resumed(self.halted, self.switch.state(time)):
+        if self.halted and lifts_halt(self.switch.state(time), datetime.fromisoformat(self.halted)):
             self.halted = ""
         held = ledger.shares != 0.0
         self.alpha[held] += np.nan_to_num(ledger.shares[held] * ledger.price[held] * self.expected[held])
@@ -330,10 +330,3 @@ def _impact_volatility(risk: RiskModel) -> Floats:
     known = risk.total_volatility[np.isfinite(risk.total_volatility)]
     fallback = float(np.median(known)) if known.size else UNKNOWN_VOLATILITY
     return np.where(np.isfinite(risk.total_volatility), risk.total_volatility, fallback)
-
-
-def _resumed(halted: str, state: SwitchState) -> bool:
-    """Whether a person has said `aurora resume` after trading was halted."""
-    return (
-        bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
-    )

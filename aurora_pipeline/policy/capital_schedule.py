@@ -1,8 +1,9 @@
 """How much of its capital a live book may use: steps that are earned, one after another, by stated gates.
 
 A book starts at the first step. It moves up when every gate holds over the sessions since it got there, and back down by
-one when a limit was broken or the drawdown throttle is at work; on the first step its evidence begins anew. The gates look at what was planned: that forecast risk
-and assumed cost came true. They do not ask for a profit a few weeks cannot prove, only that the loss is not significant.
+one when a limit was broken or the drawdown throttle is at work; on the first step its evidence begins anew. The gates look at
+what was planned: that forecast risk and assumed cost came true. They do not ask for a profit a few weeks cannot prove, only that
+the loss is not significant.
 """
 
 from __future__ import annotations
