@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, n
 from aurora_pipeline.policy.risk_budgeting import peak_at_smaller_target
 from aurora_pipeline.settings import Settings
 
+STEPS = "live/capital.json"
+"""Where a home keeps the steps its book took."""
 _SHARES = (
     "utilisation_cap", "name_cap", "sector_cap", "volatility_target", "turnover_day", "turnover_week", "turnover_month",
 )  # fmt: skip
@@ -132,8 +135,22 @@ def stepped_down(home: Home, settings: Settings, session: date, state: BookState
     return replace(state, peak_nav=peak, turnover=state.turnover.scaled(new / old))
 
 
+def settings_in_force(home: Home) -> Settings:
+    """Settings with the limits of the live book at the newest step it was given; as the home has them before its first."""
+    settings, moves = home.settings(), _moves(home)
+    steps = settings.book.capital_steps
+    return settings_at(settings, steps[min(moves[-1]["step"], len(steps) - 1)]) if moves else settings
+
+
+def step_downs(home: Home) -> list[tuple[date, float]]:
+    """First session of each smaller step the live book was given, and its share of the step before."""
+    steps, moves = home.settings().book.capital_steps, _moves(home)
+    shares = [(date.fromisoformat(move["since"]), steps[min(move["step"], len(steps) - 1)]) for move in moves]
+    return [(since, new / old) for (_, old), (since, new) in pairwise(shares) if new < old]
+
+
 def _path(home: Home) -> Path:
-    return home.path / "live" / "capital.json"
+    return home.path / STEPS
 
 
 def _moves(home: Home) -> list[dict[str, Any]]:
