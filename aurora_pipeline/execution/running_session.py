@@ -294,7 +294,8 @@ def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
     return replace(
         inputs,
         instruments=(*inputs.instruments, *extra),
-        symbols=(*inputs.symbols, *extra),
+        # Its symbol may be somebody else's by now: the first bearer is told from the second, ``A.2``.
+        symbols=(*inputs.symbols, *(f"{name}.1" if name in inputs.symbols else name for name in extra)),
         sectors=np.append(inputs.sectors, np.full(count, -1)),
         eligible=np.append(inputs.eligible, np.zeros(count, dtype=bool)),
         mark=np.hstack([inputs.mark, unknown]),

@@ -267,6 +267,12 @@ def test_a_held_name_without_any_row_stays_where_it_is():
     assert "no_price" in column(result.targets, "reason")
 
 
+def test_a_held_name_without_any_row_does_not_share_a_symbol_with_who_bears_it_now():
+    inputs = session_inputs(1, [50.0, 50.0], names=("A.2",), alpha=0.05, symbols=("A",))
+    result = run(inputs, holding())
+    assert set(result.positions.select("instrument_id", "symbol").rows()) == {("A", "A.1"), ("A.2", "A")}
+
+
 @pytest.mark.parametrize(("shares", "cash"), [(0.0, 1_000_000.0), (392.0, 960_800.0)])
 def test_an_uncalibrated_signal_trades_nothing_unless_told(shares, cash):
     inputs = session_inputs(1, [100.0, 100.0], alpha=-0.05, calibrated=np.zeros((2, 1), dtype=bool))
