@@ -28,6 +28,7 @@ def test_later_sources_win(tmp_path):
         (["foo.bar=1"], {}, "unknown key 'foo.bar'; `aurora settings` lists all there are"),
         (["book=3"], {}, "'book' is a section, not a setting; set a key in it, such as book.nav="),
         (["book.name_cap=3"], {}, "book.name_cap = 3"),
+        (["book.drawdown_flat=.inf"], {}, "book.drawdown_flat = inf: Input should be a finite number"),
         (["seed"], {}, "expected key=value"),
         (["models.families=[oracle]"], {}, "models.families"),
         (["market.start=2025-02-30"], {}, "market.start"),

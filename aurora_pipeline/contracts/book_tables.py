@@ -34,7 +34,7 @@ class Orders(_Book):
     side = column.text("`buy` or `sell`")
     shares = column.number("whole shares", "shares", min_exclusive=0.0)
     reference_price = column.number("close at the decision", "USD/share")
-    status = column.text("`filled`, `partial`, `expired` or `rejected`")
+    status = column.text("`filled`, `partial`, `expired`, `cancelled` or `rejected`")
     reason = column.text("why it was sent, or why it was not filled")
 
 

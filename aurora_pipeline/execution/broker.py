@@ -50,7 +50,8 @@ class ExecutedOrder:
     status : str
         ``filled``, ``partial``, ``expired`` or ``cancelled``.
     reason : str
-        The order's own, or why it did not fill: ``no_bar``, ``participation``, ``turnover_budget``, ``cancelled``.
+        The order's own, or why it did not fill: ``no_bar``, ``participation``, ``turnover_budget``, ``cancelled``,
+        ``corporate_action``.
     shares, exempt_shares : float
         Filled whole shares, and how many of them were forced reductions.
     price : float

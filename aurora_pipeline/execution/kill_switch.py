@@ -36,6 +36,11 @@ class SwitchState:
     since: datetime | None = None
 
 
+def lifts_halt(state: SwitchState, halted: datetime) -> bool:
+    """Whether a person has answered a halt since: with `aurora resume`, or with `aurora flatten` to close what is held."""
+    return state.mode != "halt" and state.since is not None and state.since > halted
+
+
 class KillSwitch(Protocol):
     """Anything that can be asked."""
 

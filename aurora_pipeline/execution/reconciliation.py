@@ -1,7 +1,8 @@
 """The broker's positions against the book's: the broker is the truth, and a difference halts trading.
 
 A difference is taken over at the last known price and booked as gross result, so the NAV identity still holds and the
-amount is on record. Nobody knows what else is wrong, so nothing is traded until a person says `aurora resume`.
+amount is on record. Nobody knows what else is wrong, so nothing is traded until a person says `aurora resume`, or
+`aurora flatten` to close what the broker holds.
 """
 
 from __future__ import annotations

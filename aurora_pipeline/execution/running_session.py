@@ -12,13 +12,14 @@ import numpy as np
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
-from aurora_pipeline.execution.broker import Broker, known_executions, require_paper, send_orders
+from aurora_pipeline.execution.broker import Broker, ExecutedOrder, known_executions, require_paper, send_orders
+from aurora_pipeline.execution.carried_orders import after_actions, within_limits
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import Decision, decide
 from aurora_pipeline.execution.decision_terms import BookSituation, session_value
 from aurora_pipeline.execution.events import BookEvent
-from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, SwitchState
+from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch, lifts_halt
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.reconciliation import reconcile
 from aurora_pipeline.execution.session_inputs import SessionInputs
@@ -96,12 +97,7 @@ class RunningSession:
             fitted = f"spread x {self.scale.spread:.2f}, impact x {self.scale.impact:.2f}"
             detail = f"{fitted}, from {self.cost_evidence.fills} fills"
             self.record.events.add(inputs.decision_times[0], BookEvent("costs_fitted", "", detail))
-        pending = opening.pending
-        for event in inputs.events:
-            self.ledger.apply(event)
-            self.broker.apply(event)
-            pending = tuple(_adjusted(order, event) for order in pending)
-        self._send(tuple(order for order in pending if order.shares > 0.0), AlwaysOn(), inputs.decision_times[0])
+        self._send(self._orders_of_the_evening(), AlwaysOn(), inputs.decision_times[0])
 
     def _opening_peak(self) -> float:
         """Peak NAV, lowered where a drawdown's pause has passed."""
@@ -121,7 +117,7 @@ class RunningSession:
             The book's NAV is used up.
         """
         time, inputs, ledger = self.inputs.decision_times[bar], self.inputs, self.ledger
-        if _resumed(self.halted, self.switch.state(time)):
+        if self.halted and lifts_halt(self.switch.state(time), datetime.fromisoformat(self.halted)):
             self.halted = ""
         held = ledger.shares != 0.0
         self.alpha[held] += np.nan_to_num(ledger.shares[held] * ledger.price[held] * self.expected[held])
@@ -191,6 +187,24 @@ class RunningSession:
             cost_evidence=self.cost_evidence,
         )
         return self.record.result(closing, opening.nav, opening.turnover)
+
+    def _orders_of_the_evening(self) -> tuple[PendingOrder, ...]:
+        """Book the night's corporate actions; returns the orders that still go out, the others are taken back and recorded."""
+        opening, ledger = self.opening, self.ledger
+        for event in self.inputs.events:
+            ledger.apply(event)
+            self.broker.apply(event)
+        waiting, gone = after_actions(opening.pending, self.inputs.events)
+        allowed, refused = within_limits(waiting, ledger, opening.nav, self.turnover, self.settings.book)
+        for order in (*gone, *(order for order, _ in refused)):
+            self.broker.cancel(order.order_id)
+        self.record.add_executed(
+            [ExecutedOrder(order, "cancelled", "corporate_action", 0.0, 0.0, np.nan) for order in gone]
+        )
+        self.record.add_rejected(refused)
+        found = [BookEvent("order_refused", order.instrument, code) for order, code in refused]
+        self.record.events.add(self.inputs.decision_times[0], *found)
+        return allowed
 
     def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
         self.pending, refused, events = send_orders(self.broker, orders, switch)
@@ -281,7 +295,8 @@ def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
     return replace(
         inputs,
         instruments=(*inputs.instruments, *extra),
-        symbols=(*inputs.symbols, *extra),
+        # Its symbol may be somebody else's by now: the first bearer is told from the second, ``A.2``.
+        symbols=(*inputs.symbols, *(f"{name}.1" if name in inputs.symbols else name for name in extra)),
         sectors=np.append(inputs.sectors, np.full(count, -1)),
         eligible=np.append(inputs.eligible, np.zeros(count, dtype=bool)),
         mark=np.hstack([inputs.mark, unknown]),
@@ -317,22 +332,3 @@ def _impact_volatility(risk: RiskModel) -> Floats:
     known = risk.total_volatility[np.isfinite(risk.total_volatility)]
     fallback = float(np.median(known)) if known.size else UNKNOWN_VOLATILITY
     return np.where(np.isfinite(risk.total_volatility), risk.total_volatility, fallback)
-
-
-def _resumed(halted: str, state: SwitchState) -> bool:
-    """Whether a person has said `aurora resume` after trading was halted."""
-    return (
-        bool(halted) and state.mode == "on" and state.since is not None and state.since > datetime.fromisoformat(halted)
-    )
-
-
-def _adjusted(order: PendingOrder, event: CorporateEvent) -> PendingOrder:
-    """An order that waited over a split, in new shares."""
-    if event.kind != "split" or order.instrument != event.instrument:
-        return order
-    return replace(
-        order,
-        shares=float(np.floor(order.shares * event.value)),
-        exempt_shares=float(np.floor(order.exempt_shares * event.value)),
-        reference_price=order.reference_price / event.value,
-    )

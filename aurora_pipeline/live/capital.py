@@ -2,7 +2,8 @@
 
 The steps a book took are kept in `<home>/live/capital.json`, oldest first. A book starts at the first. Evidence is what its
 ledger shows since the step it stands on (:mod:`aurora_pipeline.policy.capital_schedule`); the first session of a step does not
-count against it, since a book that has been stepped down is above its new limits until its bars allow.
+count against it, since a book that has been stepped down is above its new limits until its bars allow. What would take a book
+further down than the first step begins that step anew: counted for good, it would keep the book there for ever.
 
 A share of the capital is a share of every limit that is a fraction of NAV, of the volatility target and of the turnover
 budgets. Risk aversion grows as the share falls, so that the book holds the same portfolio, smaller. A book that is stepped down
@@ -16,6 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.monitoring.book_quality import step_evidence
-from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step
+from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step, set_back
 from aurora_pipeline.policy.risk_budgeting import peak_at_smaller_target
 from aurora_pipeline.settings import Settings
 
+STEPS = "live/capital.json"
+"""Where a home keeps the steps its book took."""
 _SHARES = (
     "utilisation_cap", "name_cap", "sector_cap", "volatility_target", "turnover_day", "turnover_week", "turnover_month",
 )  # fmt: skip
@@ -93,8 +97,10 @@ def capital_step(home: Home, settings: Settings, book: str, session: date) -> Ca
     found = tuple(gates(evidence, settings.book))
     if not moves:
         moves = [standing]
-    elif moves[-1]["since"] < key and (moved := next_step(step, evidence, settings.book)) != step:
-        moves.append({"step": moved, "since": key})
+    elif moves[-1]["since"] < key:
+        moved = next_step(step, evidence, settings.book)
+        if moved != step or set_back(evidence, settings.book):
+            moves.append({"step": moved, "since": key})
     at = _place(moves, key)
     path = _path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +135,22 @@ def stepped_down(home: Home, settings: Settings, session: date, state: BookState
     return replace(state, peak_nav=peak, turnover=state.turnover.scaled(new / old))
 
 
+def settings_in_force(home: Home) -> Settings:
+    """Settings with the limits of the live book at the newest step it was given; as the home has them before its first."""
+    settings, moves = home.settings(), _moves(home)
+    steps = settings.book.capital_steps
+    return settings_at(settings, steps[min(moves[-1]["step"], len(steps) - 1)]) if moves else settings
+
+
+def step_downs(home: Home) -> list[tuple[date, float]]:
+    """First session of each smaller step the live book was given, and its share of the step before."""
+    steps, moves = home.settings().book.capital_steps, _moves(home)
+    shares = [(date.fromisoformat(move["since"]), steps[min(move["step"], len(steps) - 1)]) for move in moves]
+    return [(since, new / old) for (_, old), (since, new) in pairwise(shares) if new < old]
+
+
 def _path(home: Home) -> Path:
-    return home.path / "live" / "capital.json"
+    return home.path / STEPS
 
 
 def _moves(home: Home) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.errors import AuroraError, BookError, LakeError, ModelError, SettingsError
+from aurora_pipeline.execution.kill_switch import lifts_halt
 from aurora_pipeline.execution.reconciliation import SHARE_TOLERANCE
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
@@ -234,8 +235,8 @@ def _broker(home: Home, session: date) -> str:
         raise BookError(f"book {BOOK} and broker differ in {len(drift)} name(s): {shown}; the session will take over what the "
                         "broker holds and halt until `aurora resume`")  # fmt: skip
     if state is not None and state.halted:
-        resumed = FileSwitch(home.kill_switch_file).state(home.calendar.open(session))
-        if resumed.mode != "on" or resumed.since is None or resumed.since <= datetime.fromisoformat(state.halted):
+        switch = FileSwitch(home.kill_switch_file).state(home.calendar.open(session))
+        if not lifts_halt(switch, datetime.fromisoformat(state.halted)):
             raise BookError(
                 f"book {BOOK} is halted since {state.halted} by a difference to the broker; `aurora resume`"
             )

@@ -58,7 +58,7 @@ GROUPS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "turnover",
                 "Turnover against the budgets",
                 "Does the book stay within its day, week and month?",
-                ("portfolio", "rules"),
+                ("portfolio", "rules", "step_downs"),
                 turnover,
                 ("portfolio",),
             ),

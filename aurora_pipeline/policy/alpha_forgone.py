@@ -55,13 +55,13 @@ def _not_reached(request: SizingRequest, chosen: SizingResult) -> set[str]:
         ),
     }
     if not request.hurdle:
-        used["turnover_budget"] = (0.5 * np.abs(target - chosen.base).sum(), request.turnover)
+        used[request.turnover_reason] = (0.5 * np.abs(target - chosen.base).sum(), request.turnover)
     return {name for name, (value, cap) in used.items() if value < (1.0 - REACHED) * room_for_drift(cap)}
 
 
 def _lifted(request: SizingRequest) -> Iterator[tuple[str, SizingRequest]]:
     limits = request.limits
-    yield "turnover_budget", replace(request, turnover=UNLIMITED, hurdle=0.0)
+    yield request.turnover_reason, replace(request, turnover=UNLIMITED, hurdle=0.0)
     yield "name_cap", replace(request, limits=replace(limits, name=UNLIMITED))
     yield "sector_cap", replace(request, limits=replace(limits, sector=UNLIMITED))
     yield "net_cap", replace(request, limits=replace(limits, net=UNLIMITED))

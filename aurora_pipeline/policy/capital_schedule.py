@@ -1,8 +1,9 @@
 """How much of its capital a live book may use: steps that are earned, one after another, by stated gates.
 
 A book starts at the first step. It moves up when every gate holds over the sessions since it got there, and back down by
-one when a limit was broken or the drawdown throttle is at work. The gates look at what was planned: that forecast risk
-and assumed cost came true. They do not ask for a profit a few weeks cannot prove, only that the loss is not significant.
+one when a limit was broken or the drawdown throttle is at work; on the first step its evidence begins anew. The gates look at
+what was planned: that forecast risk and assumed cost came true. They do not ask for a profit a few weeks cannot prove, only that
+the loss is not significant.
 """
 
 from __future__ import annotations
@@ -95,10 +96,15 @@ def _cost_gate(evidence: StepEvidence) -> Gate:
     return Gate("cost", asks, found, ratio <= LARGEST_COST_RATIO)
 
 
+def set_back(evidence: StepEvidence, settings: BookSettings) -> bool:
+    """Whether a limit was broken, broker and book differed, or the drawdown throttle is at work: one step down."""
+    return bool(evidence.breaches or evidence.drift) or evidence.drawdown >= settings.drawdown_start
+
+
 def next_step(step: int, evidence: StepEvidence, settings: BookSettings) -> int:
     """Position in `book.capital_steps` after looking at the evidence: one up, one down, or the same."""
     last = len(settings.capital_steps) - 1
-    if evidence.breaches or evidence.drift or evidence.drawdown >= settings.drawdown_start:
+    if set_back(evidence, settings):
         return max(0, step - 1)
     return min(last, step + 1) if all(gate.passed for gate in gates(evidence, settings)) else min(step, last)
 

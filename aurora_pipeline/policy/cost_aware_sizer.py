@@ -139,6 +139,7 @@ def _optimised(
     for weights in found:
         candidate = base.copy()
         candidate[active] = weights * units.weight
+        candidate = np.clip(candidate, lower, upper)  # an iterate that did not converge may lie outside
         for corner in (lower, upper, base):
             candidate = np.where(np.abs(candidate - corner) > DUST, candidate, corner)
         candidate = _inside(request, base, candidate)

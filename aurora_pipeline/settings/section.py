@@ -24,6 +24,6 @@ Family = Literal[
 
 
 class Section(BaseModel):
-    """Base of the sections: unknown keys are refused, values do not change."""
+    """Base of the sections: unknown keys and numbers that are not finite are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

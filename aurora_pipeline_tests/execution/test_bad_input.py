@@ -184,6 +184,14 @@ def test_drift_takes_the_brokers_count_and_halts_until_resumed():
     assert run(following, result.state, switch=Switch(bar_end(1, 2))).fills.height > 0
 
 
+@pytest.mark.parametrize(("thrown", "left"), [(bar_end(1, 1), {}), (bar_end(1, 0), {"A": 300.0})])
+def test_flatten_after_a_drift_closes_what_the_broker_holds(thrown, left):
+    """Thrown after the halt it is a person's answer to it; what was thrown before it is not."""
+    halted = run(session_inputs(1, [100.0], alpha=0.05), holding(), broker=Drifting(holding().shares, 1.0)).state
+    following = session_inputs(2, [100.0, 100.0], alpha=0.05)
+    assert run(following, halted, switch=Thrown("flatten", thrown)).state.shares == left
+
+
 def test_a_split_reaches_broker_and_book_alike():
     result = run(session_inputs(1, [50.0], alpha=0.05, events=(CorporateEvent("A", "split", 2.0),)), holding())
     assert "position_drift" not in result.events.get_column("event")

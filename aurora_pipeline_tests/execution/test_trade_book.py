@@ -204,6 +204,43 @@ def test_an_order_that_waits_over_a_split_is_in_new_shares():
     assert (fill["shares"], order["reference_price"]) == (784.0, 50.0)
 
 
+@pytest.mark.parametrize(
+    ("shares", "event"), [(392.0, CorporateEvent("A", "delist", 0.0)), (-392.0, CorporateEvent("A", "split", 0.002))]
+)
+def test_an_order_that_a_corporate_action_leaves_nothing_of_is_cancelled_and_recorded(shares, event):
+    first = run(
+        session_inputs(1, [100.0], eligible=np.array([False])), holding(shares, cash=1_000_000.0 - 100.0 * shares)
+    )
+    assert [order.reason for order in first.state.pending] == ["left_universe"]
+    second = run(session_inputs(2, [100.0], eligible=np.array([False]), events=(event,)), first.state)
+    assert second.orders.select("status", "reason", "shares").rows() == [("cancelled", "corporate_action", 392.0)]
+    assert second.positions.is_empty()
+
+
+def test_an_order_that_closes_still_closes_after_a_split_that_rounds():
+    first = run(session_inputs(1, [100.0], eligible=np.array([False])), holding(100.0, cash=990_000.0))
+    split = CorporateEvent("A", "split", 1.15)  # 100 * 1.15 is 114.99999999999999
+    second = run(session_inputs(2, [100.0], eligible=np.array([False]), events=(split,)), first.state)
+    assert column(second.fills, "shares") == [115.0]
+    assert second.positions.is_empty()
+
+
+@pytest.mark.parametrize("lowered", ["book.name_cap=0.02", "book.turnover_day=0.01"])
+def test_an_order_of_the_evening_that_a_lowered_limit_no_longer_allows_is_taken_back(lowered):
+    inputs = session_inputs(0, [100.0], names=("A", "B"), alpha=[[0.05, 0.01]])
+    first = run(inputs, rules=settings("book.turnover_day=0.03"))
+    assert [order.shares for order in first.state.pending] == [392.0, 196.0]
+    second = run(
+        session_inputs(1, [100.0], names=("A", "B"), alpha=0.0),
+        first.state,
+        settings("book.turnover_day=0.03", lowered),
+    )
+    found = second.orders.sort("symbol").select("symbol", "status", "reason").rows()
+    reason = lowered.removeprefix("book.").partition("=")[0].replace("turnover_day", "turnover_budget")
+    assert found == [("A", "rejected", reason), ("B", "filled", "enter")]
+    assert ("order_refused", "A") in second.events.select("event", "name").rows()
+
+
 def test_a_price_that_runs_away_cannot_spend_more_turnover_than_was_set_aside():
     rules = settings("book.turnover_day=0.02")
     first = run(session_inputs(0, [100.0], alpha=0.05), rules=rules)
@@ -228,6 +265,12 @@ def test_a_held_name_without_any_row_stays_where_it_is():
     assert column(result.positions, "instrument_id") == ["A", "A"]
     assert result.portfolio.row(1, named=True)["nav"] == 1_000_000.0
     assert "no_price" in column(result.targets, "reason")
+
+
+def test_a_held_name_without_any_row_does_not_share_a_symbol_with_who_bears_it_now():
+    inputs = session_inputs(1, [50.0, 50.0], names=("A.2",), alpha=0.05, symbols=("A",))
+    result = run(inputs, holding())
+    assert set(result.positions.select("instrument_id", "symbol").rows()) == {("A", "A.1"), ("A.2", "A")}
 
 
 @pytest.mark.parametrize(("shares", "cash"), [(0.0, 1_000_000.0), (392.0, 960_800.0)])

@@ -9,9 +9,10 @@ import pytest
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live import capital
-from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
+from aurora_pipeline.live.capital import capital_step, settings_at, settings_in_force, step_downs, stepped_down
 from aurora_pipeline.policy.capital_schedule import StepEvidence
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory
+from aurora_pipeline.reports.dashboard.inputs import read_input
 from aurora_pipeline.settings import Settings
 
 FIRST, SECOND, THIRD = date(2024, 11, 4), date(2024, 11, 5), date(2024, 11, 6)
@@ -50,6 +51,17 @@ def test_gates_that_hold_move_it_up_one_step_a_breach_back_down_and_a_second_loo
     assert (down.share, down.since, down.before) == (0.1, THIRD, 1)
     assert step(home, SECOND).share == 0.25
     assert [move["step"] for move in json.loads((tmp_path / "live" / "capital.json").read_text())] == [0, 1, 0]
+
+
+def test_a_breach_on_the_first_step_begins_it_anew_and_does_not_hold_the_book_there_for_ever(tmp_path, monkeypatch):
+    home, asked = Home(tmp_path), []
+    step(home, FIRST)
+    monkeypatch.setattr(capital, "_evidence", lambda home, rules, book, since, session: asked.append(since) or POOR)
+    found = step(home, SECOND)
+    assert (found.share, found.since, found.before) == (0.1, SECOND, 0)
+    monkeypatch.setattr(capital, "_evidence", lambda home, rules, book, since, session: asked.append(since) or GOOD)
+    assert step(home, THIRD).share == 0.25
+    assert asked == [FIRST, SECOND]
 
 
 def test_evidence_that_is_not_there_moves_nothing(tmp_path):
@@ -93,3 +105,15 @@ def test_a_book_that_is_stepped_down_is_as_deep_and_has_spent_as_much_of_its_lim
     assert replace(smaller, peak_nav=state.peak_nav, turnover=state.turnover) == state
     for session in (FIRST, THIRD, date(2024, 11, 7)):
         assert stepped_down(home, settings, session, state) == state
+
+
+def test_what_is_in_force_follows_the_newest_step(tmp_path):
+    home = Home(tmp_path)
+    assert (settings_in_force(home), step_downs(home)) == (home.settings(), [])
+    (tmp_path / "live").mkdir()
+    moves = [{"step": 0, "since": "2024-11-04"}, {"step": 1, "since": "2024-11-05"}, {"step": 0, "since": "2024-11-06"}]
+    (tmp_path / "live" / "capital.json").write_text(json.dumps(moves))
+    assert settings_in_force(home).book.utilisation_cap == pytest.approx(0.022)
+    assert step_downs(home) == [(THIRD, pytest.approx(0.4))]
+    assert read_input(home, "live", "rules").turnover_day == pytest.approx(0.005)
+    assert read_input(home, "backtest-1", "rules") == home.settings().book

@@ -43,6 +43,12 @@ def test_the_limit_that_binds_is_the_one_that_costs(name, change):
     assert max((value for other, value in found.items() if other != name), default=0.0) < 0.05 * found[name]
 
 
+def test_what_a_breaker_withholds_is_not_laid_to_the_turnover_budget():
+    found = forgone(replace(wide(), turnover=0.0, turnover_reason="circuit_breaker"))
+    assert found["circuit_breaker"] > 0.0
+    assert "turnover_budget" not in found
+
+
 def test_limits_that_are_not_reached_are_rightly_not_decided_again():
     spared = 0
     for seed in range(25):

@@ -7,7 +7,7 @@ from aurora_pipeline.policy import cost_aware_sizer
 from aurora_pipeline.policy.cost_aware_sizer import objective, size_positions
 from aurora_pipeline.policy.forced_reductions import room_for_drift
 from aurora_pipeline.policy.limits_in_force import ExposureLimits, excess
-from aurora_pipeline_tests.policy.sizing_problems import best_by_cvxpy, random_request
+from aurora_pipeline_tests.policy.sizing_problems import best_by_cvxpy, box_of, random_request
 
 
 def gain(request, weights):
@@ -49,6 +49,18 @@ def test_a_solver_that_finds_nothing_leaves_the_book_where_it_is(monkeypatch):
     monkeypatch.setattr(cost_aware_sizer, "solve", lambda problem: failing)
     monkeypatch.setattr(cost_aware_sizer, "solve_standby", lambda problem: problem.base)
     assert (size_positions(request).target == request.held).all()
+
+
+def test_an_iterate_outside_what_a_bar_takes_is_brought_back(monkeypatch):
+    request = random_request(4, held=False, linear=np.zeros(8), impact=np.zeros(8), risk_aversion=1e-3)
+    request = replace(request, max_trade=np.where(np.arange(8) == 0, 1e-4, request.max_trade))
+    lower, upper = box_of(request)
+    astray = size_positions(request).solution._replace(weights=0.5 * np.sign(request.alpha), converged=False)
+    monkeypatch.setattr(cost_aware_sizer, "solve", lambda problem: astray)
+    monkeypatch.setattr(cost_aware_sizer, "solve_standby", lambda problem: np.full(8, np.nan))
+    target = size_positions(request).target
+    assert (target != 0.0).all()
+    assert ((lower <= target) & (target <= upper)).all()
 
 
 def test_a_name_that_cannot_be_borrowed_is_not_shorted_and_says_so():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -228,7 +229,9 @@ def _span(found: dict[str, Any]) -> str:
     return "too few sessions" if bounds is None else f"{percent(bounds[0], 2)} to {percent(bounds[1], 2)}"
 
 
-def turnover(portfolio: pl.DataFrame, rules: BookSettings) -> Sequence[Block]:
+def turnover(
+    portfolio: pl.DataFrame, rules: BookSettings, step_downs: Sequence[tuple[date, float]] = ()
+) -> Sequence[Block]:
     """Budgeted turnover of a session, 5 and 21 sessions against their budgets.
 
     Parameters
@@ -236,7 +239,10 @@ def turnover(portfolio: pl.DataFrame, rules: BookSettings) -> Sequence[Block]:
     portfolio : polars.DataFrame
         Table `portfolio` of one book.
     rules : BookSettings
-        Budgets.
+        Budgets in force.
+    step_downs : sequence of (date, float)
+        First sessions of smaller capital steps with their share of the step before: what was spent earlier counts as that share
+        of itself, as it does for the book.
     """
     spent = (
         portfolio.group_by("session")
@@ -245,6 +251,9 @@ def turnover(portfolio: pl.DataFrame, rules: BookSettings) -> Sequence[Block]:
     )
     if spent.is_empty():
         return [NO_BOOK]
+    for since, share in step_downs:
+        counted_less = pl.when(pl.col("session") < since).then(share).otherwise(1.0)
+        spent = spent.with_columns(pl.col("spent") * counted_less)
     days = spent.get_column("session").to_list()
     budgets = (
         ("day", 1, rules.turnover_day),

@@ -23,7 +23,9 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.inbox import Inbox
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.live.alerting import kept_alerts
+from aurora_pipeline.live.capital import STEPS, settings_in_force, step_downs
 from aurora_pipeline.live.decision_log import DecisionLog
+from aurora_pipeline.live.session_opening import BOOK
 from aurora_pipeline.monitoring.dashboard.attention import attention
 from aurora_pipeline.monitoring.dashboard.data_panels import FEEDS, TICKS, feed_rhythm
 from aurora_pipeline.monitoring.dashboard.usual_result import ACCOUNT, LONG
@@ -240,7 +242,11 @@ SOURCES: dict[str, Source] = {
     "closes": Source(lambda home, book: close_reports(home), files=(_SESSIONS,)),
     "ablation": Source(partial(_json, file=ABLATION), files=(ABLATION,)),
     "capacity": Source(partial(_json, file=CAPACITY), files=(CAPACITY,)),
-    "rules": Source(lambda home, book: home.settings().book, files=("settings.yaml",)),
+    "rules": Source(
+        lambda home, book: (settings_in_force(home) if book == BOOK else home.settings()).book,
+        files=("settings.yaml", STEPS),
+    ),
+    "step_downs": Source(lambda home, book: step_downs(home) if book == BOOK else [], files=("settings.yaml", STEPS)),
     "seed": Source(lambda home, book: home.settings().seed, files=("settings.yaml",)),
     "attention": Source(
         _newest_attention,

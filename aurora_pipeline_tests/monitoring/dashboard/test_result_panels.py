@@ -77,6 +77,14 @@ def test_turnover_leaves_out_what_was_forced_and_tells_an_exceeded_budget():
     assert (by_budget["week"]["held"], by_budget["week"]["held"].tone) == ("within", "good")
 
 
+def test_turnover_before_a_step_down_counts_as_its_share_of_the_smaller_budgets():
+    rules = BookSettings(turnover_day=0.005, turnover_week=0.015, turnover_month=0.05)
+    blocks = turnover(account((0.0, 0.0, 0.012, 0.0), (0.0, 0.0, 0.003, 0.0)), rules, [(day(1), 0.4)])
+    by_budget = {row["budget"]: row for row in table(blocks, "budget")}
+    assert (by_budget["day"]["largest"], by_budget["day"]["held"].tone) == ("0.48 %", "good")
+    assert by_budget["week"]["spent now"] == "0.78 %"
+
+
 def test_exposures_show_the_newest_session_only():
     factors = rows(
         "exposures",
