@@ -47,7 +47,7 @@ class EnsembleWeights(dy.Schema):
     )
     matured_sessions = column.count("sessions of matured evidence")
     evidence_rows = column.count("pairs of score and matured label behind the IC")
-    cold_start = column.flag("too little matured evidence: equal weights")
+    cold_start = column.flag("too little matured evidence of its own: mean IC of the other families")
     all_negative = column.flag("no family has a positive IC: equal weights")
     best_single = column.flag("highest matured IC of the families with enough evidence")
     evidence_through = column.time("latest maturity among the evidence used; before the session's open", nullable=True)
