@@ -193,7 +193,9 @@ class Claims(dy.Schema):
     value = column.maybe("the same as a number", "as the claim")
     lower = column.maybe("95 % interval", "as the claim")
     upper = column.maybe("95 % interval", "as the claim")
-    market = column.text("market it was measured on")
+    market = column.text(
+        "market it was measured on; `none` where none is needed, `other` where it takes a synthetic one"
+    )
     market_kind = column.text("`synthetic`, `real` or `any`")
     verdict = column.text("`met`, `not met` or `not testable`")
     reason = column.text("what the verdict rests on; if not testable why, and the sample it would take")
