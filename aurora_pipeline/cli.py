@@ -44,6 +44,7 @@ from aurora_pipeline.commands.terminal import (
     pairs,
     print_changed,
     print_failed,
+    print_table,
     progress_bars,
     require_free_port,
 )
@@ -137,14 +138,14 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
         feeds.add_row(*(str(cell) for cell in cells))
     for column in feeds.columns[:-1]:
         column.no_wrap = True
-    out.print(feeds)
+    print_table(feeds)
     if found.refusals:
         refused = Table("file", "refused because", "rows", "such as")
         for refusal in found.refusals:
             refused.add_row(refusal.source, refusal.reason, str(refusal.rows), "\n".join(refusal.examples))
         for column in refused.columns[:-1]:
             column.no_wrap = True
-        out.print(refused)
+        print_table(refused)
     for note in [f"survivorship: {found.survivorship}", *found.notes]:
         out.print(f"- {note}", highlight=False)
     if not found.bars:
@@ -194,7 +195,7 @@ def sql(
     table = Table(*frame.columns)
     for row in frame.head(rows).iter_rows():
         table.add_row(*(str(value) for value in row))
-    out.print(table)
+    print_table(table)
     if frame.height > rows:
         out.print(f"{rows} of {frame.height} rows")
 
@@ -259,7 +260,7 @@ def settings(
     for key, meaning in known_keys().items():
         value, default = value_of(in_force, key), value_of(Settings(), key)
         table.add_row(key, str(value), "" if value == default else str(default), meaning)
-    out.print(table)
+    print_table(table)
 
 
 @app.command(name="import")
@@ -315,7 +316,7 @@ def _print_scorecard(card: dict[str, Any]) -> None:
     table = Table("measure", "value", "95 % interval")
     for row in scorecard_rows(card):
         table.add_row(*row)
-    out.print(table)
+    print_table(table)
 
 
 # Commands with files of their own come after those above, in the order of the help.

@@ -16,7 +16,6 @@ from aurora_pipeline.settings import ClusterSettings, Settings
 
 CONFIG_FILE = "dagster.yaml"
 STORAGE_FOLDER = "dagster"
-_PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
 
 def instance_config(home: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, marked, out, progress_bars
+from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, marked, out, print_table, progress_bars
 
 audit = typer.Typer(help="Look for features that are broken, redundant or see the future.", no_args_is_help=True)
 SHOWN_LEAKS = 20
@@ -74,4 +74,4 @@ def _print(frame: pl.DataFrame, headings: dict[str, str]) -> None:
     table = Table(*headings.values())
     for row in frame.select(list(headings)).iter_rows():
         table.add_row(*(cell(value) for value in row))
-    out.print(table)
+    print_table(table)

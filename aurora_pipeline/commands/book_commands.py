@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +16,10 @@ from aurora_pipeline.commands.terminal import (
     SetOption,
     existing_home,
     holds_anything,
+    market_named,
     opened_home,
     out,
+    print_table,
     progress_bars,
 )
 from aurora_pipeline.errors import BookError
@@ -26,6 +29,29 @@ if TYPE_CHECKING:
 
 book = typer.Typer(help="What a book was worth, at which risk, at which cost.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the switch and shown.")]
+
+STATUS_UNITS = {
+    "exposure": "exposure, fraction of NAV",
+    "variance_share": "share of variance",
+    "share_of_risk": "share of variance",
+    "alpha": "expected, USD",
+    "gross_pnl": "gross P&L, USD",
+    "cost": "cost, USD",
+    "largest": "largest, fraction of NAV",
+    "allowed": "allowed, fraction of NAV",
+    "usd": "USD",
+    "mean_bps": "mean, bps of NAV",
+}
+"""Headings of the tables on a book whose names do not say the unit."""
+CURVE_UNITS = {
+    "gross_return": "gross, fraction of NAV",
+    "cost": "cost, fraction of NAV",
+    "net_return": "net, fraction of NAV",
+    "net_usd": "net, USD",
+    "turnover_per_session": "turnover a session, fraction of NAV",
+    "utilisation": "gross exposure, fraction of NAV",
+}
+"""The same of the capacity curve."""
 
 
 def register(app: typer.Typer) -> None:
@@ -85,9 +111,13 @@ def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
 def status(home: HomeOption = None, set_: SetOption = None) -> None:
     """Switch, risk, turnover, costs, alpha forgone to each limit, events, and the capital step a live book has earned."""
     from aurora_pipeline.reports.book_reports import book_status
+    from aurora_pipeline.stages import book_name
 
-    for title, frame in book_status(existing_home(home), set_ or []).items():
-        _print(title, _measured(frame) if title == "risk" else frame)
+    opened = existing_home(home)
+    found = book_status(opened, set_ or [])
+    out.print(f"book {book_name(opened.settings(set_ or []))}, {market_named(opened)}", style="bold", highlight=False)
+    for title, frame in found.items():
+        _print(title, _measured(frame) if title == "risk" else frame, STATUS_UNITS)
 
 
 @book.command()
@@ -100,8 +130,13 @@ def costs(
 ) -> None:
     """What fills cost beside what was forecast, and spread and impact fitted to them."""
     from aurora_pipeline.reports.cost_report import cost_report
+    from aurora_pipeline.stages import book_name
 
-    for title, frame in cost_report(existing_home(home), set_ or [], name).items():
+    opened = existing_home(home)
+    found = cost_report(opened, set_ or [], name)
+    chosen = name or book_name(opened.settings(set_ or []))
+    out.print(f"book {chosen}, {market_named(opened)}", style="bold", highlight=False)
+    for title, frame in found.items():
         _print(title, frame)
 
 
@@ -115,9 +150,11 @@ def capacity(
     from aurora_pipeline.reports.book_reports import capacity_report
 
     with progress_bars():
-        found = capacity_report(existing_home(home), set_ or [], nav or [])
-    _print("net result against capital", found.capacity)
-    _print("net result against costs", found.stress)
+        opened = existing_home(home)
+        found = capacity_report(opened, set_ or [], nav or [])
+    out.print(market_named(opened), style="bold", highlight=False)
+    _print("net result against capital", found.capacity, CURVE_UNITS | {"at": "capital, USD"})
+    _print("net result against costs", found.stress, CURVE_UNITS | {"at": "multiple of the costs"})
     out.print(f"page  {found.page}\nplot  {found.plot}\ndata  {found.data}", highlight=False)
 
 
@@ -138,11 +175,12 @@ def _measured(risk: pl.DataFrame) -> pl.DataFrame:
     return risk.select("measure", pl.Series("value", texts, dtype=pl.String))
 
 
-def _print(title: str, frame: pl.DataFrame) -> None:
-    table = Table(*(name.replace("_", " ") for name in frame.columns), title=title, title_justify="left")
+def _print(title: str, frame: pl.DataFrame, units: Mapping[str, str] | None = None) -> None:
+    headings = [(units or {}).get(name, name.replace("_", " ")) for name in frame.columns]
+    table = Table(*headings, title=title, title_justify="left")
     for row in frame.iter_rows(named=True):
         table.add_row(*(_cell(name, value) for name, value in row.items()))
-    out.print(table)
+    print_table(table)
 
 
 def _cell(name: str, value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, verdict
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, print_table, verdict
 
 COLOURS = {"met": "green", "not met": "red", "not testable": "yellow"}
 
@@ -20,6 +20,6 @@ def claims(home: HomeOption = None) -> None:
     for row in ledger.iter_rows(named=True):
         claim, plan, measured, span, found, reason = claim_cells(row)[:6]
         table.add_row(claim, plan, measured, span, verdict(found, COLOURS[found]), reason)
-    out.print(table)
+    print_table(table)
     for page in pages:
         out.print(f"page  {page}", highlight=False)

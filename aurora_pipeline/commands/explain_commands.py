@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, existing_home, out
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, market_named, out, print_table
 from aurora_pipeline.errors import LakeError
 
 LARGE = 1e5
@@ -34,8 +34,7 @@ def explain(
     moment = _moment(at)
     chosen = book or default_book(opened, opened.lake.branch_values("portfolio", "book"))
     decision = read_decision(opened, chosen, symbol, moment)
-    label = " (SYNTHETIC)" if opened.folder().synthetic else ""
-    out.print(f"{symbol} at {moment:%Y-%m-%d %H:%M} UTC, {opened.market().name}{label}", style="bold", highlight=False)
+    out.print(f"{symbol} at {moment:%Y-%m-%d %H:%M} UTC, {market_named(opened)}", style="bold", highlight=False)
     for section in explained(decision, every_feature=all_):
         _print(section.title, section.table)
         if section.remark:
@@ -51,7 +50,7 @@ def _print(title: str, frame: pl.DataFrame) -> None:
         column.justify = "right" if frame.schema[name].is_numeric() else "left"
     for row in frame.iter_rows():
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    print_table(table)
 
 
 def _cell(value: object) -> str:

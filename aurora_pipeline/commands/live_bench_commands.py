@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, verdict
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, print_table, verdict
 
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 SessionOption = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Session to replay.")]
@@ -45,11 +45,11 @@ def tick(
         ranks = [f"{each.percentile(rank):.2f}" for rank in (50, 95, 99)]
         parts = ", ".join(f"{name} {1000 * value:.0f}" for name, value in each.medians().items())
         table.add_row(each.name, str(len(each.seconds)), *ranks, parts)
-    out.print(table)
+    print_table(table)
     promised = Table("promised", "measured", "required", "")
     for what, measured, required, holds in verdicts(found):
         promised.add_row(what, measured, required, "holds" if holds else verdict("does not hold"))
-    out.print(promised)
+    print_table(promised)
     data, plot = save_bench(found, bench_of.facts(), report or opened.reports)
     out.print(f"kept in {data} and {plot}", highlight=False)
     if not all(row[-1] for row in verdicts(found)):

@@ -19,6 +19,7 @@ from aurora_pipeline.commands.terminal import (
     marked,
     opened_home,
     out,
+    print_table,
     require_free_port,
     verdict,
 )
@@ -182,7 +183,7 @@ def preflight(home: HomeOption = None, session: Day = None) -> None:
     table = Table("check", "", "what was found")
     for check in checks:
         table.add_row(check.name, "ok" if check.passed else verdict("no"), check.found)
-    out.print(table)
+    print_table(table)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
 

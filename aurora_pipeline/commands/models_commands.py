@@ -12,7 +12,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, out
+from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, market_named, out, print_table
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
@@ -51,8 +51,9 @@ def list_(home: HomeOption = None, session: Day = None) -> None:
             row["decided_by"],
             row["reason"],
         )
-    out.print(f"session {states.get_column('session')[0]}; evidence / threshold in natural logarithms", highlight=False)
-    out.print(table)
+    session_of = f"{market_named(opened)}, session {states.get_column('session')[0]}"
+    out.print(f"{session_of}; evidence / threshold in natural logarithms", highlight=False)
+    print_table(table)
     champions, problems = read_champion_set(opened)
     for champion in champions:
         out.print(f"{champion.family}: {champion.version} from models/{champion.directory}", highlight=False)
@@ -76,13 +77,13 @@ def history(
         table = Table("family", "model", "version")
         for row in served.iter_rows():
             table.add_row(*row)
-        out.print(table)
+        print_table(table)
         return
     changes = state_changes(opened.lake.read("model_states"))
     table = Table("session", "model", "state", "decided by", "why")
     for row in changes.select("session", "model", "state", "decided_by", "reason").iter_rows():
         table.add_row(*(str(cell) for cell in row))
-    out.print(table)
+    print_table(table)
 
 
 @models.command()

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import HomeOption, SetOption, opened_home, out, progress_bars, verdict
+from aurora_pipeline.commands.terminal import (
+    HomeOption,
+    SetOption,
+    opened_home,
+    out,
+    print_table,
+    progress_bars,
+    verdict,
+)
 from aurora_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -110,7 +118,7 @@ def _pipeline(
             " ".join(f"{100 * share:.1f}" for share in market.coverage.values()),
             _text(market.expected_return_bps, 1),
         )
-    out.print(table)
+    print_table(table)
     _print_families(markets)
     _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
     path = save_proof(
@@ -137,7 +145,7 @@ def _print_families(markets: Sequence[ProvenMarket]) -> None:
             for name in families
         ]
         table.add_row(market.alpha, str(market.seed), *cells)
-    out.print(table)
+    print_table(table)
 
 
 def _tell(market: ProvenMarket) -> None:
@@ -160,7 +168,7 @@ def _scorer(seeds: range, processes: int, home: Path | None) -> bool:
         table.add_row(
             *map(str, shown), f"{100 * row['rejection_rate']:.2f} %", "yes" if row["holds"] else verdict("no")
         )
-    out.print(table)
+    print_table(table)
     out.print(f"kept in {save_proof(opened_home(home), SCORER_PROOF, {'designs': rows})}", highlight=False)
     return holds
 
@@ -169,7 +177,7 @@ def _print_verdicts(rows: list[tuple[str, str, str, bool]]) -> None:
     table = Table("what must hold", "measured", "required", "")
     for what, measured, required, holds in rows:
         table.add_row(what, measured, required, "holds" if holds else verdict("does not hold"))
-    out.print(table)
+    print_table(table)
 
 
 def _range(text: str) -> range:

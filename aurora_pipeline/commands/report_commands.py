@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.commands import dashboard_commands
-from aurora_pipeline.commands.terminal import HomeOption, existing_home, out
+from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, print_table
 
 report = typer.Typer(help="Write up what is stored.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def models(home: HomeOption = None) -> None:
         column.no_wrap = column.header in {"model", "95 % by t", "95 % bootstrap"}
     for row in summary.iter_rows():
         table.add_row(*(cell(value) for value in row))
-    out.print(table)
+    print_table(table)
     for remark in (*comparison_remarks(found.table), *found.notes):
         out.print(f"- {remark}", highlight=False)
     out.print(f"page  {found.page}\nplot  {found.plot}", highlight=False)

@@ -10,7 +10,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import out
+from aurora_pipeline.commands.terminal import print_table
 from aurora_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def scale(
         errors = Table("left out", "seconds", "bytes", "memory", title="each run predicted from the others")
         for names, sessions, *found in model.errors().iter_rows():
             errors.add_row(f"{names}x{sessions}", *(f"{100 * each:+.0f} %" for each in found))
-        out.print(errors)
+        print_table(errors)
 
 
 def _size(text: str, option: str) -> Size:
@@ -69,4 +69,4 @@ def _print(rows: pl.DataFrame, title: str) -> None:
         )
     total = rows.select(pl.col("rows", "bytes", "cpu_seconds").sum(), pl.col("peak_bytes").max()).row(0)
     table.add_row("all", f"{total[0]:,}", f"{total[1] / _GIB:.3f}", f"{total[2] / _HOUR:.3f}", f"{total[3] / _GIB:.2f}")
-    out.print(table)
+    print_table(table)

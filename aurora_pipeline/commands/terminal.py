@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from aurora_pipeline.errors import MarketDataError, SettingsError
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 160
 """Columns of output that does not go to a terminal."""
+UNLIMITED = 100_000
+"""Columns nothing is wider than."""
 LINE_SECONDS = 15.0
 """Shortest time between two lines of progress that do not go to a terminal."""
 out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
@@ -88,6 +92,34 @@ def require_free_port(port: int) -> None:
 def marked(mark: str, text: object, style: str = "bold red") -> Text:
     """Text with a styled word before it."""
     return Text.assemble((mark, style), f" {text}")
+
+
+def print_table(table: Table) -> None:
+    """Print a table of which nothing is cut off: where its words do not fit side by side, each row is a list of its own."""
+    unlimited = out.options.update(max_width=UNLIMITED)
+    if Measurement.get(out, unlimited, table).minimum <= out.width:
+        for column in table.columns:
+            column.overflow = "fold"
+            words = (str(text).split() for text in (column.header, *column.cells))
+            column.no_wrap = column.no_wrap or all(len(each) <= 1 for each in words)
+        out.print(table)
+        return
+    if table.title:
+        out.print(table.title, style="italic")
+    names = [str(column.header) for column in table.columns]
+    wide = max(map(len, names)) + 2
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        for place, (name, value) in enumerate(zip(names, row, strict=True)):
+            style = value.style if isinstance(value, Text) else "bold" if place == 0 else ""
+            out.print(Text.assemble(f"{name:<{wide}}", (str(value), style)), soft_wrap=True)
+        out.print()
+
+
+def market_named(home: Home) -> str:
+    """Name of a home's market, with SYNTHETIC beside it where a generator made it."""
+    market = home.market()
+    made = market.directory is not None and home.folder().synthetic
+    return f"{market.name} (SYNTHETIC)" if made else market.name
 
 
 def verdict(text: str, style: str = "bold red") -> Text:

@@ -28,7 +28,7 @@ class ClaimInputs:
     market_kind : {"synthetic", "real"}
         Whether its alpha is planted.
     card : mapping
-        The scorecard.
+        The scorecard, its part `book` of the same book as `portfolio`.
     feature_audit, predictions, ensemble, signal_quality, portfolio, model_states : polars.DataFrame
         Tables of the same name; the audit of the newest fold; `portfolio` of the backtest book.
     session_ics : polars.DataFrame

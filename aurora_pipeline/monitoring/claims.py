@@ -18,6 +18,9 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.claim_promises import PROMISES
 from aurora_pipeline.monitoring.claim_types import ClaimInputs, shown, verdict_of
 
+OTHER = "other"
+"""Market of a promise that only a synthetic market can decide, where the home's is real."""
+
 
 def claim_ledger(inputs: ClaimInputs) -> pl.DataFrame:
     """Hold everything stored against every promise.
@@ -42,7 +45,7 @@ def claim_ledger(inputs: ClaimInputs) -> pl.DataFrame:
                 "value": None if verdict == "not testable" else measured.value,
                 "lower": None if verdict == "not testable" else measured.lower,
                 "upper": None if verdict == "not testable" else measured.upper,
-                "market": "none" if promise.market_kind == "any" else inputs.market,
+                "market": _market(kind, inputs),
                 "market_kind": kind,
                 "verdict": verdict,
                 "reason": reason,
@@ -50,6 +53,12 @@ def claim_ledger(inputs: ClaimInputs) -> pl.DataFrame:
             }
         )
     return pl.DataFrame(rows, schema=empty("claims").schema)
+
+
+def _market(kind: str, inputs: ClaimInputs) -> str:
+    if kind == "any":
+        return "none"
+    return inputs.market if kind == inputs.market_kind else OTHER
 
 
 def claims_headline(claims: pl.DataFrame) -> dict[str, int]:

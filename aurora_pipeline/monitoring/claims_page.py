@@ -7,7 +7,8 @@ from html import escape
 import polars as pl
 
 from aurora_pipeline.monitoring.claim_types import shown
-from aurora_pipeline.monitoring.claims import claims_headline
+from aurora_pipeline.monitoring.claims import OTHER, claims_headline
+from aurora_pipeline.monitoring.dashboard.page import text_html
 
 COLUMNS = (
     "claim",
@@ -21,6 +22,7 @@ COLUMNS = (
     "command",
 )
 _COLOURS = {"met": "#1b7f3b", "not met": "#b3261e", "not testable": "#6b6b6b"}
+_MARKETS = {"none": "none needed", OTHER: "a synthetic one, not this"}
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#1c1c1c}"
     "table{border-collapse:collapse}th,td{border:1px solid #d0d0d0;padding:.35rem .6rem;text-align:left;vertical-align:top}"
@@ -41,7 +43,7 @@ def claim_cells(row: dict[str, object]) -> tuple[str, ...]:
     span = (
         f"{shown(lower, unit)} to {shown(upper, unit)}" if isinstance(lower, float) and isinstance(upper, float) else ""
     )
-    market = f"{row['market']} ({row['market_kind']})" if row["market"] != "none" else "none needed"
+    market = _MARKETS.get(str(row["market"]), f"{row['market']} ({row['market_kind']})")
     return (
         str(row["claim"]),
         str(row["plan"]),
@@ -83,10 +85,10 @@ def claims_html(claims: pl.DataFrame) -> str:
     for row in claims.iter_rows(named=True):
         cells = []
         for column, cell in zip(COLUMNS, claim_cells(row), strict=True):
-            text = escape(cell.strip("`"))
+            text = text_html(cell)
             if column == "verdict":
                 text = f'<b style="color:{_COLOURS[cell]}">{text}</b>'
-            cells.append(f"<td><code>{text}</code></td>" if column == "command" else f"<td>{text}</td>")
+            cells.append(f"<td>{text}</td>")
         body.append("<tr>" + "".join(cells) + "</tr>")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'

@@ -18,7 +18,7 @@ from aurora_pipeline.monitoring.dashboard.period_panels import period_panels
 from aurora_pipeline.monitoring.dashboard.period_result import Period
 from aurora_pipeline.monitoring.dashboard.usual_result import LONG
 from aurora_pipeline.reports.dashboard.inputs import close_reports, read_attention, read_input
-from aurora_pipeline.reports.dashboard.rendering import PAGE, chosen_book
+from aurora_pipeline.reports.dashboard.rendering import PAGE, book_named, chosen_book
 
 
 def write_day_report(home: Home, session: date | None = None, book: str | None = None) -> Path:
@@ -118,7 +118,7 @@ def _write(home: Home, book: str, period: Period, name: str, title: str) -> Path
     before = " to ".join(str(day) for day in dict.fromkeys((*period.before[:1], *period.before[-1:]))) or "nothing"
     heading = Heading(
         title=f"{title}: {market.name}",
-        facts=f"book {book} · {market.frequency} bars · compared with {before}",
+        facts=f"{book_named(home, book)} · {market.frequency} bars · compared with {before}",
         made=f"As stored at {datetime.now(tz=UTC):%Y-%m-%d %H:%M:%S} UTC.",
         synthetic=synthetic,
         links=(("Dashboard", PAGE), ("Dagster", DAGSTER), ("MLflow", MLFLOW)),

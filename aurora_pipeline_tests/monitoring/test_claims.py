@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from aurora_pipeline.monitoring.claim_promises import PROMISES
 from aurora_pipeline.monitoring.claim_types import ClaimInputs, Measured, Promise, verdict_of
 from aurora_pipeline.monitoring.claims import claim_ledger, claims_headline
 from aurora_pipeline.monitoring.claims_page import claims_html, claims_markdown, claims_title
+from aurora_pipeline.monitoring.dashboard.page import text_html
 from aurora_pipeline.monitoring.scorecard import ScorecardInputs, build_scorecard
 from aurora_pipeline.monitoring.session_ics import session_ics
 from aurora_pipeline.monitoring.signal_quality import signal_quality
@@ -277,11 +277,27 @@ def test_pages_carry_every_claim_and_say_what_is_synthetic():
     markdown, html = claims_markdown(ledger), claims_html(ledger)
     for row in ledger.iter_rows(named=True):
         assert row["claim"] in markdown
-        assert escape(row["definition"]) in html
+        assert text_html(row["definition"]) in html
     assert "| 1 to 5 | not met |" in markdown
     assert "http" not in html
     assert "<script" not in html
     assert empty("claims").columns == ledger.columns
+
+
+def test_a_real_market_is_never_called_synthetic():
+    pages = (claims_markdown, claims_html)
+    for page in (write(claim_ledger(ClaimInputs("us64", "real"))) for write in pages):
+        assert "us64 (real)" in page
+        assert "us64 (synthetic)" not in page
+        assert page.count("a synthetic one, not this") == 2
+    markets = claim_ledger(EMPTY).get_column("market").unique().to_list()
+    assert set(markets) == {"hand", "none"}
+
+
+def test_commands_on_the_page_are_marked_and_whole():
+    page = claims_html(claim_ledger(EMPTY))
+    assert "it takes <code>aurora ablate</code></td>" in page
+    assert "`" not in page
 
 
 def _phases(*gains: tuple[float | None, float | None]) -> ClaimInputs:

@@ -44,6 +44,8 @@ def test_the_status_of_a_book_is_read_off_its_tables(home):
     shown = CliRunner().invoke(app, ["book", "status", "--home", str(home.path)])
     assert shown.exit_code == 0, shown.output
     assert all(title in shown.output for title in found)
+    assert shown.output.startswith(f"book {book_name(home.settings())}, ")
+    assert all(unit in shown.output for unit in ("exposure, fraction of NAV", "gross P&L, USD", "mean, bps of NAV"))
 
 
 def test_a_home_without_the_book_says_so(tmp_path):

@@ -12,6 +12,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import TABLES, empty
 from aurora_pipeline.monitoring.calibration_quality import calibration_error_interval, matured_signals
 from aurora_pipeline.monitoring.claim_types import ClaimInputs
+from aurora_pipeline.monitoring.performance import book_performance
 from aurora_pipeline.monitoring.session_ics import session_ics
 from aurora_pipeline.settings import Settings
 
@@ -40,16 +41,19 @@ def read_claims_inputs(home: Home, settings: Settings, book: str) -> ClaimInputs
     signals = lake.read("signals", first, last)
     predictions = lake.read("predictions", first, last, [*_SCORED, "model", "score"])
     ensemble = lake.read("ensemble", first, last)
+    portfolio = lake.read("portfolio", first, last, book=book)
+    # The scorecard may be of a book of other settings; what is said of the book is measured on the one that is asked for.
+    card = (_json(home.scorecard_file) or {}) | {"book": book_performance(portfolio, settings.seed)}
     return ClaimInputs(
         market=folder.manifest.name,
         market_kind="synthetic" if folder.synthetic else "real",
-        card=_json(home.scorecard_file) or {},
+        card=card,
         feature_audit=_newest_audit(home),
         predictions=predictions,
         ensemble=ensemble,
         session_ics=session_ics(predictions, ensemble, labels),
         signal_quality=lake.read("signal_quality"),
-        portfolio=lake.read("portfolio", first, last, book=book),
+        portfolio=portfolio,
         model_states=lake.read("model_states", first, last) if "model_states" in TABLES else None,
         calibration_interval=calibration_error_interval(matured_signals(signals, labels), settings.seed),
         proof_pipeline=_json(home.reports / PIPELINE_PROOF),

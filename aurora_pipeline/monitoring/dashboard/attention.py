@@ -183,7 +183,7 @@ def _models(states: pl.DataFrame, drift: pl.DataFrame) -> list[tuple[str, str, s
                 "warning",
                 str(row["session"]),
                 f"{row['model']}: {row['reason']}",
-                f"`aurora models {verb} {row['model']}`",
+                f"`aurora models {verb} {row['model']} --reason ...`",
             )
         )
     changed = states.filter(pl.col("since") == pl.col("session"), pl.col("decided_by") != "founding")

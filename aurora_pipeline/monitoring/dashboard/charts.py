@@ -36,6 +36,10 @@ FEW = 5
 SMALLEST = 1e-4
 """Least height of an axis of returns, fraction of NAV: less is rounding, not a movement."""
 MOST_DIGITS = 6
+MOST_MONTHS = 36
+"""Calendar months up to which a chart has a mark for each; a longer history has one for each year."""
+MOST_LABELS = 12
+"""Categories of an axis up to which each is labelled."""
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "aurora",
@@ -110,6 +114,18 @@ def at_least(axes: Axes, height: float) -> None:
     missing = height - (high - low)
     if missing > 0.0:
         axes.set_ylim(low - missing / 2, high + missing / 2)
+
+
+def calendar_period(first: date, last: date) -> tuple[str, str]:
+    """Calendar period a chart of these sessions is cut into, `month` or `year`, and the pattern that names one."""
+    months = 12 * (last.year - first.year) + last.month - first.month + 1
+    return ("month", "%Y-%m") if months <= MOST_MONTHS else ("year", "%Y")
+
+
+def named(axes: Axes, names: Sequence[str]) -> None:
+    """Label an axis of categories, of many only every second, third, ... one."""
+    step = max(1, -(-len(names) // MOST_LABELS))
+    axes.set_xticks(range(0, len(names), step), names[::step])
 
 
 def from_zero(axes: Axes) -> None:

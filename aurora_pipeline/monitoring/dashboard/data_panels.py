@@ -233,7 +233,8 @@ def feed_health(feeds: pl.DataFrame, newest_bar: datetime | None, refused_files:
         Rows(("feed", "rows", "symbols", "newest row, UTC", "age, days", "gap, days", "late", "health"), rows),
         Note(
             "Age (to the newest bar) and gap are medians over symbols. A symbol is late when its newest row is older than twice "
-            "its own gap and four days: its features are null and flagged."
+            "its own gap and four days. When its features become null and flagged is another matter: see "
+            "`features.*_expiry_sessions` in `aurora settings`."
         ),
     ]
 

@@ -71,6 +71,8 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
     colours = [COLOURS[index % len(COLOURS)] for index in range(len(order))]
 
     def draw(axes: Any) -> None:
+        from matplotlib.patches import Patch
+
         axes.stackplot(span, bands, colors=colours, alpha=0.75, linewidth=0.5, edgecolor="white", step="post")
         axes.set_ylim(0.0, 1.0)
         axes.set_ylabel("share of the ensemble")
@@ -78,6 +80,12 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
         in_percent(axes, digits=0)
         dated(axes)
         axes.set_xlim(span[0], span[-1])
+        axes.legend(
+            handles=[Patch(color=colour, alpha=0.75, label=name) for name, colour in zip(order, colours, strict=True)],
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=5,
+        )
         lower = 0.0
         for name, share in zip(order, shares[:, -1], strict=True):
             if share >= LABELLED_SHARE:
@@ -90,14 +98,13 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
                 )
             lower += share
 
-    marks = [name for name in ("cold_start", "all_negative") if newest.get_column(name).any()]
     return [
         Facts(
             (
                 Fact("families weighed", str(newest.height), f"equal weight would be {percent(1.0 / newest.height)}"),
                 Fact("largest", percent(newest["weight"][0]), newest["model"][0]),
                 Fact("evidence", counted(newest["matured_sessions"][0], "session"), f"for session {days[-1]}"),
-                *(Fact("equal weights", mark.replace("_", " "), "why") for mark in marks),
+                *_why_not_by_evidence(newest),
             )
         ),
         Chart(drawn(draw, height=2.7), "weights of the families stacked to 100 %"),
@@ -117,6 +124,16 @@ def ensemble_weights(ensemble_weights: pl.DataFrame) -> Sequence[Block]:
             folded=True,
         ),
     ]
+
+
+def _why_not_by_evidence(newest: pl.DataFrame) -> list[Fact]:
+    """Why weights are equal, or which families are too new to have one of their own."""
+    cold = newest.filter("cold_start").get_column("model").sort().to_list()
+    if newest.get_column("all_negative").any():
+        return [Fact("weights", "equal", "no family has a positive matured IC")]
+    if len(cold) == newest.height:
+        return [Fact("weights", "equal", "too little has matured")]
+    return [Fact("too new", str(len(cold)), f"{', '.join(cold)}: mean IC of the others")] if cold else []
 
 
 def model_states(model_states: pl.DataFrame, model_scores: pl.DataFrame) -> Sequence[Block]:

@@ -109,7 +109,7 @@ def version(groups: Sequence[tuple[str, Sequence[tuple[Panel, str]]]]) -> str:
 def _block(block: Block) -> str:
     if isinstance(block, Facts):
         parts = (
-            f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}<small>{_text(fact.note)}</small></dd></div>"
+            f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}<small>{text_html(fact.note)}</small></dd></div>"
             for fact in block.facts
         )
         return f'<dl class="facts">{"".join(parts)}</dl>'
@@ -122,7 +122,7 @@ def _block(block: Block) -> str:
         filled = f" It is filled by <code>{escape(block.command)}</code>" if block.command else ""
         return f'<p class="absent">{why}.{filled}</p>'
     assert isinstance(block, Note)
-    return f'<p class="note">{_text(block.text)}</p>'
+    return f'<p class="note">{text_html(block.text)}</p>'
 
 
 def _table(rows: Rows) -> str:
@@ -142,10 +142,10 @@ def _table(rows: Rows) -> str:
 
 def _cell(text: str, numeric: bool) -> str:
     kinds = [kind for kind, holds in (("n", numeric), ("s", len(text) <= SHORT)) if holds]
-    inside = f'<span class="{text.tone}">{_text(text)}</span>' if isinstance(text, Tagged) else _text(text)
+    inside = f'<span class="{text.tone}">{text_html(text)}</span>' if isinstance(text, Tagged) else text_html(text)
     return f'<td class="{" ".join(kinds)}">{inside}</td>' if kinds else f"<td>{inside}</td>"
 
 
-def _text(text: str) -> str:
+def text_html(text: str) -> str:
     """Escape a text; what stands between backticks is a command."""
     return _CODE.sub(r"<code>\1</code>", escape(str(text)))

@@ -97,7 +97,7 @@ def result(period: Period) -> Sequence[Block]:
     found = swing(sessions, period.this)
     lead = Facts(
         (
-            Fact("net", bps(found.net, 1), f"{number(found.net * float(this['opening'][0]), 0)} USD"),
+            Fact("net", bps(found.net, 1), f"{number(float((this['net'] * this['opening']).sum()), 0)} USD"),
             Fact("against what is usual", f"{number(found.deviations, 1)} sd", found.basis),
             Fact("NAV", f"{number(float(this['nav'][-1]), 0)} USD", str(period.this[-1])),
         )

@@ -19,10 +19,12 @@ from aurora_pipeline.monitoring.dashboard.charts import (
     SMALLEST,
     YELLOW,
     at_least,
+    calendar_period,
     dated,
     drawn,
     in_percent,
     line,
+    named,
 )
 from aurora_pipeline.monitoring.dashboard.panel import (
     DASH,
@@ -154,20 +156,22 @@ def costs_and_alpha(
         return [NO_BOOK]
     found = book_performance(portfolio, seed)
     kept, terms = found["alpha_kept"], costs_by_term(portfolio, fills)
-    by_month = (
-        portfolio.sort("decision_time")
-        .group_by(pl.col("session").dt.strftime("%Y-%m").alias("month"), maintain_order=True)
-        .agg(pl.col(*COST_TERMS).sum(), pl.col("nav").mean())
+    account = portfolio.sort("decision_time")
+    unit, pattern = calendar_period(account["session"][0], account["session"][-1])
+    by_period = account.group_by(pl.col("session").dt.strftime(pattern).alias("period"), maintain_order=True).agg(
+        pl.col(*COST_TERMS).sum(), pl.col("nav").mean()
     )
+    periods = by_period.get_column("period").to_list()
 
     def draw(axes: Any) -> None:
-        base = np.zeros(by_month.height)
+        base = np.zeros(by_period.height)
         for term in COST_TERMS:
-            height = 1e4 * (by_month.get_column(term) / by_month.get_column("nav")).to_numpy()
+            height = 1e4 * (by_period.get_column(term) / by_period.get_column("nav")).to_numpy()
             label = term.removesuffix("_cost")
-            axes.bar(by_month["month"].to_list(), height, bottom=base, color=TERM_COLOURS[term], width=0.6, label=label)
+            axes.bar(periods, height, bottom=base, color=TERM_COLOURS[term], width=0.6, label=label)
             base = base + height
-        axes.set_ylabel("bps of NAV in the month")
+        named(axes, periods)
+        axes.set_ylabel(f"bps of NAV in the {unit}")
         axes.grid(visible=False, axis="x")
         axes.set_ylim(0.0, 1.3 * max(float(base.max()), 1e-6))
         axes.legend(loc="upper right", ncols=4)
@@ -191,7 +195,7 @@ def costs_and_alpha(
                 _break_even(traded["break-even"]),
             )
         ),
-        Chart(drawn(draw, height=2.1), "costs by term and month, bps of NAV"),
+        Chart(drawn(draw, height=2.1), f"costs by term and {unit}, bps of NAV"),
         Rows(
             ("term", "USD", "bps of trades"),
             tuple(

@@ -138,7 +138,7 @@ def _volatility(portfolio: pl.DataFrame, sessions: pl.DataFrame) -> Any:
             axes.plot(sessions["session"].to_list(), yearly * realised, color=ORANGE, label=label)
         axes.set_ylabel("% of NAV a year")
         from_zero(axes)
-        axes.legend(loc="lower right", ncols=2)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         in_percent(axes, digits=1)
         dated(axes)
 

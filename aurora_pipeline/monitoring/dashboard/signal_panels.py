@@ -8,7 +8,17 @@ from typing import Any
 
 import polars as pl
 
-from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREEN, GREY, ORANGE, dated, drawn, in_percent
+from aurora_pipeline.monitoring.dashboard.charts import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    calendar_period,
+    dated,
+    drawn,
+    in_percent,
+    named,
+)
 from aurora_pipeline.monitoring.dashboard.panel import (
     Absent,
     Block,
@@ -26,6 +36,10 @@ from aurora_pipeline.monitoring.dashboard.panel import (
 NO_SIGNAL = Absent("no signal has been measured: labels have not matured, or nobody asked", "aurora run")
 LEVELS = (("coverage_50", 0.5, BLUE), ("coverage_80", 0.8, ORANGE), ("coverage_90", 0.9, GREEN))
 MEAN_SESSIONS = 21
+YEAR_SESSIONS = 252
+"""Sessions of the mean that is drawn where the history is too long for one of months."""
+LEAST_COVERAGE = 0.4
+"""Where the axis of coverage begins unless something lies below."""
 
 
 def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataFrame) -> Sequence[Block]:
@@ -43,12 +57,14 @@ def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataF
     months = signal_quality.filter(pl.col("kind") == "month", pl.col("ic").is_not_null()).sort("period")
     days = [date.fromisoformat(text) for text in sessions.get_column("period")]
     middles = [date.fromisoformat(f"{text}-15") for text in months.get_column("period")]
-    recent = sessions.get_column("ic").rolling_mean(MEAN_SESSIONS, min_samples=MEAN_SESSIONS)
+    monthly = calendar_period(days[0], days[-1])[0] == "month"
+    span = MEAN_SESSIONS if monthly else YEAR_SESSIONS
+    recent = sessions.get_column("ic").rolling_mean(span, min_samples=span)
 
     def draw(axes: Any) -> None:
         axes.plot(days, sessions["ic"], ".", color=GREY, markersize=3, label="session")
-        axes.plot(days, recent, color=BLUE, label=f"mean of {MEAN_SESSIONS} sessions")
-        for middle, row in zip(middles, months.iter_rows(named=True), strict=True):
+        axes.plot(days, recent, color=BLUE, label=f"mean of {span} sessions")
+        for middle, row in zip(middles, months.iter_rows(named=True), strict=True) if monthly else ():
             bounds = None if row["ic_lower"] is None else [[row["ic"] - row["ic_lower"]], [row["ic_upper"] - row["ic"]]]
             label = "month, 95 % interval" if middle == middles[0] else None
             axes.errorbar([middle], [row["ic"]], bounds, fmt="s", color=ORANGE, markersize=4, capsize=3, label=label)
@@ -75,7 +91,9 @@ def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataF
             )
         ),
         Chart(
-            drawn(draw, height=2.5), f"IC of {counted(sessions.height, 'session')}, monthly means with 95 % intervals"
+            drawn(draw, height=2.5),
+            f"IC of {counted(sessions.height, 'session')}, "
+            f"{'monthly means with 95 % intervals' if monthly else f'mean of {span} sessions'}",
         ),
         *_models(model_scores),
         _by_month(months),
@@ -100,7 +118,7 @@ def _models(model_scores: pl.DataFrame) -> list[Block]:
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("mean rank IC, 95 % interval")
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-        axes.legend(loc="lower left", ncols=1)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
     return [Chart(drawn(draw, height=0.9 + 0.19 * len(names)), f"IC of each model known on {newest['session'][0]}")]
 
@@ -137,7 +155,7 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
     if bins.is_empty():
         return [NO_SIGNAL]
     whole = signal_quality.filter(pl.col("kind") == "all").row(0, named=True)
-    months = signal_quality.filter(pl.col("kind") == "month", pl.col("coverage_80").is_not_null()).sort("period")
+    unit, covered = coverage_by_period(signal_quality)
 
     def draw(left: Any, right: Any) -> None:
         edge = [float(bins["expected_bps"].min()), float(bins["expected_bps"].max())]  # type: ignore[arg-type]
@@ -156,9 +174,9 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
         left.set_xlabel("expected return, bps over the horizon")
         left.set_ylabel("realised return, bps")
         left.legend(loc="upper left")
-        shown = months.get_column("period").to_list()
+        shown = covered.get_column("period").to_list()
         for column, nominal, colour in LEVELS:
-            right.plot(shown, months[column], "o-", color=colour, markersize=3, linewidth=1.0)
+            right.plot(shown, covered[column], "o-", color=colour, markersize=3, linewidth=1.0)
             right.axhline(nominal, color=colour, linewidth=0.8, linestyle=(0, (4, 2)))
             right.annotate(
                 percent(nominal, 0),
@@ -169,8 +187,9 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
                 color=colour,
             )
         right.set_ylabel("labels inside the interval")
+        named(right, shown)
         right.tick_params(axis="x", rotation=35)
-        right.set_ylim(0.4, 1.0)
+        right.set_ylim(min(LEAST_COVERAGE, right.get_ylim()[0]), 1.0)
         in_percent(right, digits=0)
 
     return [
@@ -200,7 +219,7 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
         ),
         Chart(
             drawn(draw, columns=2, height=2.5),
-            "left: realised against expected return by tenths; right: coverage by month against 50, 80 and 90 %",
+            f"left: realised against expected return by tenths; right: coverage by {unit} against 50, 80 and 90 %",
         ),
         Rows(
             ("tenth", "rows", "expected, bps", "realised, bps", "standard error"),
@@ -221,6 +240,20 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
             "Bars are 95 % of the mean label, clustered by session. A slope above 1 means the signal promised too little."
         ),
     ]
+
+
+def coverage_by_period(signal_quality: pl.DataFrame) -> tuple[str, pl.DataFrame]:
+    """Coverage of each month, of a long history of each year: `month` or `year`, and column `period` with the shares."""
+    months = signal_quality.filter(pl.col("kind") == "month", pl.col("coverage_80").is_not_null()).sort("period")
+    if months.is_empty():
+        return "month", months
+    first, last = (date.fromisoformat(f"{months['period'][place]}-01") for place in (0, -1))
+    unit, _ = calendar_period(first, last)
+    if unit == "month":
+        return unit, months
+    rows = pl.col("matured_rows")
+    by_year = months.group_by(pl.col("period").str.head(4), maintain_order=True)
+    return unit, by_year.agg((pl.col(name) * rows).sum() / rows.sum() for name, _, _ in LEVELS)
 
 
 def _rows(whole: Mapping[str, Any]) -> str:

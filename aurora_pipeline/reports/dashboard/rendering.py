@@ -87,7 +87,7 @@ class Dashboard:
         )
         return Heading(
             title=f"Aurora: {market.name}",
-            facts=f"book {self.book} · {market.frequency} bars · {sessions[0]} to {newest or sessions[-1]}",
+            facts=f"{book_named(home, self.book)} · {market.frequency} bars · {sessions[0]} to {newest or sessions[-1]}",
             made=f"As stored at {now:%Y-%m-%d %H:%M:%S} UTC.",
             synthetic=self.synthetic,
             links=(
@@ -112,6 +112,16 @@ def chosen_book(home: Home, book: str | None = None) -> str:
     if book is not None and book not in books:
         raise BookError(f"home {home.path} holds no book {book}; it has {', '.join(books) or 'none'}")
     return book or default_book(home, books)
+
+
+def book_named(home: Home, book: str) -> str:
+    """Name of a book for a heading, which says so where it is the backtest of other settings than those in force."""
+    in_force = book_name(home.settings())
+    return (
+        f"book {book}"
+        if book in (LIVE, in_force)
+        else f"book {book}, of other settings than those in force ({in_force})"
+    )
 
 
 def default_book(home: Home, books: list[str]) -> str:

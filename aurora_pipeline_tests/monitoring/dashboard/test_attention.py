@@ -3,6 +3,7 @@ import pytest
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.attention import attention, needs_a_person
+from aurora_pipeline_tests.documentation.documented_commands import parse
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, facts, rows
 from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
 
@@ -76,7 +77,8 @@ def test_breakers_quarantines_approvals_drift_and_failed_trainings_are_told_each
         assert part in text
     assert "no price" not in text
     assert "breaker spread" not in text
-    assert "`aurora models promote a~1`" in told["do"].to_list()
+    (approve,) = [text for text in told["do"] if text.startswith("`aurora models promote")]
+    parse(tuple(approve.strip("`").split()[1:]))
     assert told["severity"].to_list() == sorted(told["severity"], key=["critical", "warning", "info"].index)
     assert all(told["do"].to_list())
 

@@ -9,13 +9,16 @@ import pytest
 
 from aurora_pipeline.monitoring.dashboard.charts import (
     FEW,
+    MOST_LABELS,
     at_least,
+    calendar_period,
     clocked,
     dated,
     drawn,
     from_zero,
     in_percent,
     line,
+    named,
 )
 
 ONE = date(2024, 12, 18)
@@ -112,3 +115,21 @@ def test_values_that_hardly_differ_do_not_lie_on_the_edge():
 
     drawn(flat)
     assert seen[0] == pytest.approx((0.0, 0.0088), rel=1e-3)
+
+
+@pytest.mark.parametrize(("last", "unit"), [(date(2027, 11, 30), "month"), (date(2027, 12, 1), "year")])
+def test_a_history_of_more_than_three_years_is_cut_into_years(last, unit):
+    assert calendar_period(date(2024, 12, 18), last)[0] == unit
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_LABELS, MOST_LABELS + 1, 36])
+def test_many_categories_are_labelled_evenly_and_not_on_top_of_each_other(count):
+    names = [f"c{number}" for number in range(count)]
+
+    def draw(axes):
+        axes.bar(names, [1.0] * count)
+        named(axes, names)
+
+    labels = [text for text in texts(drawn(draw)) if text.startswith("c")]
+    assert len(labels) <= MOST_LABELS
+    assert labels == names[:: max(1, -(-count // MOST_LABELS))]

@@ -60,6 +60,13 @@ def test_a_week_sums_its_sessions_and_is_held_against_what_is_usual():
     assert facts(blocks)["against what is usual"] == ("1.4 sd", "of 63 sessions before")
 
 
+def test_a_week_earns_the_dollars_its_sessions_booked():
+    swinging = book((500.0, 0.0, 0.0, 0.0), (-900.0, 0.0, 0.0, 0.0), (300.0, 0.0, 0.0, 0.0))
+    found = facts(blocks_of(period([0, 1, 2], [], unit="week", portfolio=swinging), "result"))
+    assert found["net"][1] == "−100 USD"
+    assert found["NAV"][0] == "900 USD"
+
+
 def test_the_first_session_has_nothing_before_it():
     by_name = {row["of NAV"]: row for row in table(blocks_of(period([0], []), "result"), "of NAV")}
     assert by_name["net return"]["before"] == by_name["net return"]["change"] == "–"

@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -150,3 +151,20 @@ def test_the_break_even_cost_says_what_it_means(gross_pnl, shares, value, says):
     shown, note = facts(made)["break-even cost"]
     assert shown == value
     assert says in note
+
+
+def test_costs_of_many_years_are_one_bar_a_year_with_names_that_can_be_read():
+    moments = [datetime(year, month, 16, 21, 0, tzinfo=UTC) for year in range(2007, 2027) for month in range(1, 13)]
+    held = [
+        {
+            "book": "live", "session": at.date(), "decision_time": at, "nav": 1000.0, "gross": 0.2, "gross_pnl": 1.0,
+            "cost": 0.1, "spread_cost": 0.1, "turnover": 0.1,
+        }
+        for at in moments
+    ]  # fmt: skip
+    fills = rows("fills", {"order_id": "a", "shares": 10.0, "price": 20.0})
+    blocks = costs_and_alpha(rows("portfolio", *held), fills, empty("alpha_forgone"), 1)
+    (drawing,) = charts(blocks)
+    dates = [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing) if text.startswith("20")]
+    assert dates == [str(year) for year in range(2007, 2027, 2)]
+    assert "bps of NAV in the year" in drawing

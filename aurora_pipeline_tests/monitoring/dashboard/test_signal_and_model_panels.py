@@ -1,8 +1,12 @@
+import re
+
+import pytest
+
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.charts import stretches
 from aurora_pipeline.monitoring.dashboard.model_panels import drift, ensemble_weights, model_states
-from aurora_pipeline.monitoring.dashboard.panel import Note
-from aurora_pipeline.monitoring.dashboard.signal_panels import calibration, information_coefficient
+from aurora_pipeline.monitoring.dashboard.panel import Chart, Note
+from aurora_pipeline.monitoring.dashboard.signal_panels import calibration, coverage_by_period, information_coefficient
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, rows, table
 
 MISSING = dict.fromkeys(("ic_lower", "ic_upper", "slope_lower", "slope_upper", "half_life_sessions", "ic_stability"))
@@ -64,9 +68,73 @@ def test_weights_of_the_newest_session_largest_first():
     )
     blocks = ensemble_weights(weights)
     assert facts(blocks)["largest"] == ("75.0 %", "xgboost")
-    assert facts(blocks)["equal weights"] == ("cold start", "why")
+    assert facts(blocks)["too new"] == ("1", "xgboost: mean IC of the others")
+    assert "weights" not in facts(blocks)
     assert [row["family"] for row in table(blocks, "family")] == ["xgboost", "ridge"]
     assert "xgboost 75 %" in charts(blocks)[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [({"cold_start": True}, "too little has matured"), ({"all_negative": True}, "no family has a positive matured IC")],
+)
+def test_equal_weights_say_why(flags, why):
+    weights = rows("ensemble_weights", *({"model": name, "weight": 0.5, **flags} for name in ("ridge", "xgboost")))
+    assert facts(ensemble_weights(weights))["weights"] == ("equal", why)
+
+
+def test_every_family_that_ever_had_a_weight_is_in_the_legend():
+    weights = rows(
+        "ensemble_weights",
+        {"session": day(0), "model": "lasso", "weight": 0.5},
+        {"session": day(0), "model": "ridge", "weight": 0.5},
+        {"session": day(1), "model": "ridge", "weight": 1.0},
+    )
+    assert re.search(r"<text[^>]*>lasso</text>", charts(ensemble_weights(weights))[0])
+
+
+def test_twenty_years_of_signal_are_drawn_by_year():
+    months = [f"{year}-{month:02d}" for year in range(2007, 2027) for month in range(1, 13)]
+    quality = rows(
+        "signal_quality",
+        *({"period": f"{month}-15", "kind": "session", "ic": 0.01} for month in months),
+        *(
+            {"period": month, "kind": "month", "ic": 0.01, "ic_lower": -0.1, "ic_upper": 0.1, "matured_rows": 10,
+             "coverage_50": 0.3, "coverage_80": 0.8, "coverage_90": 0.9}
+            for month in months
+        ),
+        {"period": "all", "kind": "all", "ic": 0.01, "coverage_50": 0.3, "coverage_80": 0.8, "coverage_90": 0.9},
+    )  # fmt: skip
+    (ic,) = [block for block in information_coefficient(quality, empty("model_scores")) if isinstance(block, Chart)]
+    assert ic.shows == "IC of 240 sessions, mean of 252 sessions"
+    assert "month, 95 % interval" not in ic.svg
+    assert "mean of 252 sessions" in ic.svg
+    (drawn,) = [
+        block for block in calibration(quality, rows("reliability", {"period": "all"})) if isinstance(block, Chart)
+    ]
+    assert "coverage by year" in drawn.shows
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", drawn.svg)
+    assert [text for text in shown if text.startswith("20") and "%" not in text] == [
+        str(y) for y in range(2007, 2027, 2)
+    ]
+    assert "30 %" in shown
+
+
+def test_coverage_of_a_year_weighs_its_months_by_their_rows():
+    quality = rows(
+        "signal_quality",
+        *(
+            {"period": f"{year}-01", "kind": "month", "matured_rows": 1, "coverage_80": 0.8}
+            for year in range(2020, 2024)
+        ),
+        {"period": "2024-01", "kind": "month", "matured_rows": 300, "coverage_80": 0.7},
+        {"period": "2024-02", "kind": "month", "matured_rows": 100, "coverage_80": 0.9},
+    )
+    unit, covered = coverage_by_period(quality)
+    assert unit == "year"
+    assert covered.filter(period="2024").get_column("coverage_80").to_list() == pytest.approx([0.75])
+    unit, covered = coverage_by_period(quality.tail(2))
+    assert (unit, covered.height) == ("month", 2)
 
 
 def test_one_session_of_weights_is_a_band_and_one_of_drift_a_point():

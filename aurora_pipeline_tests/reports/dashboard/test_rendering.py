@@ -12,6 +12,7 @@ from aurora_pipeline.monitoring.performance_dashboard import PANELS
 from aurora_pipeline.reports.dashboard import rendering
 from aurora_pipeline.reports.dashboard.inputs import SOURCES, read_input, stamp
 from aurora_pipeline.reports.dashboard.rendering import Dashboard, default_book, write_dashboard
+from aurora_pipeline.stages import book_name
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, moment
 from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
 from aurora_pipeline_tests.reports.dashboard.conftest import store_session
@@ -130,3 +131,17 @@ def test_the_result_of_the_newest_session_is_held_against_what_is_usual_in_its_o
     assert "−10.0 standard deviations" in read_input(tables, "live", "attention")["what"][0]
     assert "−10.0 standard deviations" in Dashboard(tables).render()[0]
     assert ": 4.0 standard deviations" in read_input(tables, default_book(tables, []), "attention")["what"][0]
+
+
+def test_a_book_of_other_settings_is_named_as_such(tmp_path):
+    home = Home(tmp_path)
+    in_force = book_name(home.settings())
+    for number in (0, 1):
+        store_session(home, "backtest-before", number)
+    said = f"book backtest-before, of other settings than those in force ({in_force}) ·"
+    assert said in Dashboard(home).render()[0]
+    store_session(home, in_force, 0)
+    assert f"book {in_force} ·" in Dashboard(home).render()[0]
+    assert said in Dashboard(home, "backtest-before").render()[0]
+    store_session(home, "live", 0)
+    assert "book live ·" in Dashboard(home).render()[0]
