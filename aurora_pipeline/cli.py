@@ -218,11 +218,12 @@ def ui(
     """Open Dagster on loopback with the right home."""
     from aurora_pipeline.adapters.home import HOME_VARIABLE
     from aurora_pipeline.adapters.worker_processes import terminated_as_exit
-    from aurora_pipeline.defs.databases import make_databases
+    from aurora_pipeline.defs.instances import instance_of
 
     require_free_port(port)
     opened = opened_home(home)
-    make_databases(opened)
+    with instance_of(opened):
+        pass  # makes its databases, and ends runs that a crash left behind
     # `dagster dev` warns that it is superseded by `dg dev`, which needs a project folder; an installed package has none.
     environment = os.environ | {
         "DAGSTER_HOME": str(opened.path),

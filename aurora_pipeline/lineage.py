@@ -152,6 +152,7 @@ class Lineage:
         self._writer = {name: stage for stage in stages for name in stage.writes}
         self._feeds: dict[str, dict[str, str]] = {}
         self._memo: dict[tuple[str, str], str] = {}
+        self._actual: dict[tuple[str, str], str] = {}
         self._seen: dict[tuple[str, str], str] = {}
         self._chains: dict[str, list[str]] = {}
 
@@ -200,9 +201,23 @@ class Lineage:
     def actual(self, stage: Stage, key: str) -> str:
         """Fingerprint for a partition made now from what is stored, fresh or not.
 
-        What is stored upstream is looked at once per instance: make a new one per step.
+        What is stored upstream is looked at once per instance: make a new one per step, and ask it before anything is read.
         """
-        return self._combine(stage, key, self._stored_of)
+        memo = (stage.name, key)
+        if memo not in self._actual:
+            self._actual[memo] = self._combine(stage, key, self._stored_of)
+        return self._actual[memo]
+
+    def unfinished(self, name: str, keys: Iterable[str]) -> list[str]:
+        """Return the keys of which not every table is there that is written together with `name`."""
+        return [key for key in keys if self.stored(self._writer[name], key) is None]
+
+    def look_again(self, name: str, keys: Iterable[str]) -> None:
+        """Forget what was seen of some partitions of a table that were not there yet."""
+        for key in keys:
+            self._seen.pop((self._writer[name].name, key), None)
+        self._chains.clear()
+        self._actual.clear()
 
     def content(self, stage: Stage, key: str) -> str:
         """Hash of everything stored that a partition made now would read, whichever stage reads it."""
@@ -226,7 +241,9 @@ class Lineage:
 
     def _stored_table(self, name: str, key: str, stage: Stage) -> str | None:
         if stage.name.startswith(TRAINED):
-            return stored_fingerprint(self.home.models / stage.name.partition("/")[2] / key)
+            family = stage.name.partition("/")[2]
+            named = key in self.home.champions().get(family, {})  # one that was withdrawn serves nobody
+            return stored_fingerprint(self.home.models / family / key) if named else None
         if "fold" in table(name).branches:
             return self.home.lake.fingerprint(name, None, fold=key)
         return self.home.lake.fingerprint(name, key, **self._branches(name, stage))
@@ -247,7 +264,7 @@ class Lineage:
         if memo not in self._seen and not self.home.lake.on_disk and not stage.by_fold:
             # One listing for all of a stage's partitions instead of one for each.
             many = self._stored_many(stage, self.keys(stage))
-            self._seen |= {(stage.name, held): found or "absent" for held, found in many.items()}
+            self._seen = {(stage.name, held): found or "absent" for held, found in many.items()} | self._seen
         if memo not in self._seen:
             self._seen[memo] = self.stored(stage, key) or "absent"
         return self._seen[memo]

@@ -1,13 +1,16 @@
 """Fingerprints on a hand-made home: what makes a partition stale, and what must not."""
 
+import json
 from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.models.model_store import name_champion, withdraw_champion
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.lineage import Lineage, Read, Stage, contiguous, settings_hash
+from aurora_pipeline.models.stored_model import FINGERPRINT, MANIFEST
 from aurora_pipeline.settings import Settings, load_settings
 from aurora_pipeline.stages import book_name, label_reach
 
@@ -92,6 +95,20 @@ def test_a_setting_makes_the_stages_that_read_it_stale_and_what_follows(home):
 def test_a_partition_made_from_stale_input_is_itself_stale(home):
     _make(home, "same", DAYS)
     assert _lineage(home).stale(BY_NAME["same"], DAYS) == DAYS
+
+
+def test_a_model_that_was_withdrawn_is_missing_until_it_is_trained_again(home):
+    stage = Stage("trained_model/ridge", ("trained_model/ridge",), (), (), ("errors.py",), by_fold=True)
+    lineage = Lineage(home, Settings(), [stage], "backtest-x")
+    manifest = {"files": {}, FINGERPRINT: lineage.desired(stage, "2025-01")}
+    directory = home.models / "ridge" / "2025-01"
+    directory.mkdir(parents=True)
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    assert lineage.stale(stage, ["2025-01"]) == ["2025-01"]
+    name_champion(home, "ridge", "2025-01")
+    assert lineage.stale(stage, ["2025-01"]) == []
+    withdraw_champion(home, "ridge", "2025-01")
+    assert lineage.stale(stage, ["2025-01"]) == ["2025-01"]
 
 
 def test_stale_keys_are_grouped_into_ranges():

@@ -97,8 +97,9 @@ def views_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition
         from aurora_pipeline.features.panel_builder import compute_views
 
         views = [view for view, name in names.items() if dg.AssetKey(name) in context.selected_asset_keys]
-        runs = {view: StageRun(context, home.open(), names[view]) for view in views}
-        run = runs[views[0]]
+        opened = home.open()
+        run = StageRun(context, opened, names[views[0]])
+        runs = {view: StageRun(context, opened, names[view], beside=run) for view in views[1:]} | {views[0]: run}
         for keys, sessions in run.blocks():
             frames = compute_views(read_view_inputs(run.home, run.settings, sessions, run.read_back), views)
             for view, frame in frames.items():

@@ -5,7 +5,6 @@ check, which is right for a backfill and takes seconds. A tick runs the same fun
 assets make the session again.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from aurora_pipeline.defs.dead_runs import PROCESS_TAG
 from aurora_pipeline.defs.market_data import SESSION_TABLES
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.tick_coordinator import TICK_TAG
@@ -114,7 +112,6 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         from aurora_pipeline.live.tick import TickRunner
 
         moments = {"process": process_started(), "step": time.time()}
-        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: str(os.getpid())})
         opened = home.open()
         now = clock_of(opened.path / "live").now()
         session = date.fromisoformat(config.session) if config.session else opened.calendar.running_session(now)

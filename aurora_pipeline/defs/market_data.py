@@ -8,7 +8,7 @@ import polars as pl
 
 from aurora_pipeline.contracts import FEED_TABLES, table
 from aurora_pipeline.defs.resources import HomeResource
-from aurora_pipeline.defs.stage_run import StageRun, check_result
+from aurora_pipeline.defs.stage_run import BLOCKED, StageRun, check_result
 from aurora_pipeline.lineage import feeds_fingerprint
 
 GROUP = "market"
@@ -42,7 +42,7 @@ def market_feeds(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Ma
     fingerprint = feeds_fingerprint(folder, settings)
     feeds = ingest_feeds(folder, settings)
     violations = known_before_event(feeds)
-    quarantined = store_feeds(opened, feeds, fingerprint)
+    quarantined = store_feeds(opened, feeds, fingerprint if violations.is_empty() else BLOCKED)
     opened.lake.write_views(opened.database)
     counts: dict[str, Any] = {name: feeds[name].height for name in FEED_TABLES}
     return dg.MaterializeResult(

@@ -6,6 +6,7 @@ import dagster as dg
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
+from aurora_pipeline.defs.dead_runs import note_process
 
 
 class HomeResource(dg.ConfigurableResource):
@@ -18,6 +19,12 @@ class HomeResource(dg.ConfigurableResource):
         home = Home(Path(self.path))
         home.refresh()
         return home
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Enter which process runs the run, where all processes are this machine's."""
+        run, instance = context.run, context.instance
+        if run is not None and instance is not None and Home(Path(self.path)).shared is None:
+            note_process(instance, run)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Share the records and pages the run has written."""

@@ -37,16 +37,27 @@ class StageRun:
         The installation.
     name : str
         Stage, see :mod:`aurora_pipeline.stages`.
+    beside : StageRun, optional
+        Of another stage in the same step, whose reads are this one's too.
+
+    Notes
+    -----
+    Fingerprints are taken before anything is read. What is corrected upstream while the step computes therefore leaves its
+    partitions stale, never fresh with numbers of before.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext, home: Home, name: str) -> None:
+    def __init__(
+        self, context: dg.AssetExecutionContext, home: Home, name: str, beside: StageRun | None = None
+    ) -> None:
         self.context = context
         self.home = home
         self.settings = home.settings()
         stages = plan_stages(home, self.settings)
-        self.lineage = Lineage(home, self.settings, stages, book_name(self.settings))
+        lineage = None if beside is None else beside.lineage
+        self.lineage: Lineage = lineage or Lineage(home, self.settings, stages, book_name(self.settings))
         self.stage: Stage = next(stage for stage in stages if stage.name == name)
         self.keys = self._keys_inside_the_market(context.partition_keys)
+        self.fingerprints(self.keys)
         self.sessions = home.sessions_of(self.keys, self.settings)
         self.rows = 0
         self._written: list[tuple[str, str, dict[str, str]]] = []
@@ -129,15 +140,23 @@ class StageRun:
         first, last = self.before(sessions[0], count) or sessions[0], sessions[-1]
         wanted = {partition_of(day, self.home.frequency) for day in self.lineage.sessions if first <= day <= last}
         waited = 0.0
-        while missing := sorted(wanted - set(self.home.lake.partitions(name, **branches))):
+        awaited: set[str] = set()
+        while missing := (
+            sorted(wanted - set(self.home.lake.partitions(name, **branches)))
+            or self.lineage.unfinished(name, sorted(awaited))
+        ):
             if waited >= _WAIT_SECONDS or (waited >= _GRACE_SECONDS and not self._others_at_work()):
                 raise LakeError(
                     f"{self.stage.name} of {self.sessions[0]} to {self.sessions[-1]} looks back to {name} of "
                     f"{missing[0]} to {missing[-1]}, which the lake does not have; materialise those first "
                     "(`aurora run` does what is missing, in order)"
                 )
+            awaited |= set(missing)
             time.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
+        if awaited:
+            self.lineage.look_again(name, awaited)
+            self.fingerprints(self.keys)
         return first
 
     def _others_at_work(self) -> bool:

@@ -14,6 +14,7 @@ from datetime import date
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import note_configurations
+from aurora_pipeline.adapters.storage.feed_store import feeds_are_stored
 from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.defs import jobs
 from aurora_pipeline.defs.instances import instance_of
@@ -92,7 +93,7 @@ def bring_up_to_date(
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
         prepare_tracking(home)
-        if home.lake.fingerprint("options") != feeds_fingerprint(home.folder(), settings):
+        if not feeds_are_stored(home, feeds_fingerprint(home.folder(), settings)):
             launcher.job(jobs.FEEDS_JOB)
         stages = {stage.name: stage for stage in plan_stages(home, settings)}
         lineage = Lineage(home, settings, list(stages.values()), book_name(settings))

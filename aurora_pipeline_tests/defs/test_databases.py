@@ -55,6 +55,34 @@ def test_a_run_whose_process_is_gone_is_buried_and_one_that_lives_is_not(tmp_pat
     assert states["untagged"] == states["ours"] == dg.DagsterRunStatus.STARTED
 
 
+def test_a_run_executed_again_is_not_buried_with_the_process_of_the_first(tmp_path):
+    home = Home(tmp_path)
+    make_databases(home)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    job = build_definitions(home).resolve_job_def("empty_run")
+    with dg.DagsterInstance.from_config(str(home.path)) as instance:
+        tags = {PROCESS_TAG: str(gone.pid)}
+        first = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.SUCCESS)
+        again = instance.create_run_for_job(
+            job, tags=tags, parent_run_id=first.run_id, root_run_id=first.run_id, status=dg.DagsterRunStatus.STARTING
+        )
+        assert bury_the_dead(instance) == []
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        instance.add_run_tags(again.run_id, {PROCESS_TAG: str(ended.pid)})
+        assert bury_the_dead(instance) == [again.run_id]
+
+
+def test_a_run_that_any_launcher_started_names_its_process(tmp_path):
+    home = Home(tmp_path)
+    make_databases(home)
+    job = build_definitions(home).resolve_job_def("market_feeds_job")
+    with dg.DagsterInstance.from_config(str(home.path)) as instance:
+        done = job.execute_in_process(instance=instance, raise_on_error=False, tags={PROCESS_TAG: "1"})
+        assert instance.get_run_by_id(done.run_id).tags[PROCESS_TAG] == str(os.getpid())
+
+
 def start(instance, run_id):
     event = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name="empty_run")
     instance.report_dagster_event(event, run_id)

@@ -13,10 +13,19 @@ FEED_SOURCE = "feeds"
 
 
 def store_feeds(home: Home, feeds: FeedTables, fingerprint: str) -> int:
-    """Write every feed table and the feeds' quarantine; returns the number of refused rows."""
+    """Write the feeds' quarantine, then every feed table; returns the number of refused rows.
+
+    In this order what is cut off in between leaves a table without the fingerprint, see :func:`feeds_are_stored`.
+    """
+    quarantined = _write_quarantine(home, feeds.quarantine, fingerprint)
     for name in FEED_TABLES:
         home.lake.write(name, feeds[name], fingerprint=fingerprint)
-    return _write_quarantine(home, feeds.quarantine, fingerprint)
+    return quarantined
+
+
+def feeds_are_stored(home: Home, fingerprint: str) -> bool:
+    """Whether every feed table is there and was made from what the fingerprint stands for."""
+    return all(home.lake.fingerprint(name) == fingerprint for name in FEED_TABLES)
 
 
 def _write_quarantine(home: Home, rows: pl.DataFrame, fingerprint: str) -> int:

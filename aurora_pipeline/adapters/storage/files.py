@@ -39,7 +39,7 @@ class Storage(Protocol):
         """Rows of Parquet files one behind the other; rows that are not wanted are dropped while reading."""
 
     def metadata(self, keys: Sequence[str]) -> list[dict[str, str] | None]:
-        """Footer metadata of each Parquet file; None where there is none."""
+        """Footer metadata of each Parquet file; None where there is none, or where it is no Parquet file."""
 
     def size(self, key: str) -> int:
         """Bytes of a file."""
@@ -124,17 +124,25 @@ class DiskStorage:
     def read(self, keys: Sequence[str], columns: list[str] | None, wanted: pl.Expr | None = None) -> pl.DataFrame:
         """As :class:`Storage`."""
         paths = [self.root / key for key in keys]
-        if wanted is not None:
-            scan = pl.scan_parquet(paths, hive_partitioning=False, glob=False)
-            return _patiently(lambda: scan.filter(wanted).collect())
-        return _patiently(lambda: pl.read_parquet(paths, columns=columns, hive_partitioning=False, glob=False))
+        try:
+            if wanted is not None:
+                scan = pl.scan_parquet(paths, hive_partitioning=False, glob=False)
+                return _patiently(lambda: scan.filter(wanted).collect())
+            return _patiently(lambda: pl.read_parquet(paths, columns=columns, hive_partitioning=False, glob=False))
+        except pl.exceptions.ComputeError as error:
+            raise next((found for path in paths if (found := _damage(path)) is not None), error) from error
 
     def metadata(self, keys: Sequence[str]) -> list[dict[str, str] | None]:
         """As :class:`Storage`."""
         return [self._metadata(self.root / key) for key in keys]
 
     def _metadata(self, path: Path) -> dict[str, str] | None:
-        return _patiently(lambda: pl.read_parquet_metadata(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return _patiently(lambda: pl.read_parquet_metadata(path))
+        except pl.exceptions.ComputeError:  # cut off or overwritten: counts as missing, and is made again
+            return None
 
     def size(self, key: str) -> int:
         """As :class:`Storage`."""
@@ -193,6 +201,18 @@ class DiskStorage:
     def sibling(self, name: str) -> DiskStorage:
         """As :class:`Storage`."""
         return DiskStorage(self.root.parent / name)
+
+
+def _damage(path: Path) -> LakeError | None:
+    """Return the error of a file that cannot be read whole; None where it can."""
+    try:
+        pl.read_parquet(path, hive_partitioning=False, glob=False)
+    except pl.exceptions.ComputeError as error:
+        return LakeError(
+            f"{path}: not readable as Parquet: {error}; delete the file and `aurora run` makes it again, or, where it is of the "
+            "book `live`, take it from a backup"
+        )
+    return None
 
 
 def _patiently(read: Callable[[], _Result]) -> _Result:

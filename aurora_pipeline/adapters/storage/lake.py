@@ -258,13 +258,27 @@ class Lake:
 
         connection = duckdb.connect(":memory:")
         if self.on_disk:
-            for statement in self.view_statements():
-                connection.execute(statement)
+            self._make_views(connection, query)
             return connection
         named = set(TABLES) if query is None else connection.get_table_names(query)
         for name in sorted(named & set(TABLES)):
             connection.register(name, self.read(name).to_arrow())
         return connection
+
+    def _make_views(self, connection: duckdb.DuckDBPyConnection, query: str | None = None) -> list[str]:
+        """Make every view; returns their SQL. A damaged file costs its own table, and raises only where the query names that."""
+        import duckdb
+
+        made = []
+        for name, statement in zip(TABLES, self.view_statements(), strict=True):
+            try:
+                connection.execute(statement)
+            except duckdb.Error:
+                if query is not None and name in connection.get_table_names(query):
+                    raise
+                continue
+            made.append(statement)
+        return made
 
     def view_statements(self) -> Iterable[str]:
         """SQL that makes one view per table; a table without files becomes an empty view of the right types."""
@@ -288,19 +302,19 @@ class Lake:
 
         if not self.on_disk:
             return  # a file of views over an object store would need its keys
-        statements = list(self.view_statements())
         stamp = database.with_name(f".{database.name}.views")
-        wanted = "\n".join(statements)
+        wanted = "\n".join(self.view_statements())
         if database.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
             return
 
+        made: list[str] = []
+
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
-                for statement in statements:
-                    connection.execute(statement)
+                made.extend(self._make_views(connection))
 
         atomic_write(database, fill)
-        atomic_text(stamp, wanted)
+        atomic_text(stamp, "\n".join(made))
 
     def export(self, database: Path) -> None:
         """Copy every table into real tables of a new DuckDB file."""

@@ -100,10 +100,37 @@ def test_views_can_be_kept_open_while_the_lake_is_written(tmp_path):
     lake.write_views(tmp_path / "aurora.duckdb")
     with duckdb.connect(str(tmp_path / "aurora.duckdb"), read_only=True) as reader:
         assert reader.execute("select count(*) from predictions").fetchone() == (1,)
-        assert reader.execute("select count(*) from bars").fetchone() == (0,)
+        assert reader.execute("select count(*) from bars").fetchall() == [(0,)]
         lake.write("predictions", _predictions([date(2025, 1, 3)]), "2025-01-03", fingerprint="a", model="ridge")
         lake.write_views(tmp_path / "aurora.duckdb")
-        assert reader.execute("select count(*) from predictions").fetchone() == (2,)
+        assert reader.execute("select count(*) from predictions").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("kept", [0, 100, -1])
+def test_a_file_cut_off_counts_as_missing_and_costs_its_own_table_only(tmp_path, kept):
+    lake = Lake(tmp_path / "lake", "5min")
+    days = [DAY, DAY + timedelta(days=1)]
+    lake.write_sessions("predictions", _predictions(days), {day.isoformat(): "a" for day in days}, model="ridge")
+    lake.write("universe", empty("universe"), "2025-01-02", fingerprint="u")
+    damaged = lake.path("predictions", "2025-01-02", model="ridge")
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    keys = [day.isoformat() for day in days]
+    assert lake.fingerprints("predictions", keys, model="ridge") == {"2025-01-02": None, "2025-01-03": "a"}
+    with pytest.raises(LakeError, match=str(damaged)):
+        lake.read("predictions")
+    with pytest.raises(LakeError, match=str(damaged)):
+        lake.read_at("predictions", pl.Series([datetime(2025, 1, 2, 15, tzinfo=UTC)]), DAY, DAY)
+    assert lake.read("predictions", days[1]).height == 1
+    with lake.connect("select count(*) from universe") as connection:
+        assert connection.sql("select count(*) from universe").fetchall() == [(0,)]
+    with pytest.raises(duckdb.Error, match=str(damaged)):
+        lake.connect("select count(*) from predictions")
+    database = tmp_path / "aurora.duckdb"
+    lake.write_views(database)
+    lake.write("predictions", _predictions(), "2025-01-02", fingerprint="a", model="ridge")
+    lake.write_views(database)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        assert connection.sql("select count(*) from predictions").fetchall() == [(2,)]
 
 
 def test_export_makes_real_tables_once(tmp_path):
@@ -137,7 +164,7 @@ def test_writers_and_readers_in_different_processes_never_see_a_torn_partition(t
     while any(writer.is_alive() for writer in writers):
         assert lake.read("predictions").height == 2
         with lake.connect() as connection:
-            assert connection.execute("select count(*) from predictions").fetchone() == (2,)
+            assert connection.execute("select count(*) from predictions").fetchall() == [(2,)]
         reads += 1
     assert reads
     assert [writer.exitcode for writer in writers] == [0, 0]
