@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.adapters.models.model_store import name_champion, withdraw_champion
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.lineage import Lineage, Read, Stage, contiguous, settings_hash
+from aurora_pipeline.models.stored_model import stamp_fingerprint
 from aurora_pipeline.settings import Settings, load_settings
 from aurora_pipeline.stages import book_name, label_reach
 
@@ -111,3 +113,16 @@ def test_equal_settings_give_the_same_book_wherever_the_market_lies():
 def test_a_label_can_reach_over_a_half_day():
     assert label_reach(79, 78) == 3
     assert label_reach(6, 1) == 7
+
+
+def test_a_model_that_was_withdrawn_is_missing_although_its_files_are_what_they_were(home):
+    stage = Stage("trained_model/ridge", ("trained_model/ridge",), (), (), ("errors.py",), by_fold=True)
+    directory = home.models / "ridge" / "2025-01"
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text('{"files": {}}')
+    stamp_fingerprint(directory, "abc")
+    assert _lineage(home).stored(stage, "2025-01") is None, "no champion entry yet"
+    name_champion(home, "ridge", "2025-01")
+    assert _lineage(home).stored(stage, "2025-01") == "abc"
+    withdraw_champion(home, "ridge", "2025-01")
+    assert _lineage(home).stored(stage, "2025-01") is None
