@@ -241,9 +241,9 @@ class Lineage:
 
     def _stored_table(self, name: str, key: str, stage: Stage) -> str | None:
         if stage.name.startswith(TRAINED):
-            family = stage.name.partition("/")[2]
-            named = key in self.home.champions().get(family, {})  # one that was withdrawn serves nobody
-            return stored_fingerprint(self.home.models / family / key) if named else None
+            # A model that was withdrawn does not serve: its files alone are no trained model.
+            place = self.home.champions().get(stage.name.partition("/")[2], {}).get(key)
+            return stored_fingerprint(self.home.models / place) if place else None
         if "fold" in table(name).branches:
             return self.home.lake.fingerprint(name, None, fold=key)
         return self.home.lake.fingerprint(name, key, **self._branches(name, stage))

@@ -73,6 +73,18 @@ def test_the_others_go_on_without_a_family_that_fails_and_the_next_run_heals(hom
     assert bring_up_to_date(home, home.settings()).runs == []
 
 
+def test_settings_that_fail_a_family_can_be_taken_back(home, tiny_home):
+    settings = home.settings()
+    constant = settings.models.model_copy(update={"lasso_penalties": (1.0,)})
+    failed = bring_up_to_date(home, settings.model_copy(update={"models": constant}), replace_models=True, trade=False)
+    assert [text.partition(":")[0] for text in failed.failed] == [f"fold {FOLD}, trained_model/lasso"]
+    assert FOLD not in home.champions()["lasso"]
+    assert bring_up_to_date(home, settings, replace_models=True, trade=False).failed == []
+    assert FOLD in home.champions()["lasso"]
+    again, undisturbed = lake_hashes(home.path), lake_hashes(tiny_home)
+    assert {name: again[name] for name in undisturbed} == undisturbed
+
+
 def test_if_nothing_can_be_trained_the_job_fails_and_says_why(home, monkeypatch):
     def broken(family, *_):
         raise TrainingError(f"{family} found nothing")

@@ -75,6 +75,9 @@ def record_challenger(registry: ModelRegistry, home: Home, trained: pl.DataFrame
 def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) -> str | None:
     """Bring aliases and tags of every model's newest version in line with the newest session's states.
 
+    The version is the one whose files the home holds, whichever was registered last; a challenger that could not be registered
+    when it was trained is registered now.
+
     Parameters
     ----------
     registry : ModelRegistry
@@ -87,11 +90,11 @@ def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) ->
     Returns
     -------
     str or None
-        Why it could not be done.
+        Why it could not be done, or which models the registry does not know; they are tried again the next time.
     """
     newest = states.filter(pl.col("session") == pl.col("session").max()).sort("model")
     wanted = {
-        row["model"]: [row["state"], row["since"].isoformat(), row["reason"], _newest_fold(home, row["model"])]
+        row["model"]: [row["state"], row["since"].isoformat(), row["reason"], _held_version(home, row["model"])]
         for row in newest.iter_rows(named=True)
     }
     histories = {
@@ -104,24 +107,36 @@ def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) ->
     record = home.path / PUBLISHED
     if record.exists() and json.loads(record.read_text(encoding="utf-8")) == wanted:
         return None
+    unknown: list[str] = []
     try:
         for family in newest.partition_by("family", maintain_order=True):
-            _publish(registry.client, [row | {HISTORY: histories.get(row["model"], "")} for row in family.to_dicts()])
+            rows = [row | {HISTORY: histories.get(row["model"], "")} for row in family.to_dicts()]
+            unknown += _publish(registry.client, home, rows)
     except Exception as error:  # as above
         return f"unreachable: {type(error).__name__}: {error}"
+    if unknown:
+        return f"not registered: {', '.join(unknown)}"
     atomic_text(record, json.dumps(wanted, indent=1, sort_keys=True) + "\n")
     return None
 
 
-def _newest_fold(home: Home, model: str) -> str | None:
-    """Newest version's folder: a refit is registered anew and has to be told its state."""
-    return max((path.parent.name for path in (home.models / model).glob("*/manifest.json")), default=None)
+def _held_version(home: Home, model: str) -> str | None:
+    """Newest version whose files the home holds: a refit, or a fold that was trained again, has to be told its state."""
+    found = max((home.models / model).glob("*/manifest.json"), key=lambda path: path.parent.name, default=None)
+    return None if found is None else str(json.loads(found.read_text(encoding="utf-8"))["model_version"])
 
 
-def _publish(client: MlflowClient, rows: Sequence[dict[str, Any]]) -> None:
-    """Tag the newest version of each model of one family, and let the aliases say who trades and who was admitted last."""
+def _publish(client: MlflowClient, home: Home, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Tag the newest version of each model of one family, and let the aliases say who trades and who was admitted last.
+
+    Returns the models with files that the registry has no version of.
+    """
     name = f"aurora-{rows[0]['family']}"
-    versions = {row["model"]: _newest_version(client, name, row["model"]) for row in rows}
+    held = {row["model"]: _held_version(home, row["model"]) for row in rows}
+    challengers = home.lake.read("challengers").filter(pl.col("model_version").is_in(list(held.values())))
+    for row in challengers.iter_rows(named=True):
+        _register(client, home, row)
+    versions = {model: _registered_version(client, name, model, version) for model, version in held.items()}
     told = [row for row in rows if versions[row["model"]] is not None]
     for row in told:
         for key in (*_EVIDENCE, HISTORY):
@@ -135,18 +150,20 @@ def _publish(client: MlflowClient, rows: Sequence[dict[str, Any]]) -> None:
                 client.set_registered_model_alias(name, alias, versions[bearer["model"]])
             elif alias in client.get_registered_model(name).aliases:
                 client.delete_registered_model_alias(name, alias)
+    return [model for model, version in held.items() if version is not None and versions[model] is None]
 
 
-def _newest_version(client: MlflowClient, name: str, model: str) -> str | None:
-    """Registered version that serves latest; those the training registers carry no `model` tag and are the family's own.
+def _registered_version(client: MlflowClient, name: str, model: str, held: str | None) -> str | None:
+    """Number of the version a home holds of a model; where it holds none, of the one that serves latest.
 
-    Folds are trained side by side, so the number of a version does not say which one is newest.
+    Versions the training registers carry no `model` tag and are the family's own. Folds are trained side by side and again, so
+    the number of a version does not say which one is newest.
     """
     family = name.removeprefix("aurora-")
     own = [
         version
         for version in client.search_model_versions(f"name='{name}'")
-        if version.tags.get("model", family) == model
+        if version.tags.get("model", family) == model and held in (None, version.tags.get("model_version"))
     ]
     newest = max(
         own,

@@ -151,12 +151,13 @@ class ModelRegistry:
         known = self._runs(record.family, record.version)
         finished = [run for run in known if run.info.status == FINISHED]
         if finished:
+            self._register(record, finished[0])
             return str(finished[0].info.run_id)
         run = known[0] if known else self._new_run(record)
         run_id = str(run.info.run_id)
         self._log(run_id, record.parameters, record.metrics)
         self.client.log_artifacts(run_id, str(record.directory), "model")
-        self._register(record, run_id, f"{run.info.artifact_uri}/model")
+        self._register(record, run)
         self.client.set_terminated(run_id)
         return run_id
 
@@ -227,9 +228,9 @@ class ModelRegistry:
             self._experiments[family] = str(found)
         return self._experiments[family]
 
-    def _register(self, record: FoldRecord, run_id: str, source: str) -> None:
+    def _register(self, record: FoldRecord, run: Run) -> None:
         """Make a version of the registered model, alias `fold-<key>`; who is champion the lifecycle says."""
-        name = f"aurora-{record.family}"
+        name, run_id = f"aurora-{record.family}", str(run.info.run_id)
         with self._locked():
             self._registered_model(name)
             held = self.client.search_model_versions(f"run_id = '{run_id}'")
@@ -238,7 +239,7 @@ class ModelRegistry:
                 if held
                 else self.client.create_model_version(
                     name,
-                    source=source,
+                    source=f"{run.info.artifact_uri}/model",
                     run_id=run_id,
                     tags={"fold": record.fold, "model_version": record.version, **record.tags},
                     description=record.description,

@@ -18,6 +18,7 @@ from aurora_pipeline.adapters.models.champion_set import (
 from aurora_pipeline.adapters.models.configuration_log import Configured
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog, next_session
 from aurora_pipeline.adapters.models.model_lifecycle import HISTORY, PUBLISHED, publish_states
+from aurora_pipeline.adapters.models.model_registry import FoldRecord, ModelRegistry
 from aurora_pipeline.adapters.models.zoo import champion_sets, tradable_universe
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
@@ -181,6 +182,41 @@ def test_the_version_of_the_newest_fold_is_champion_whichever_was_registered_las
     client = Client(("1", {"fold": "2024-08"}), ("2", {"fold": "2024-10"}), ("3", {"fold": "2024-09"}))
     publish_states(SimpleNamespace(client=client), Home(tmp_path), states(FIRST, {"ridge"}))
     assert client.aliases == {("aurora-ridge", "champion"): "2"}
+
+
+def test_the_champion_is_the_version_the_home_holds_when_its_fold_was_trained_again(tmp_path):
+    tags = [{"fold": "2024-11", "model_version": f"ridge-2024-11-{content}"} for content in ("v1", "v2")]
+    client, home = Client(*zip("12", tags, strict=True)), Home(tmp_path)
+    for content, number in (("v1", "1"), ("v2", "2"), ("v1", "1")):
+        model_files(home, "ridge", "2024-11", content)
+        assert publish_states(SimpleNamespace(client=client), home, states(FIRST, {"ridge"}, ["ridge"])) is None
+        assert client.aliases == {("aurora-ridge", "champion"): number}
+
+
+def test_a_model_the_registry_does_not_know_is_named_and_a_challenger_among_them_is_registered_then(tmp_path):
+    home, registry = Home(tmp_path), ModelRegistry(tmp_path / "mlflow")
+    name, version = challenger_name("ridge", FIRST), f"ridge~{FIRST}-{FIRST}-v1"
+    model_files(home, "ridge", "2024-11")
+    model_files(home, name, FIRST.isoformat())
+    serving = states(FIRST, {"ridge"}, ["ridge"])
+    waiting = serving.with_columns(model=pl.lit(name), state=pl.lit("shadow"), serves=pl.lit(value=False))
+    both = pl.concat([serving, waiting])
+    row = {
+        "session": FIRST, "model": name, "family": "ridge", "first_session": FIRST, "serves_from": FIRST,
+        "model_version": version, "directory": f"{name}/{FIRST}", "configuration": "{}", "reason": "drift",
+    }  # fmt: skip
+    trained = pl.DataFrame([row], schema=empty("challengers").schema)
+    home.lake.write("challengers", trained, FIRST.isoformat(), fingerprint="x")
+    assert publish_states(registry, home, both) == f"not registered: ridge, {name}"
+    assert not (tmp_path / PUBLISHED).exists(), "it is tried again"
+    held = home.models / "ridge/2024-11"
+    registry.record_fold(FoldRecord("ridge", "2024-11", "ridge-2024-11-v1", held, {}, {}, {}, "x"))
+    assert publish_states(registry, home, both) is None
+    found = {
+        alias: registry.client.get_model_version_by_alias("aurora-ridge", alias).tags["model_version"]
+        for alias in ("champion", "challenger")
+    }
+    assert found == {"champion": "ridge-2024-11-v1", "challenger": version}
 
 
 def test_a_challenger_takes_the_alias_and_a_family_without_champion_has_none(tmp_path):

@@ -1,5 +1,7 @@
 """MLflow on a real SQLite file: what is recorded, and that recording again or after a crash adds nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from aurora_pipeline.adapters.models.model_registry import FoldRecord, ModelRegistry
@@ -56,6 +58,15 @@ def test_training_names_folds_and_no_champion(registry, tmp_path):
         registry.record_fold(_record(tmp_path, "order", fold))
     aliases = registry.client.get_registered_model("aurora-order").aliases
     assert set(aliases) == {"fold-2024-08", "fold-2024-09", "fold-2024-10"}
+
+
+def test_a_fold_that_went_back_to_an_earlier_version_is_named_by_it(registry, tmp_path):
+    first = _record(tmp_path, "back", "2024-08", in_fold_ic=0.1)
+    for record in (first, replace(first, version="back-2024-08-def"), first):
+        registry.record_fold(record)
+    version = registry.client.get_model_version_by_alias("aurora-back", "fold-2024-08")
+    assert version.tags["model_version"] == first.version
+    assert len(registry.client.search_model_versions("name='aurora-back'")) == 2
 
 
 @pytest.mark.parametrize(
