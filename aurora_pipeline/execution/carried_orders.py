@@ -13,9 +13,9 @@ import numpy as np
 
 from aurora_pipeline.execution.book_state import PendingOrder
 from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
-from aurora_pipeline.execution.decision import exposure_limits
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.pre_trade_gate import GateContext, gate_orders
+from aurora_pipeline.policy.limits_in_force import exposure_limits
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory, allowance
 from aurora_pipeline.settings import BookSettings
 
