@@ -106,15 +106,16 @@ def adjustment_factors(
     if not known:
         return factor
     columns = {name: index for index, name in enumerate(instruments)}
-    last = carried(close)
-    # Dividends first: their amounts are per share before a split of the same day.
-    for kind, instrument, day, version in sorted(known, key=lambda row: row[0]):
+    last, split = carried(close), np.ones_like(factor)
+    # Splits first: a dividend of the same day is per share after it, as the book pays it.
+    for kind, instrument, day, version in sorted(known, key=lambda row: (row[2], row[0] != "split")):
         if instrument not in columns:
             continue
         row, column = bisect.bisect_left(sessions, day), columns[instrument]
         if kind == "split" and version.ratio:
             factor[row, column] /= version.ratio
-        before = last[row - 1, column] if row else np.nan
+            split[row, column] /= version.ratio
+        before = last[row - 1, column] * split[row, column] if row else np.nan
         if kind == "dividend" and version.amount and version.amount < before:
             factor[row, column] *= 1.0 - version.amount / before
     return factor

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP
-from aurora_pipeline.market.columns import BARS, FEEDS
+from aurora_pipeline.market.columns import BARS, FEEDS, RawFile
 
 BAR_KEY = ("symbol", "bar_start")
 _TICK = timedelta(microseconds=1)
@@ -38,13 +38,11 @@ def arrived_bars(rows: pl.DataFrame, held: pl.DataFrame, now: datetime, decided:
     -------
     polars.DataFrame
         New rows with `known_at` where it differs from the bar's end; a repetition is left out, a second version of a bar
-        is a correction and known later than the first.
+        is a correction and known later than the first. A row that says it was known after a version that differs takes a
+        correction back, even if it repeats an older version.
     """
     end = pl.col("bar_start") + timedelta(minutes=BAR_MINUTES)
-    content = [name for name in BARS.columns if name != "known_at"]
-    fresh = rows.unique(content, keep="first", maintain_order=True).join(
-        held, on=content, how="anti", nulls_equal=True, maintain_order="left"
-    )
+    fresh = _fresh(rows, held, BARS, pl.max_horizontal("known_at", end))
     versions = held.group_by(BAR_KEY).agg(pl.max_horizontal("known_at", end).max().alias("_held"))
     fresh = fresh.join(versions, on=BAR_KEY, how="left", maintain_order="left", nulls_equal=True)
     claimed = pl.max_horizontal("known_at", end)
@@ -66,10 +64,7 @@ def arrived_rows(
 
     A row that would be known at the moment at which another version of it is, is told an instant after all of them.
     """
-    content = [name for name in FEEDS[feed].columns if name != "known_at"]
-    fresh = rows.unique(content, keep="first", maintain_order=True).join(
-        held, on=content, how="anti", nulls_equal=True, maintain_order="left"
-    )
+    fresh = _fresh(rows, held, FEEDS[feed], pl.col("known_at"))
     late = (pl.col("known_at") <= pl.lit(decided, TIMESTAMP)).fill_null(value=False)
     stamped = pl.when(late).then(pl.lit(_after(now, decided), TIMESTAMP)).otherwise(pl.col("known_at"))
     fresh = fresh.with_columns(stamped.alias("known_at")).with_row_index("_row")
@@ -88,6 +83,30 @@ def arrived_rows(
         .with_columns((known + pl.duration(microseconds=nth)).alias("known_at"))
         .select(list(FEEDS[feed].columns))
     )
+
+
+def _fresh(rows: pl.DataFrame, held: pl.DataFrame, form: RawFile, claimed: pl.Expr) -> pl.DataFrame:
+    """Rows that repeat nothing, in their order: neither a version held or told before, nor, if claimed later, the newest one."""
+    content = [name for name in form.columns if name != "known_at"]
+    key = list(form.key)
+    told = rows.with_row_index("_row").with_columns(claimed.alias("_claimed"))
+    told = told.unique([*content, "_claimed"], keep="first", maintain_order=True)
+    newest = held.join(rows.select(key), on=key, how="semi", nulls_equal=True).with_columns(claimed.alias("_newest"))
+    newest = newest.sort("_newest").unique(key, keep="last", maintain_order=True)
+    told = told.join(newest.select(*key, "_newest"), on=key, how="left", nulls_equal=True)
+    later = (pl.col("_claimed") > pl.col("_newest")).fill_null(value=pl.col("_newest").is_null())
+    before = told.filter(~later).unique(content, keep="first", maintain_order=True)
+    before = before.join(held, on=content, how="anti", nulls_equal=True)
+    known = newest.select(
+        pl.lit(None, told.schema["_row"]).alias("_row"), *content, pl.col("_newest").alias("_claimed")
+    )
+    after = pl.concat([known, told.filter(later).select(known.columns)]).sort(
+        *key, "_claimed", "_row", nulls_last=False
+    )
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in content)
+    after = after.filter(differs | (pl.int_range(pl.len()) == 0), pl.col("_row").is_not_null())
+    kept = pl.concat([before.select("_row"), after.select("_row")])
+    return rows.with_row_index("_row").join(kept, on="_row", how="semi", maintain_order="left").drop("_row")
 
 
 def _after(now: datetime, decided: datetime | None) -> datetime:

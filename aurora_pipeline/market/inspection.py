@@ -109,7 +109,7 @@ def inspect_market(
     feeds = ingest_feeds(folder, settings)
     first, last = folder.span
     sessions = folder.calendar.sessions(first, last)
-    refused, quality, bars = [feeds.quarantine], [], 0
+    refused, quality, bars, late = [feeds.quarantine], [], 0, 0
     recent = empty("bars")
     traded: set[str] = set()
     eligible: set[date] = set()
@@ -120,6 +120,7 @@ def inspect_market(
         refused.append(made.quarantine)
         quality.append(made.data_quality)
         bars += made.bars.height
+        late += made.bars.filter(pl.col("known_at") > pl.col("bar_end")).height
         traded |= set(made.bars.get_column("symbol").unique())
         eligible |= set(made.universe.filter("eligible").get_column("session").unique())
         kept = sessions[max(0, start + len(block) - LOOKBACK_SESSIONS) : start + len(block)]
@@ -145,6 +146,7 @@ def inspect_market(
         refused_share=refused_bars / max(1, bars + refused_bars),
         notes=[
             *_trust_notes(bars, quarantine.filter(pl.col("source") == "bars")),
+            *_late_notes(bars, late, folder),
             *training_notes(sessions, eligible, folder.calendar, folder.manifest.frequency, settings),
             *_notes(folder, universe, traded),
         ],
@@ -192,6 +194,16 @@ def _trust_notes(accepted: int, refused: pl.DataFrame) -> list[str]:
         f"{100 * outside / (accepted + refused.height):.0f} % of the bar rows lie outside the hours of trading: either they are "
         "of extended hours, or their times were read in the wrong zone or by the wrong end; "
         "see --time-zone and --bar-label of `aurora import`"
+    ]
+
+
+def _late_notes(accepted: int, late: int, folder: MarketFolder) -> list[str]:
+    """Say what it costs where most daily bars come after the close; behind a late 5-minute bar there are earlier ones."""
+    if folder.manifest.frequency != "session" or late <= accepted / 2:
+        return []
+    return [
+        f"{100 * late / accepted:.0f} % of the daily bars have a known_at after their session's close, the moment at which the "
+        "session is decided: a stock is left out of a session without its bar; leave known_at out where the close may be used"
     ]
 
 

@@ -59,8 +59,8 @@ def test_return_after_a_missing_bar_spans_it_on_both_sides():
 
 def test_split_and_dividend_enter_on_the_ex_date_and_leave_no_return():
     actions = pl.concat([action("AAA", DAY, "split", ratio=2.0), action("AAA", DAY, "dividend", amount=0.5)])
-    rows = residuals({"AAA": [24.75], "XLK": [200.0], BENCHMARK: [400.0]}, corporate_actions=actions)
-    # 50 before; 0.50 a share goes ex, then two for one: (50 - 0.5) / 2 = 24.75
+    rows = residuals({"AAA": [24.5], "XLK": [200.0], BENCHMARK: [400.0]}, corporate_actions=actions)
+    # 50 before; two for one, and 0.50 on each of the two goes ex: 50 / 2 - 0.5 = 24.5
     assert of(rows, "AAA", "bar_return") == pytest.approx([0.0], abs=1e-12)
 
 

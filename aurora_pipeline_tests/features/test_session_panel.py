@@ -82,6 +82,15 @@ def test_a_split_withdrawn_once_it_has_passed_starts_a_new_group():
     assert [returns(panel, "AAA", 1)[0] for _, panel in groups] == [1.0, 0.0]
 
 
+def test_a_dividend_on_the_day_of_a_split_is_paid_on_the_shares_after_it():
+    actions = pl.concat(
+        [action("AAA", HISTORY[2], "split", ratio=2.0), action("AAA", HISTORY[2], "dividend", amount=5.0)]
+    )
+    panel = panel_of(inputs_of(daily_of(HISTORY, {"AAA": CLOSES}), corporate_actions=actions))
+    # One share at 110 became two at 55, each paid 5 with the price at 55: the old price compares at 50.
+    assert_allclose(returns(panel, "AAA")[2], 55.0 / 50.0 - 1.0, atol=1e-15)
+
+
 def test_return_over_a_missing_session_spans_it():
     panel = panel_of(inputs_of(daily_of(HISTORY, {"AAA": [100.0, None, 121.0, 121.0, 121.0, 121.0, 121.0]})))
     assert_allclose(returns(panel, "AAA")[:3], [np.nan, np.nan, 0.21])

@@ -75,6 +75,31 @@ def test_feed_rows_are_stamped_only_if_a_decision_could_have_used_them():
     assert arrived_rows("earnings", rows, on_time, now, None).is_empty()
 
 
+def test_a_correction_that_is_taken_back_is_a_version_of_its_own():
+    first, second, third = (bar("14:50", close=close, known_at=moment(f"2024-11-26T{known}"))
+                            for close, known in ((9.9, "14:56"), (9.8, "15:00"), (9.9, "15:10")))  # fmt: skip
+    held = bar_rows([first, second])
+    assert arrived([third], held=held, now="15:11")["known_at"].to_list() == [third["known_at"]]
+    assert arrived([second, third], held=held.head(1), now="15:11").height == 2
+    assert arrived([first, second, third], now="15:11").height == 3
+    told = bar_rows([first, second, third])
+    assert arrived([first, second, third], held=told, now="15:11").is_empty()
+    assert arrived([bar("14:50", close=9.9)], held=held, now="15:11").is_empty()  # says nothing of when: told again
+
+
+def test_rows_that_counted_from_their_arrival_are_still_the_same_rows_when_told_again():
+    day = moment("2024-11-15T00:00").date()
+    rows = [
+        {"symbol": "AAA", "settlement_date": day, "known_at": moment(f"2024-11-{known}T15:00"), "shares_short": shares}
+        for known, shares in ((20, 1.0), (21, 2.0), (22, 1.0))
+    ]
+    told, now = feed_rows("short_interest", rows), moment("2024-11-26T15:00")
+    held = arrived_rows("short_interest", told, told.clear(), now, moment("2024-11-26T14:55"))
+    assert held["shares_short"].to_list() == [1.0, 2.0, 1.0]
+    assert held["known_at"].to_list() == [now, now + MICRO, now + 2 * MICRO]
+    assert arrived_rows("short_interest", told, held, now + timedelta(days=1), now).is_empty()
+
+
 def test_versions_of_a_feed_row_that_would_be_known_together_are_told_apart():
     told = moment("2024-11-26T05:00")
     first = {"symbol": "AAA", "ex_date": told.date(), "kind": "split", "known_at": told, "ratio": 2.0}

@@ -4,11 +4,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.inspection import inspect_market
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.settings import Settings
-from aurora_pipeline_tests.market.tiny import flat_sessions, sessions_from, universe, write_market
+from aurora_pipeline_tests.market.tiny import CALENDAR, daily_rows, flat_sessions, sessions_from, universe, write_market
 
 MARKETS = Path(__file__).resolve().parents[3] / "shared" / "markets"
 
@@ -91,6 +92,16 @@ def test_a_named_benchmark_and_a_sector_fund_without_bars_are_told(tmp_path):
     bars = flat_sessions(["AAA", "SPY", "XLE"], sessions)
     told = notes(write_market(tmp_path / "with", listed, bars, manifest=manifest))
     assert not [note for note in told if "no bars" in note]
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0, False), (15, True)])
+def test_daily_bars_that_come_after_the_decision_are_told(tmp_path, minutes, told):
+    days = sessions_from("2025-03-03", 4)
+    known = pl.Series([CALENDAR.close(day) + timedelta(minutes=minutes) for day in days], dtype=TIMESTAMP)
+    daily = daily_rows("AAA", days, [10.0] * 4).with_columns(known.alias("known_at"))
+    folder = write_market(tmp_path, universe("AAA"), manifest={"frequency": "session"}, daily_bars=daily)
+    notes = inspect_market(MarketFolder.open(folder), Settings()).notes
+    assert any("100 % of the daily bars have a known_at after" in note for note in notes) is told
 
 
 def test_a_market_read_in_the_wrong_zone_is_told_where_to_look(tmp_path):
