@@ -112,7 +112,9 @@ def prepare_home(
         Settings in force.
     """
     home.refresh()
-    settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
+    held = home.market()
+    own = [f"market.directory={held.directory}"] if held.live else []  # the settings of a moved home name the old place
+    settings = home.settings([*own, *overrides, *([f"market.directory={market.absolute()}"] if market else [])])
     folder = _market_folder(home, settings)
     require_named_families(home, settings, replace=replace_models)
     return _remember(home, folder, settings), folder, settings
