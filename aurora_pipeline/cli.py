@@ -5,6 +5,7 @@ Errors a user can fix are one line on stderr and exit code 2; anything else is a
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -86,6 +87,11 @@ def main() -> None:
     except AuroraError as error:
         err.print(marked("aurora:", error), soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}:
+            raise
+        err.print(marked("aurora:", error), soft_wrap=True)
+        sys.exit(AuroraError.exit_code)
 
 
 @app.command()

@@ -154,12 +154,13 @@ class Home:
         if not self.market_file.exists():
             return MarketRecord()
         try:
-            return MarketRecord.model_validate_json(self.market_file.read_text(encoding="utf-8"))
+            record = MarketRecord.model_validate_json(self.market_file.read_text(encoding="utf-8"))
         except ValidationError as error:
             raise LakeError(f"{self.market_file}: not a market record: {error}") from error
+        return record.model_copy(update={"directory": record.directory and self.path / record.directory})
 
     def record_market(self, record: MarketRecord) -> None:
-        """Remember the market this home holds.
+        """Remember the market this home holds; a folder inside the home goes with it when it is moved or copied.
 
         Raises
         ------
@@ -173,6 +174,8 @@ class Home:
                     f"home {self.path} holds market {held.name} at frequency {held.frequency}, not {record.name} at "
                     f"{record.frequency}; choose another --home, or empty this one with --fresh"
                 )
+        if record.directory is not None and record.directory.is_relative_to(self.path):
+            record = record.model_copy(update={"directory": record.directory.relative_to(self.path)})
         text = record.model_dump_json(indent=1) + "\n"
         atomic_text(self.market_file, text)
 

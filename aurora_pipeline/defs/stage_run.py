@@ -66,8 +66,13 @@ class StageRun:
     def _keys_inside_the_market(self, keys: Sequence[str]) -> list[str]:
         possible = set(self.lineage.keys(self.stage))
         inside = [key for key in keys if key in possible]
+        own = self.lineage.keys(self.stage)
+        for key in (key for key in keys if key not in possible):
+            # Dagster counts every partition of a range as materialised, made or not.
+            why = f"nothing is stored: {self.stage.name} begins with {own[0]} and ends with {own[-1]}"
+            for asset in self.context.selected_asset_keys:
+                self.context.add_asset_metadata({"not_made": why}, asset_key=asset, partition_key=key)
         if not inside:
-            own = self.lineage.keys(self.stage)
             raise LakeError(
                 f"{self.stage.name}: none of the partitions asked for ({keys[0]} to {keys[-1]}) can be made; this market "
                 f"and these settings give {own[0]} to {own[-1]}"

@@ -93,6 +93,7 @@ def bring_up_to_date(
     with instance_of(home) as instance:
         launcher = Launcher(home, instance)
         prepare_tracking(home)
+        home.lake.write_views(home.database)  # those of a home that was moved or copied show the old one's lake
         if not feeds_are_stored(home, feeds_fingerprint(home.folder(), settings)):
             launcher.job(jobs.FEEDS_JOB)
         stages = {stage.name: stage for stage in plan_stages(home, settings)}

@@ -20,7 +20,7 @@ from aurora_pipeline.adapters.models.configuration_log import require_named_fami
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.contracts import TABLES
-from aurora_pipeline.errors import LakeError
+from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.settings import Settings
 
@@ -81,6 +81,11 @@ def run_main_job(
         Last session wanted; the market's last by default.
     replace_models : bool
         Make history again with a changed configuration of the models instead of sending a challenger.
+
+    Raises
+    ------
+    SettingsError
+        Another command changed the home's settings meanwhile; steps read them when they begin.
     """
     from aurora_pipeline.defs.up_to_date import bring_up_to_date
 
@@ -91,6 +96,11 @@ def run_main_job(
     home, folder, settings = prepare_home(home, market, overrides, replace_models=replace_models)
     done = bring_up_to_date(home, settings, until=until, replace_models=replace_models)
     home.refresh()
+    if home.settings() != settings:
+        raise SettingsError(
+            f"another command changed the settings of home {home.path} while this one ran: steps since then follow those, and "
+            "so does the scorecard; give this command again when the other has ended"
+        )
     card: dict[str, Any] = json.loads(home.scorecard_file.read_text(encoding="utf-8"))
     manifest = _write_manifest(home, folder, settings, done, started)
     home.share()
@@ -112,7 +122,9 @@ def prepare_home(
         Settings in force.
     """
     home.refresh()
-    settings = home.settings([*overrides, *([f"market.directory={market.absolute()}"] if market else [])])
+    held = home.market()
+    own = [f"market.directory={held.directory}"] if held.live else []  # the settings of a moved home name the old place
+    settings = home.settings([*own, *overrides, *([f"market.directory={market.absolute()}"] if market else [])])
     folder = _market_folder(home, settings)
     require_named_families(home, settings, replace=replace_models)
     return _remember(home, folder, settings), folder, settings

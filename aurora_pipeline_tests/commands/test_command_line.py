@@ -1,5 +1,7 @@
 """What the command line says of homes that are not there, of ports that are taken, and of texts with brackets."""
 
+import errno
+import os
 import socket
 from datetime import date
 
@@ -12,7 +14,7 @@ from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.commands import book_commands
 from aurora_pipeline.commands.explain_commands import _cell
-from aurora_pipeline.errors import LakeError, SettingsError
+from aurora_pipeline.errors import AuroraError, LakeError, SettingsError
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline.reports.audits import run_leak_audit
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import rows
@@ -82,6 +84,18 @@ def test_a_home_that_is_not_there_is_told_in_one_sentence_and_not_made(words, tm
         2, [f"aurora: home {tmp_path / 'typo'} has no market yet; start with `aurora run --home {tmp_path / 'typo'}`"],
     )  # fmt: skip
     assert [entry.name for entry in tmp_path.iterdir()] == ["market"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_home_that_cannot_be_written_is_told_in_one_sentence(number, home, monkeypatch, capsys):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), str(home.path / "market.json"))
+
+    monkeypatch.setattr("aurora_pipeline.workflows.main_job.run_main_job", refused)
+    code, text = called(monkeypatch, capsys, "run", "--home", str(home.path))
+    assert code == AuroraError.exit_code
+    assert os.strerror(number) in text
+    assert str(home.path / "market.json") in text
 
 
 def test_health_of_a_home_that_was_never_live_fails(home, monkeypatch, capsys):

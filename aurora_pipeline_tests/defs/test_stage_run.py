@@ -10,6 +10,7 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.defs import stage_run
 from aurora_pipeline.defs.market_data import SESSION_TABLES
 from aurora_pipeline.defs.stage_run import StageRun
+from aurora_pipeline.errors import LakeError
 from aurora_pipeline.stages import VIEWS
 
 DAYS = ["2025-01-02", "2025-01-03"]
@@ -30,12 +31,13 @@ def _store(home, names, key, fingerprint):
         home.lake.write(name, empty(name), key, fingerprint=fingerprint, **branches)
 
 
-def _run(home):
+def _run(home, keys=DAYS, told=None):
     context = SimpleNamespace(
-        partition_keys=DAYS,
+        partition_keys=keys,
+        selected_asset_keys=["feature_panel"],
         run_id="this",
         asset_key="feature_panel",
-        add_asset_metadata=lambda *_, **__: None,
+        add_asset_metadata=lambda *told_of, **where: None if told is None else told.append((*told_of, where)),
         instance=SimpleNamespace(get_runs=lambda **_: []),
     )
     return StageRun(context, home, "feature_panel")
@@ -84,3 +86,13 @@ def test_a_step_waits_for_all_tables_that_come_with_the_one_it_reads(home, monke
     run.write("features", empty("features"), DAYS)
     assert list(coming) == []
     assert home.lake.fingerprint("features", DAYS[1]) == _as_of_now(home, DAYS[1])
+
+
+def test_a_partition_of_a_range_that_cannot_be_made_says_so(home):
+    told = []
+    assert _run(home, ["2024-12-31", *DAYS], told).keys == DAYS
+    ((metadata, where),) = told
+    assert where == {"asset_key": "feature_panel", "partition_key": "2024-12-31"}
+    assert metadata == {"not_made": "nothing is stored: feature_panel begins with 2025-01-02 and ends with 2025-01-07"}
+    with pytest.raises(LakeError, match="can be made"):
+        _run(home, ["2024-12-31"])

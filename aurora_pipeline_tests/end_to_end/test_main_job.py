@@ -52,6 +52,17 @@ def test_the_scorecard_and_the_manifest_say_what_was_run(tiny_home):
     assert {"revision", "dirty"} == set(content["git"])
 
 
+@pytest.mark.slow
+def test_views_of_a_copied_home_show_its_own_lake_after_a_run_with_nothing_to_do(tiny_home, tmp_path):
+    copied = tmp_path / "copied"
+    shutil.copytree(tiny_home, copied)
+    aurora("run", "--home", copied)
+    with duckdb.connect(str(copied / "aurora.duckdb"), read_only=True) as connection:
+        shown = connection.sql("select sql from duckdb_views() where view_name in ('bars', 'portfolio')").fetchall()
+    assert len(shown) == 2
+    assert all(f"'{copied}/lake/" in sql for (sql,) in shown)
+
+
 def test_dagster_shows_what_the_command_line_made(tiny_home, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tiny_home))
     with dg.DagsterInstance.get() as instance:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 OUT_OF_FOLD_IC = "out_of_fold_ic"
 FINISHED, FAILED = "FINISHED", "FAILED"
+_ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow keeps URIs of artefacts, by table."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,7 @@ class ModelRegistry:
         from mlflow import MlflowClient
 
         if self.database.exists():
+            self._take_artifacts_along()
             return
         fresh = self.directory / ".mlflow.db.new"
         for left in self.directory.glob(f"{fresh.name}*"):
@@ -139,6 +148,21 @@ class ModelRegistry:
         uri = f"sqlite:///{fresh}"
         MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         fresh.replace(self.database)
+
+    def _take_artifacts_along(self) -> None:
+        """Point the database of a registry that was moved or copied at the artefacts beside it.
+
+        MLflow keeps whole paths and offers no way to change them: a copy would write into the original.
+        """
+        here = (self.directory / "artifacts").as_uri()
+        with closing(sqlite3.connect(self.database, timeout=60.0)) as connection, connection:
+            moved = "select distinct artifact_location from experiments where name like 'aurora/%' and artifact_location != ?"
+            for (there,) in connection.execute(moved, (here,)).fetchall():
+                for table, column in _ARTIFACT_COLUMNS:
+                    connection.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) where substr({column} || '/', 1, ?) = ?",
+                        (here, len(there) + 1, len(there) + 1, f"{there}/"),
+                    )
 
     def record_fold(self, record: FoldRecord) -> str:
         """Log one trained fold and register its model; training the same version again adds nothing.

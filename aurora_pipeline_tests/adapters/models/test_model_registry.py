@@ -1,5 +1,6 @@
 """MLflow on a real SQLite file: what is recorded, and that recording again or after a crash adds nothing."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -107,3 +108,18 @@ def test_a_failure_is_a_failed_run_that_says_why(registry):
     run_id = registry.record_failure("broken", "2024-08", "TrainingError: nothing to learn")
     run = registry.client.get_run(run_id)
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "TrainingError: nothing to learn")
+
+
+def test_a_copied_registry_keeps_its_artefacts_beside_it_and_leaves_the_original_alone(tmp_path):
+    original = ModelRegistry(tmp_path / "a_home" / "mlflow")
+    run_id = original.record_fold(_record(tmp_path, "ridge", "2024-08"))
+    held = sorted(tmp_path.glob("a_home/mlflow/artifacts/**/*"))
+    shutil.copytree(tmp_path / "a_home", tmp_path / "moved home")
+    copied = ModelRegistry(tmp_path / "moved home" / "mlflow")
+    here = (copied.directory / "artifacts").as_uri()
+    assert copied.client.get_run(run_id).info.artifact_uri.startswith(here)
+    assert [version.source for version in copied.client.search_model_versions()] == [f"{here}/{run_id}/artifacts/model"]
+    copied.record_fold(_record(tmp_path, "ridge", "2024-09"))
+    assert sorted(tmp_path.glob("a_home/mlflow/artifacts/**/*")) == held
+    assert len(list(copied.directory.glob("artifacts/*"))) == 2
+    assert original.client.get_run(run_id).info.artifact_uri.startswith((original.directory / "artifacts").as_uri())
