@@ -9,7 +9,16 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, marked, out, print_table, progress_bars
+from aurora_pipeline.commands.terminal import (
+    Day,
+    HomeOption,
+    existing_home,
+    marked,
+    market_named,
+    out,
+    print_table,
+    progress_bars,
+)
 
 audit = typer.Typer(help="Look for features that are broken, redundant or see the future.", no_args_is_help=True)
 SHOWN_LEAKS = 20
@@ -25,7 +34,9 @@ def features(
     from aurora_pipeline.monitoring.feature_audit_report import AUDIT_COLUMNS, audit_headline, strongest
     from aurora_pipeline.reports.audits import run_feature_audit
 
-    found = run_feature_audit(existing_home(home), fold)
+    opened = existing_home(home)
+    found = run_feature_audit(opened, fold)
+    out.print(market_named(opened), style="bold", highlight=False)
     for name, value in audit_headline(found.audit).items():
         out.print(f"{name.replace('_', ' '):22}{value}", highlight=False)
     narrow = ("feature", "view", "verdict", "ic", "ic_t", "ic_q", "incremental_ic", "incremental_q", "commodity_r2")

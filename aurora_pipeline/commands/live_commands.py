@@ -131,8 +131,10 @@ def _replay(
 def close(home: HomeOption = None, session: Day = None) -> None:
     """End a day that is over: settle what is left, make it again, compare, mature labels, prune. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.live.homes import require_live
 
     opened = existing_home(home)
+    require_live(opened)
     now = clock_of(opened.path / "live").now()
     if not _print_close(opened, session.date() if session else opened.calendar.running_session(now)):
         raise typer.Exit(1)
@@ -160,8 +162,10 @@ def parity(home: HomeOption = None, session: Day = None) -> None:
     """Compare a live session, also one that runs, with the same session made in one go. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.live import parity as comparison
+    from aurora_pipeline.live.homes import require_live
 
     opened = existing_home(home)
+    require_live(opened)
     day = session.date() if session else opened.calendar.running_session(clock_of(opened.path / "live").now())
     found = comparison.parity(opened, day)
     out.print(f"{day}: {found.height} value(s) differ from the session made in one go", highlight=False)

@@ -118,7 +118,10 @@ def print_table(table: Table) -> None:
 def market_named(home: Home) -> str:
     """Name of a home's market, with SYNTHETIC beside it where a generator made it."""
     market = home.market()
-    made = market.directory is not None and home.folder().synthetic
+    try:
+        made = market.directory is not None and home.folder().synthetic
+    except MarketDataError:
+        return f"{market.name} (its folder cannot be read)"
     return f"{market.name} (SYNTHETIC)" if made else market.name
 
 

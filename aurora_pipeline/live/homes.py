@@ -52,6 +52,12 @@ def make_live(home: Home) -> Home:
     return _remember(home, record.model_copy(update={"directory": live_folder(home), "live": True}))
 
 
+def require_live(home: Home) -> None:
+    """Refuse a home that was never made live, nor for a replay. Raises LakeError."""
+    if not home.market().live:
+        raise LakeError(f"home {home.path} is not live; `aurora live --home {home.path}` makes it so")
+
+
 def extend_market(home: Home, session: date) -> Home:
     """Let a live home's market reach a session.
 
@@ -60,9 +66,8 @@ def extend_market(home: Home, session: date) -> Home:
     LakeError
         The home is not live.
     """
+    require_live(home)
     record = home.market()
-    if not record.live:
-        raise LakeError(f"home {home.path} is not live; `aurora live --home {home.path}` makes it so")
     if session <= record.last_session:
         return home
     home.record_market(record.model_copy(update={"last_session": session}))

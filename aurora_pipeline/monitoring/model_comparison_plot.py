@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.monitoring.dashboard.panel import number
 from aurora_pipeline.monitoring.model_comparison import AGES, BASELINE, ENSEMBLE, FAMILY, REGIMES, TOGETHER
 from aurora_pipeline.monitoring.model_comparison_report import matrix, monthly
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {FAMILY: "#2166ac", ENSEMBLE: "#1b7837", BASELINE: "#8c8c8c"}
 _LINES = ("#2166ac", "#d6604d", "#4393c3", "#b2182b", "#762a83", "#e08214", "#35978f", "#9970ab", "#bf812d")
@@ -28,7 +32,20 @@ def comparison_plot(table: pl.DataFrame, title: str) -> bytes:
     Returns
     -------
     bytes
-        A PNG: IC with both intervals; IC by age; correlation between scores; IC by month, by sector, by volatility.
+        A PNG, see :func:`comparison_figure`.
+    """
+    content = io.BytesIO()
+    comparison_figure(table, title).savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def comparison_figure(table: pl.DataFrame, title: str) -> Figure:
+    """Lay the drawing out; parameters as of :func:`comparison_plot`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        IC with both intervals; IC by age; correlation between scores; IC by month, by sector, by volatility.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -44,16 +61,14 @@ def comparison_plot(table: pl.DataFrame, title: str) -> bytes:
     _decay(axes[0, 1], table, kinds)
     likeness = matrix(table, "score_correlation", "other_model")
     columns = [name for name in kinds if name in likeness.columns and likeness.get_column(name).count()]
-    _Heat("RdBu_r", 1.0).draw(axes[0, 2], likeness.select("model", *columns), "Rank correlation between scores")
+    _Heat("RdBu", 1.0).draw(axes[0, 2], likeness.select("model", *columns), "Rank correlation between scores")
     months, sectors = monthly(table), matrix(table, "ic", "sector")
     regimes = matrix(table, "ic", "volatility", list(REGIMES))
-    heat = _Heat("RdYlGn", max(_largest(frame) for frame in (months, sectors, regimes)), percent=True)
+    heat = _Heat("RdBu", max(_largest(frame) for frame in (months, sectors, regimes)), percent=True)
     heat.draw(axes[1, 0], months, "IC by time, in %")
     heat.draw(axes[1, 1], regimes, "IC by market volatility of the 21 sessions before, in %")
     heat.draw(axes[1, 2], sectors, "IC by sector, in %")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
+    return figure
 
 
 def _intervals(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
@@ -82,7 +97,7 @@ def _intervals(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
     axes.set_title("IC: wide bar 95 % by session-mean t, line by bootstrap", fontsize=10)
     for kind, colour in COLOURS.items():
         axes.plot([], [], "o", color=colour, label=kind)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=len(COLOURS), fontsize=8)
 
 
 def _decay(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
@@ -110,7 +125,7 @@ def _decay(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
     axes.set_xlabel("sessions the score is held back", fontsize=9)
     axes.set_title("Decay of the IC, last decision time of a session", fontsize=10)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7.5, ncols=2)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize=7.5, ncols=3)
 
 
 class _Heat:
@@ -138,7 +153,7 @@ class _Heat:
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 strong = abs(value) > 0.7 * self._limit
-                text = f"{100.0 * value:.1f}" if self._percent else f"{value:.2f}"
+                text = number(100.0 * value, 1) if self._percent else number(value, 2)
                 axes.text(
                     column, row, text, ha="center", va="center", fontsize=size, color="white" if strong else "black"
                 )

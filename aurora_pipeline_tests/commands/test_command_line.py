@@ -187,3 +187,17 @@ def test_losses_are_shown_in_basis_points_and_times_to_the_second():
 
 def test_large_numbers_are_shown_whole():
     assert [_cell(value) for value in (123456.0, 1375, 0.0067199, True)] == ["123,456", "1,375", "0.0067199", "True"]
+
+
+def test_models_are_listed_where_the_market_folder_is_gone(home, monkeypatch, capsys):
+    states(home)
+    code, said = called(monkeypatch, capsys, "models", "list", "--home", home.path)
+    assert code == 0
+    assert "x (its folder cannot be read), session 2024-12-18" in said
+
+
+@pytest.mark.parametrize("command", ["close", "parity", "preflight"])
+def test_what_needs_a_live_home_says_how_to_make_one(command, home, monkeypatch, capsys):
+    code, said = called(monkeypatch, capsys, command, "--home", home.path, "--session", "2024-12-18")
+    assert code == 2
+    assert "is not live; `aurora live --home" in said.replace("\n", " ")

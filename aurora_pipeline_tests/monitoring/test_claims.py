@@ -10,7 +10,7 @@ import pytest
 from aurora_pipeline.contracts import empty, validated
 from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 from aurora_pipeline.monitoring.calibration_quality import coverage
-from aurora_pipeline.monitoring.claim_measures import kept_alpha, largest_turnover
+from aurora_pipeline.monitoring.claim_measures import capital_utilisation, kept_alpha, largest_turnover
 from aurora_pipeline.monitoring.claim_promises import PROMISES
 from aurora_pipeline.monitoring.claim_types import ClaimInputs, Measured, Promise, verdict_of
 from aurora_pipeline.monitoring.claims import claim_ledger, claims_headline
@@ -282,6 +282,15 @@ def test_pages_carry_every_claim_and_say_what_is_synthetic():
     assert "http" not in html
     assert "<script" not in html
     assert empty("claims").columns == ledger.columns
+
+
+def test_capital_used_leaves_out_the_sessions_of_the_build_and_no_other():
+    account = portfolio(np.zeros((4, 1)), np.zeros((4, 1)), bars=1).with_columns(
+        gross=pl.Series([0.0, 0.05, 0.10, 0.22])
+    )
+    used = capital_utilisation(replace(EMPTY, portfolio=account, build_sessions=1))
+    assert used.value == pytest.approx(0.16)
+    assert capital_utilisation(replace(EMPTY, portfolio=account, build_sessions=3)).value is None
 
 
 def test_a_real_market_is_never_called_synthetic():

@@ -206,6 +206,14 @@ def test_an_order_that_was_not_filled_has_no_cost():
     assert sections(expired)["order"].remark == "nothing was filled"
 
 
+def test_an_order_filled_in_part_has_the_price_of_what_was_filled():
+    fills = rows(
+        "fills", {"order_id": "1", "shares": 3.0, "price": 50.0}, {"order_id": "1", "shares": 1.0, "price": 54.0}
+    )
+    (order,) = sections(decision(fills=fills))["order"].table.iter_rows(named=True)
+    assert (order["shares"], order["filled"], order["price"]) == (10.0, 4.0, 51.0)
+
+
 def test_all_features_are_shown_when_asked():
     many = features().with_columns(pl.lit(0.1, pl.Float32).alias(f"extra_{number}") for number in range(20))
     assert sections(decision(features=many))["features"].table.height == 12

@@ -18,7 +18,7 @@ from aurora_pipeline.monitoring.model_comparison import (
     compare_models,
     market_volatility,
 )
-from aurora_pipeline.monitoring.model_comparison_plot import comparison_plot
+from aurora_pipeline.monitoring.model_comparison_plot import comparison_figure, comparison_plot
 from aurora_pipeline.monitoring.model_comparison_report import (
     Cost,
     comparison_headline,
@@ -211,6 +211,25 @@ def test_too_few_sessions_give_a_mean_and_no_interval(sessions: int) -> None:
     assert row(table, "strong", "deflated_sharpe")["value"] is None
     assert row(table, TOGETHER, "overfitting_probability")["value"] is None
     assert comparison_plot(table, "Models")[:4] == b"\x89PNG"
+
+
+def test_the_picture_hides_nothing_below_a_legend_and_needs_no_red_beside_green() -> None:
+    figure = comparison_figure(compare_models(inputs()), "Models")
+    figure.canvas.draw()
+    for axes in figure.axes[:2]:
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.get_window_extent())
+    heats = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(heats) == 4
+    assert {heat.get_cmap().name for heat in heats} == {"RdBu"}
+
+
+def test_a_cell_that_rounds_to_nothing_has_no_sign() -> None:
+    table = compare_models(inputs())
+    near = pl.when(pl.col("dimension") == "month").then(-0.0001).otherwise(pl.col("value"))
+    figure = comparison_figure(table.with_columns(near.alias("value")), "Models")
+    texts = {text.get_text() for text in figure.axes[3].texts}
+    assert texts == {"0.0"}
 
 
 def test_ties_are_ranked_by_their_mean() -> None:

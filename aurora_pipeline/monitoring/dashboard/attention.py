@@ -129,8 +129,8 @@ def attention(
             )
         )
     rows += [("warning", "", f"not trained: {line}", "the next run tries again") for line in failed_trainings]
-    ranked = sorted(enumerate(rows), key=lambda item: (RANKS[item[1][0]], -item[0]))
-    return pl.DataFrame([row for _, row in ranked], schema=ITEM, orient="row")
+    newest_first = sorted(rows, key=lambda row: row[1].replace("T", " "), reverse=True)
+    return pl.DataFrame(sorted(newest_first, key=lambda row: RANKS[row[0]]), schema=ITEM, orient="row")
 
 
 def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:

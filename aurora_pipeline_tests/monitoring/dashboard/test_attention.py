@@ -52,6 +52,23 @@ def test_alerts_of_one_key_are_one_row_and_the_worst_comes_first():
     assert told["what"][1] == "alert model:ridge (2 times): second"
 
 
+def test_of_equal_severity_the_newest_comes_first_whatever_it_is():
+    given = {
+        "switch": {"mode": "halt", "reason": "by hand", "since": f"{day(0)}T15:00:00+00:00"},
+        "alerts": [
+            {"at": f"{day(1)}T15:00:00+00:00", "severity": "warning", "key": "feed", "text": "late"},
+            {"at": f"{day(1)}T15:05:00+00:00", "severity": "critical", "key": "parity", "text": "differs"},
+        ],
+        "states": rows(
+            "model_states",
+            {"session": day(0), "since": day(0), "model": "ridge", "state": "retired", "decided_by": "test"},
+        ),
+    }
+    told = attention(day(0), day(1), **(NOTHING | given))
+    assert [what.partition(" ")[0] for what in told["what"]] == ["alert", "kill", "alert", "ridge"]
+    assert told["severity"].to_list() == ["critical", "critical", "warning", "warning"]
+
+
 def test_breakers_quarantines_approvals_drift_and_failed_trainings_are_told_each_with_what_to_do():
     told = found(
         events=rows(

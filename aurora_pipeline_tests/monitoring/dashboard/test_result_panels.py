@@ -103,6 +103,7 @@ def test_exposures_show_the_newest_session_only():
     assert found["specific risk"][0] == "75 %"
     assert found["net"] == ("1.00 %", "limit 2.2 % of NAV")
     assert found["gross"] == ("20.00 %", "cap 22 % of NAV")
+    assert found["forecast volatility"] == (f"{100 * 0.001 * 252**0.5:.2f} %", "target 0.8 % a year")
     assert [row["name"] for row in table(blocks, "name")] == ["BBB", "AAA"]
     assert "90" not in "".join(row["exposure, % of NAV"] for row in table(blocks, "factor"))
 
