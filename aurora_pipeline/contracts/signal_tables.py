@@ -47,7 +47,7 @@ class EnsembleWeights(dy.Schema):
     )
     matured_sessions = column.count("sessions of matured evidence")
     evidence_rows = column.count("pairs of score and matured label behind the IC")
-    cold_start = column.flag("too little matured evidence: equal weights")
+    cold_start = column.flag("too little matured evidence of its own: mean IC of the other families")
     all_negative = column.flag("no family has a positive IC: equal weights")
     best_single = column.flag("highest matured IC of the families with enough evidence")
     evidence_through = column.time("latest maturity among the evidence used; before the session's open", nullable=True)
@@ -193,7 +193,9 @@ class Claims(dy.Schema):
     value = column.maybe("the same as a number", "as the claim")
     lower = column.maybe("95 % interval", "as the claim")
     upper = column.maybe("95 % interval", "as the claim")
-    market = column.text("market it was measured on")
+    market = column.text(
+        "market it was measured on; `none` where none is needed, `other` where it takes a synthetic one"
+    )
     market_kind = column.text("`synthetic`, `real` or `any`")
     verdict = column.text("`met`, `not met` or `not testable`")
     reason = column.text("what the verdict rests on; if not testable why, and the sample it would take")
