@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OUT_OF_FOLD_IC = "out_of_fold_ic"
 FINISHED, FAILED = "FINISHED", "FAILED"
+PUBLISHED = "published_states.json"
+"""States that were told to a registry, in its directory; a database that is made anew has been told nothing."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class ModelRegistry:
             left.unlink()  # SQLite would roll a journal that was left back into the new file
         uri = f"sqlite:///{fresh}"
         MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        (self.directory / PUBLISHED).unlink(missing_ok=True)
         fresh.replace(self.database)
 
     def record_fold(self, record: FoldRecord) -> str:
