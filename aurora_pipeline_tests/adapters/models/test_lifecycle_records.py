@@ -121,6 +121,28 @@ def test_a_home_without_a_champion_set_has_no_champions(tmp_path):
     assert read_champion_set(Home(tmp_path)) == ([], [])
 
 
+def test_a_damaged_champion_set_is_told_of_and_written_anew(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text()[:60])
+    champions, problems = read_champion_set(home)
+    assert champions == []
+    assert len(problems) == 1
+    assert "champion_set.json: not readable" in problems[0]
+    champion_set_before(home, Home(tmp_path / "replay"), SECOND)
+    write_champion_set(home, states(SECOND, {"ridge"}), SECOND)
+    champions, problems = read_champion_set(home)
+    assert ([champion.version for champion in champions], problems) == (["ridge-2024-11-v1"], [])
+
+
+def test_a_damaged_champion_manifest_is_refused_by_name(tmp_path):
+    home = Home(tmp_path)
+    home.champions_file.write_text('{"ridge": {')
+    with pytest.raises(LakeError, match=r"champions.json: not readable .*; restore it, or remove it"):
+        home.champions()
+
+
 def test_a_registry_that_cannot_be_reached_is_reported_and_told_the_next_time(tmp_path):
     class Away:
         @property
