@@ -267,10 +267,21 @@ class Home:
         return [day for day in self.sessions(settings) if partition_of(day, self.frequency) in wanted]
 
     def champions(self) -> dict[str, dict[str, str]]:
-        """Champion manifest: family to fold key to model directory, relative to `models/`."""
+        """Champion manifest: family to fold key to model directory, relative to `models/`.
+
+        Raises
+        ------
+        LakeError
+            The file is damaged.
+        """
         if not self.champions_file.exists():
             return {}
-        content: dict[str, dict[str, str]] = json.loads(self.champions_file.read_text(encoding="utf-8"))
+        try:
+            content: dict[str, dict[str, str]] = json.loads(self.champions_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise LakeError(
+                f"{self.champions_file}: not readable ({error}); restore it, or remove it, and `aurora run` trains all folds anew"
+            ) from error
         return content
 
     def read(

@@ -1,7 +1,6 @@
 """Predictions to who trades: what each model is worth, and the state it is in."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -78,11 +77,12 @@ def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResul
     opened = opens(run, axis)
     frame, ignored = states_of_zoo(run.home, run.settings, axis, model_health(run.read_back("model_scores", axis, 0)))
     wanted = frame.filter(pl.col("session").is_in(run.sessions))
-    run.write("model_states", wanted, run.keys)
-    problem = None
-    if last == run.lineage.sessions[-1] or last == _newest_stored(run):
+    problem, stored = None, run.home.lake.partitions("model_states")
+    if last == run.lineage.sessions[-1] or not stored or run.keys[-1] >= stored[-1]:
+        # Before the states are stored: cut off in between they are not, so that all of it is done again.
         write_champion_set(run.home, frame.filter(pl.col("session") == last), last)
         problem = publish_states(registry, run.home, frame)
+    run.write("model_states", wanted, run.keys)
     counts = dict(wanted.filter(pl.col("session") == last).group_by("state").len().iter_rows())
     return dg.MaterializeResult(
         metadata={
@@ -108,9 +108,3 @@ def _table(changes: pl.DataFrame) -> str:
         "| " + " | ".join(map(str, row)) + " |" for row in changes.select(shown).reverse().head(_SHOWN).iter_rows()
     ]
     return "\n".join(["| " + " | ".join(shown) + " |", "|---" * len(shown) + "|", *lines])
-
-
-def _newest_stored(run: StageRun) -> date:
-    """Last session of the newest stored partition of the states."""
-    newest = run.home.lake.partitions("model_states")[-1]
-    return run.home.sessions_of([newest], run.settings)[-1]

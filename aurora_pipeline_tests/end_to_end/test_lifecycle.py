@@ -9,10 +9,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aurora_pipeline import open_home
+from aurora_pipeline.adapters.home import HOME_VARIABLE, Home
+from aurora_pipeline.adapters.models import champion_set
 from aurora_pipeline.adapters.models.champion_set import read_champion_set
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.contracts import validated
+from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, settings
 
 BREAK = date(2024, 11, 20)
@@ -85,6 +90,27 @@ def test_a_wrong_decision_is_one_line_and_changes_nothing(tiny_home):
         assert done.returncode == 2
         assert message in done.stderr
     assert not (tiny_home / "model_decisions.jsonl").exists()
+
+
+def test_states_that_were_cut_off_before_the_champion_set_was_written_are_made_again(tiny_home, tmp_path, monkeypatch):
+    home = Home(tmp_path / "home")
+    shutil.copytree(tiny_home, home.path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv(HOME_VARIABLE, str(home.path))
+    last = home.sessions(home.settings())[-1]
+    LifecycleLog(home).append(LifecycleDecision(last, "retire", "ridge", "kim", "test"))
+
+    def killed(*_):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(champion_set, "write_champion_set", killed)
+        with pytest.raises(OSError, match="killed"):
+            bring_up_to_date(home, home.settings(), trade=False)
+    bring_up_to_date(home, home.settings(), trade=False)
+    assert home.read("model_states").filter(pl.col("session") == last, model="ridge")["state"].item() == "retired"
+    families = [champion.family for champion in read_champion_set(home)[0]]
+    assert families == sorted(set(home.settings().models.families) - {"ridge"})
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def write_champion_set(home: Home, states: pl.DataFrame, session: date) -> None:
         The session.
     """
     with home.locked("champion_set"):
-        before = _read(home)
+        before, _ = _read(home)
         families: dict[str, Any] = {}
         for family in states.get_column("family").unique().sort():
             serving = states.filter(pl.col("family") == family, pl.col("serves"))
@@ -85,18 +85,19 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
     champions : list of Champion
         At most one per family; empty means that the book has nothing to trade on and goes flat.
     problems : list of str
-        One line per family that had to fall back or drop out.
+        One line per family that had to fall back or drop out; one alone if the set cannot be read.
     """
-    champions, problems = [], []
-    for family, history in sorted(_read(home).get("families", {}).items()):
+    content, fault = _read(home)
+    champions, problems = [], [fault] if fault else []
+    for family, history in sorted(content.get("families", {}).items()):
         if history[0]["model"] is None:
             continue
         faults = []
         for entry in history:
             if entry["model"] is None:
                 continue
-            fault = _fault(home, entry)
-            if fault is None:
+            found = _fault(home, entry)
+            if found is None:
                 since = date.fromisoformat(entry["since"])
                 champions.append(
                     Champion(
@@ -104,7 +105,7 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
                     )
                 )
                 break
-            faults.append(fault)
+            faults.append(found)
         if faults:
             fallen = champions and champions[-1].family == family
             took = (
@@ -120,7 +121,7 @@ def champion_set_before(source: Home, target: Home, session: date) -> None:
     """Give a home the champion sets another one had before a session, to fall back on."""
     families = {
         family: earlier
-        for family, history in _read(source).get("families", {}).items()
+        for family, history in _read(source)[0].get("families", {}).items()
         if (earlier := [line for line in history if line["since"] < session.isoformat()])
     }
     content = {"session": max((lines[0]["since"] for lines in families.values()), default=""), "families": families}
@@ -175,7 +176,11 @@ def _identity(entry: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(entry.get(name) for name in ("model", "version", "sha256"))
 
 
-def _read(home: Home) -> dict[str, Any]:
+def _read(home: Home) -> tuple[dict[str, Any], str | None]:
+    """Content of the file, and what is wrong with it; a damaged one is as good as none."""
     path = home.path / FILE
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return content
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        return {}, f"{path}: not readable ({error}); the next run writes it anew, without versions to fall back on"
+    return content, None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.models.model_registry import ModelRegistry
+from aurora_pipeline.adapters.models.model_registry import PUBLISHED, ModelRegistry
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.monitoring.served_states import state_changes
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 HISTORY = "history"
-PUBLISHED = "published_states.json"
 _EVIDENCE = (
     "state",
     "since",
@@ -104,7 +103,7 @@ def publish_states(registry: ModelRegistry, home: Home, states: pl.DataFrame) ->
         )
         for key, rows in state_changes(states).partition_by("model", as_dict=True).items()
     }
-    record = home.path / PUBLISHED
+    record = home.mlflow / PUBLISHED
     if record.exists() and json.loads(record.read_text(encoding="utf-8")) == wanted:
         return None
     unknown: list[str] = []

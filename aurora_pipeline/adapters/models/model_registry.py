@@ -32,6 +32,8 @@ _ARTIFACT_COLUMNS = (
     ("model_versions", "storage_location"),
 )
 """Where MLflow keeps URIs of artefacts, by table."""
+PUBLISHED = "published_states.json"
+"""States that were told to a registry, in its directory; a database that is made anew has been told nothing."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class ModelRegistry:
             left.unlink()  # SQLite would roll a journal that was left back into the new file
         uri = f"sqlite:///{fresh}"
         MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        (self.directory / PUBLISHED).unlink(missing_ok=True)
         fresh.replace(self.database)
 
     def _take_artifacts_along(self) -> None:

@@ -17,8 +17,8 @@ from aurora_pipeline.adapters.models.champion_set import (
 )
 from aurora_pipeline.adapters.models.configuration_log import Configured
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog, next_session
-from aurora_pipeline.adapters.models.model_lifecycle import HISTORY, PUBLISHED, publish_states
-from aurora_pipeline.adapters.models.model_registry import FoldRecord, ModelRegistry
+from aurora_pipeline.adapters.models.model_lifecycle import HISTORY, publish_states
+from aurora_pipeline.adapters.models.model_registry import PUBLISHED, FoldRecord, ModelRegistry
 from aurora_pipeline.adapters.models.zoo import champion_sets, tradable_universe
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError
@@ -121,6 +121,28 @@ def test_a_home_without_a_champion_set_has_no_champions(tmp_path):
     assert read_champion_set(Home(tmp_path)) == ([], [])
 
 
+def test_a_damaged_champion_set_is_told_of_and_written_anew(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge"}), FIRST)
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text()[:60])
+    champions, problems = read_champion_set(home)
+    assert champions == []
+    assert len(problems) == 1
+    assert "champion_set.json: not readable" in problems[0]
+    champion_set_before(home, Home(tmp_path / "replay"), SECOND)
+    write_champion_set(home, states(SECOND, {"ridge"}), SECOND)
+    champions, problems = read_champion_set(home)
+    assert ([champion.version for champion in champions], problems) == (["ridge-2024-11-v1"], [])
+
+
+def test_a_damaged_champion_manifest_is_refused_by_name(tmp_path):
+    home = Home(tmp_path)
+    home.champions_file.write_text('{"ridge": {')
+    with pytest.raises(LakeError, match=r"champions.json: not readable .*; restore it, or remove it"):
+        home.champions()
+
+
 def test_a_registry_that_cannot_be_reached_is_reported_and_told_the_next_time(tmp_path):
     class Away:
         @property
@@ -129,7 +151,7 @@ def test_a_registry_that_cannot_be_reached_is_reported_and_told_the_next_time(tm
 
     home = Home(tmp_path)
     assert publish_states(Away(), home, states(FIRST, {"ridge"})) == "unreachable: ConnectionError: no route"
-    assert not (tmp_path / PUBLISHED).exists()
+    assert not (home.mlflow / PUBLISHED).exists()
 
 
 class Client:
@@ -193,6 +215,22 @@ def test_the_champion_is_the_version_the_home_holds_when_its_fold_was_trained_ag
         assert client.aliases == {("aurora-ridge", "champion"): number}
 
 
+def register_ridge(registry, home):
+    held = home.models / "ridge/2024-11"
+    registry.record_fold(FoldRecord("ridge", "2024-11", "ridge-2024-11-v1", held, {}, {}, {}, "x"))
+
+
+def test_a_database_that_was_made_anew_is_told_everything_again(tmp_path):
+    home, told = Home(tmp_path), states(FIRST, {"ridge"}, ["ridge"])
+    model_files(home, "ridge", "2024-11")
+    gone = Client(("1", {"fold": "2024-11", "model_version": "ridge-2024-11-v1"}))
+    assert publish_states(SimpleNamespace(client=gone), home, told) is None
+    registry = ModelRegistry(home.mlflow)
+    register_ridge(registry, home)
+    assert publish_states(registry, home, told) is None
+    assert "champion" in registry.client.get_registered_model("aurora-ridge").aliases
+
+
 def test_a_model_the_registry_does_not_know_is_named_and_a_challenger_among_them_is_registered_then(tmp_path):
     home, registry = Home(tmp_path), ModelRegistry(tmp_path / "mlflow")
     name, version = challenger_name("ridge", FIRST), f"ridge~{FIRST}-{FIRST}-v1"
@@ -208,9 +246,8 @@ def test_a_model_the_registry_does_not_know_is_named_and_a_challenger_among_them
     trained = pl.DataFrame([row], schema=empty("challengers").schema)
     home.lake.write("challengers", trained, FIRST.isoformat(), fingerprint="x")
     assert publish_states(registry, home, both) == f"not registered: ridge, {name}"
-    assert not (tmp_path / PUBLISHED).exists(), "it is tried again"
-    held = home.models / "ridge/2024-11"
-    registry.record_fold(FoldRecord("ridge", "2024-11", "ridge-2024-11-v1", held, {}, {}, {}, "x"))
+    assert not (home.mlflow / PUBLISHED).exists(), "it is tried again"
+    register_ridge(registry, home)
     assert publish_states(registry, home, both) is None
     found = {
         alias: registry.client.get_model_version_by_alias("aurora-ridge", alias).tags["model_version"]
