@@ -31,8 +31,6 @@ from aurora_pipeline.settings import DriftSettings
 _KEY = ("session", "symbol", "decision_time")
 _CHI_SQUARE = 27.88
 """0.999 quantile of chi-square with 9 degrees of freedom: without a shift the index of ten bins is (1/n + 1/N) times that."""
-_REFERENCE_VALUES = 3000
-"""Values of a reference distribution that are enough; more are thinned evenly."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def feature_drift(features: pl.DataFrame, sessions: Sequence[date], settings: Dr
         if now == len(axis) or axis[now] != np.datetime64(session):
             continue
         today, recent, before = _windows(days, axis, int(now), settings)
-        past = table[:, before][:, :: 1 + (before.stop - before.start) // _REFERENCE_VALUES]
+        past = table[:, before]
         missing, gone = _missing(table[:, today]), _missing(past)
         psi = ks = np.full(len(names), np.nan)
         if len(np.unique(days[before])) >= settings.window_sessions:

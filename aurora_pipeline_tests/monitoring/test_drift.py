@@ -57,6 +57,15 @@ def test_a_feature_that_goes_missing_is_lost_the_same_session_and_one_that_alway
     assert always.get_column("psi").null_count() == 2
 
 
+def test_names_that_differ_for_good_are_all_in_the_reference_and_no_drift():
+    days = [date(2024, 3, 4) + timedelta(days=k) for k in range(65)]
+    values = np.random.default_rng(1).normal(size=(65, 64)) + 10.0 * (np.arange(64) % 2)
+    rules = DriftSettings(window_sessions=5, reference_sessions=60)
+    found = feature_drift(panel(values, days=days), days[-1:], rules)
+    assert found.get_column("psi").max() < 0.1
+    assert found.get_column("reference").item() == pytest.approx(values[:60].mean(), abs=1e-6)
+
+
 def test_too_few_sessions_give_no_index_and_an_absent_session_no_row():
     values = np.random.default_rng(1).normal(size=(3, 10))
     found = feature_drift(panel(values, days=DAYS[:3]), [DAYS[0], DAYS[2], DAYS[30]], RULES)
