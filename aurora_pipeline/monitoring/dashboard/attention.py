@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.monitoring.dashboard.data_panels import MOST_LATE
 from aurora_pipeline.monitoring.dashboard.panel import Block, Fact, Facts, Note, Rows, Tagged, bps, number
 from aurora_pipeline.monitoring.dashboard.usual_result import UNUSUAL, account, swing
 
@@ -43,6 +44,7 @@ def attention(
     quarantine: pl.DataFrame,
     closes: Mapping[date, Mapping[str, Any]],
     failed_trainings: Sequence[str],
+    feeds: pl.DataFrame,
 ) -> pl.DataFrame:
     """List what a person should look at of a stretch of sessions.
 
@@ -62,6 +64,9 @@ def attention(
         Reports of the end of day.
     failed_trainings : sequence of str
         Folds and families the newest run could not train.
+    feeds : polars.DataFrame
+        Columns :data:`~aurora_pipeline.monitoring.dashboard.data_panels.FEEDS`, at the end of the stretch. One the market does
+        not have needs nobody, one that stopped does.
 
     Returns
     -------
@@ -129,8 +134,24 @@ def attention(
             )
         )
     rows += [("warning", "", f"not trained: {line}", "the next run tries again") for line in failed_trainings]
+    rows += _late_feeds(feeds)
     newest_first = sorted(rows, key=lambda row: row[1].replace("T", " "), reverse=True)
     return pl.DataFrame(sorted(newest_first, key=lambda row: RANKS[row[0]]), schema=ITEM, orient="row")
+
+
+def _late_feeds(feeds: pl.DataFrame) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for row in feeds.filter(pl.col("late_share") > MOST_LATE).iter_rows(named=True):
+        usual = "" if row["gap_days"] is None else f", usually one comes every {row['gap_days']:.0f}"
+        rows.append(
+            (
+                "warning",
+                f"{row['newest']:%Y-%m-%d}",
+                f"feed {row['feed']} is late: its newest rows are {row['age_days']:.0f} days old{usual}",
+                "see why nothing comes: its features go missing once it expires",
+            )
+        )
+    return rows
 
 
 def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:

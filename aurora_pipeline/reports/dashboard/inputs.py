@@ -101,6 +101,7 @@ def read_attention(home: Home, book: str, first: date, last: date) -> pl.DataFra
         quarantine=lake.read("quarantine", first, last),
         closes=close_reports(home),
         failed_trainings=_failed_trainings(home),
+        feeds=_feeds_at(home, home.calendar.close(last)) if home.calendar.is_session(last) else _feeds_at(home, None),
     )
 
 
@@ -143,11 +144,15 @@ def _newest_bar(home: Home, book: str) -> datetime | None:
 
 
 def _feeds(home: Home, book: str) -> pl.DataFrame:
-    newest = _newest_bar(home, book)
-    if newest is None:
+    return _feeds_at(home, _newest_bar(home, book))
+
+
+def _feeds_at(home: Home, moment: datetime | None) -> pl.DataFrame:
+    """Feeds as they stood at a moment, each against its own rhythm."""
+    if moment is None:
         return pl.DataFrame(schema=FEEDS)
     return pl.concat(
-        [feed_rhythm(name, home.lake.read(name, columns=["symbol", "known_at"]), newest) for name in FEED_TABLES]
+        [feed_rhythm(name, home.lake.read(name, columns=["symbol", "known_at"]), moment) for name in FEED_TABLES]
     )
 
 
@@ -250,7 +255,7 @@ SOURCES: dict[str, Source] = {
     "seed": Source(lambda home, book: home.settings().seed, files=("settings.yaml",)),
     "attention": Source(
         _newest_attention,
-        ("portfolio", "events", "model_states", "drift", "quarantine"),
+        ("portfolio", "events", "model_states", "drift", "quarantine", *FEED_TABLES),
         ("live/alerts.jsonl", "kill_switch.json", "runs", _SESSIONS),
     ),
 }

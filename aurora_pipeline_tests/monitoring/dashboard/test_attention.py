@@ -1,8 +1,11 @@
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.attention import attention, needs_a_person
+from aurora_pipeline.monitoring.dashboard.data_panels import FEEDS
 from aurora_pipeline_tests.documentation.documented_commands import parse
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, facts, rows
 from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
@@ -17,6 +20,7 @@ NOTHING = {
     "quarantine": empty("quarantine"),
     "closes": {},
     "failed_trainings": [],
+    "feeds": pl.DataFrame(schema=FEEDS),
 }
 
 
@@ -39,6 +43,26 @@ def test_a_thrown_switch_a_difference_and_a_refused_session_are_critical():
     assert any("3 value(s)" in text for text in rows_["what"])
     assert any("too few bars" in text for text in rows_["what"])
     assert "`aurora resume` when the cause is gone" in rows_["do"].to_list()
+
+
+def test_a_feed_that_stopped_is_told_and_one_that_is_absent_or_partly_late_is_not():
+    newest = datetime(2024, 5, 8, 22, tzinfo=UTC)
+    feeds = pl.DataFrame(
+        [
+            ("short_interest", 957, 64, newest, 15.0, 224.0, 1.0),
+            ("borrow", 3, 3, newest, None, 224.0, 1.0),
+            ("options", 0, 0, None, None, None, None),
+            ("fundamentals", 2711, 59, newest, 91.0, 35.0, 0.25),
+        ],
+        schema=FEEDS,
+        orient="row",
+    )
+    told = found(feeds=feeds)
+    assert told["severity"].to_list() == ["warning", "warning"]
+    assert told["what"].to_list() == [
+        "feed short_interest is late: its newest rows are 224 days old, usually one comes every 15",
+        "feed borrow is late: its newest rows are 224 days old",
+    ]
 
 
 def test_alerts_of_one_key_are_one_row_and_the_worst_comes_first():
