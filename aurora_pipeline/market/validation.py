@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 
@@ -20,6 +20,8 @@ from aurora_pipeline.market.rules import Rule, judged, price_rules, with_duplica
 from aurora_pipeline.market.universe import inside_interval
 
 ACTION_KINDS = ("split", "dividend", "rename", "delist")
+UNREACHABLE = 130
+"""Sessions at the calendar's end, the second half of the year to come, in which no row can have become known."""
 IMPLIED_VOLATILITY_BOUNDS = (0.01, 5.0)
 _NOT_NEGATIVE_STATEMENT = ("revenue", "total_assets", "total_debt", "shares_outstanding", "capital_expenditure")
 _IMPLIED = ("iv_30d", "iv_call_25d", "iv_put_25d")
@@ -105,7 +107,7 @@ def _known_at(feed: str, context: FeedContext) -> pl.Expr:
     )
 
 
-def _closes(context: FeedContext) -> dict[date, object]:
+def _closes(context: FeedContext) -> dict[date, datetime]:
     calendar = context.calendar
     return {day: calendar.close(day) for day in calendar.sessions(date(1998, 1, 1), date(2100, 1, 1))}
 
@@ -128,6 +130,8 @@ def _common_rules(feed: str, context: FeedContext) -> list[Rule]:
         Rule("null_key", pl.any_horizontal(pl.col(key).is_null()), f"a value in {', '.join(key)}"),
         Rule("unknown_symbol", ~pl.col("symbol").is_in(known), "a symbol of universe.parquet"),
     ]
+    bound = sorted(_closes(context).values())[-UNREACHABLE]
+    rules.append(Rule("known_after_calendar", pl.col("_known") > bound, f"known_at by {bound:%Y-%m-%d}", ("known_at",)))
     event = FEEDS[feed].event
     if event is not None:
         happened = pl.col("_close") if feed == "daily_bars" else pl.col(event).cast(TIMESTAMP)

@@ -49,6 +49,7 @@ DAILY = {"symbol": "AAA", "session": DAYS[0], "open": 10.0, "high": 11.0, "low":
         ({"open": 10.0, "high": 10.0, "low": 10.0, "close": 10.0, "volume": 0.0}, None),
         ({"known_at": moment("2025-03-03 20:59")}, "known_before_event"),
         ({"known_at": moment("2025-03-04 12:00")}, None),
+        ({"known_at": moment("2199-03-04 12:00")}, "known_after_calendar"),
     ],
 )
 def test_daily_bars(change, reason):
