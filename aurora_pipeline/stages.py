@@ -45,6 +45,8 @@ _VIEW_READS = (
     Read("universe", "same"),
 )
 _FEATURE_SETTINGS = ("features", "quality")
+_FEATURE_CODE = ("features", "adapters/stage_inputs/features.py")
+_RANK_CORRELATION = ("monitoring/information_coefficient.py", "monitoring/paired_scores.py")
 VIEWS = ("price", "sector", "microstructure", "fundamental", "alternative")
 
 
@@ -107,7 +109,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
         ),
     ]
     stages += [
-        Stage(f"{view}_features", (f"{view}_features",), (*_VIEW_READS, *FEEDS), _FEATURE_SETTINGS, ("features",))
+        Stage(f"{view}_features", (f"{view}_features",), (*_VIEW_READS, *FEEDS), _FEATURE_SETTINGS, _FEATURE_CODE)
         for view in VIEWS
     ]
     stages += [
@@ -116,14 +118,14 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("features",),
             (*(Read(f"{view}_features", "same") for view in VIEWS), Read("universe", "same")),
             _FEATURE_SETTINGS,
-            ("features",),
+            _FEATURE_CODE,
         ),
         Stage(
             "labels",
             ("labels",),
             (Read("residual_returns", "ahead", reach), Read("universe", "same")),
             ("horizon", "execution_lag_bars"),
-            ("models/labels.py",),
+            ("models/labels.py", "models/versioned_panel.py"),
         ),
     ]
     stages.append(
@@ -136,9 +138,11 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 "features/registry.py",
                 "adapters/stage_inputs/audit.py",
                 "adapters/stage_inputs/fold.py",
+                "models/train_block.py",
+                "models/walk_forward.py",
                 "monitoring/feature_audit.py",
                 "monitoring/feature_statistics.py",
-                "monitoring/information_coefficient.py",
+                *_RANK_CORRELATION,
             ),
             by_fold=True,
         )
@@ -150,7 +154,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 (f"trained_model/{family}",),
                 (Read("features", "fold"), Read("labels", "fold")),
                 ("walk_forward", "seed", "horizon", "warm_up_sessions"),
-                ("models", "adapters/stage_inputs/fold.py"),
+                ("models", "adapters/stage_inputs/fold.py", *_RANK_CORRELATION),
                 by_fold=True,
                 configuration=configurations[family],
             ),
@@ -173,7 +177,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("ensemble_weights",),
             (*scored, shadows, Read("labels", "history"), Read("model_states", "same")),
             ("ensemble",),
-            ("ensemble", "monitoring/information_coefficient.py", "adapters/models/champions_in_force.py"),
+            ("ensemble", *_RANK_CORRELATION, "adapters/models/champions_in_force.py"),
             scored=True,
         ),
         Stage(
@@ -194,7 +198,7 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("signals",),
             (Read("ensemble", "history"), Read("labels", "history"), Read("residual_returns", "history")),
             ("calibration", "horizon", "execution_lag_bars"),
-            ("ensemble", "monitoring/information_coefficient.py"),
+            ("ensemble", *_RANK_CORRELATION),
             scored=True,
         ),
         Stage(
@@ -223,7 +227,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
     """Stages that decide which models trade, from drift to states; `scored` are the predictions of every family."""
     labels, shadows = Read("labels", "history"), Read("shadow_predictions", "history")
     tests = (
-        "monitoring/information_coefficient.py",
+        *_RANK_CORRELATION,
         "monitoring/model_evidence.py",
         "monitoring/sequential_tests.py",
         "monitoring/lifecycle.py",
@@ -247,7 +251,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
                 Read("residual_returns", "history"),
             ),
             ("drift", "horizon"),
-            (*tests, "monitoring/drift.py"),
+            (*tests, "monitoring/drift.py", "monitoring/distribution_shift.py", "adapters/stage_inputs/drift.py"),
             scored=True,
         ),
         Stage(
@@ -284,7 +288,7 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
             ("model_states",),
             (*scored, shadows, labels, Read("model_scores", "history"), Read("decisions", "decisions")),
             ("lifecycle", "horizon"),
-            standing,
+            (*standing, "adapters/models/lifecycle_log.py"),
             scored=True,
         ),
     ]
