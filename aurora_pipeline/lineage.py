@@ -221,7 +221,7 @@ class Lineage:
 
     def content(self, stage: Stage, key: str) -> str:
         """Hash of everything stored that a partition made now would read, whichever stage reads it."""
-        return _hash(*(f"{read.table}:{self._input(stage, read, key, self._stored_of)}" for read in stage.reads))
+        return _hash(*(f"{read.table}:{self._input(read, key, self._stored_of)}" for read in stage.reads))
 
     def stored(self, stage: Stage, key: str) -> str | None:
         """Fingerprint of what is stored; None where any of the stage's tables lacks the partition."""
@@ -271,10 +271,10 @@ class Lineage:
 
     def _combine(self, stage: Stage, key: str, upstream: Callable[[Stage, str], str]) -> str:
         parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings), stage.configuration]
-        parts += [f"{read.table}:{self._input(stage, read, key, upstream)}" for read in stage.reads]
+        parts += [f"{read.table}:{self._input(read, key, upstream)}" for read in stage.reads]
         return _hash("\n".join(parts))
 
-    def _input(self, stage: Stage, read: Read, key: str, upstream: Callable[[Stage, str], str]) -> str:
+    def _input(self, read: Read, key: str, upstream: Callable[[Stage, str], str]) -> str:
         if read.window == "feed":
             return self._feed(read.table).get(key, "")
         if read.window == "raw":

@@ -14,22 +14,15 @@ The orders of a session's last bar are carried in the state and fill in the next
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import date
 
-import polars as pl
-
-from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.kill_switch import AlwaysOn, KillSwitch
 from aurora_pipeline.execution.running_session import MarketBroker, RunningSession, with_held_names
-from aurora_pipeline.execution.session_inputs import Manifest, SessionInputs, prepare_session_inputs
+from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.session_result import SessionResult
-from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
-
-__all__ = ["BookState", "SessionInputs", "SessionResult", "prepare_session_inputs", "run_book", "run_session"]
 
 
 def run_session(
@@ -75,55 +68,6 @@ def run_session(
     for bar in range(len(inputs.decision_times)):
         running.step(bar)
     return running.close(session)
-
-
-def run_book(
-    state: BookState | None,
-    sessions: Sequence[date],
-    calendar: SessionCalendar,
-    frequency: Frequency,
-    manifest: Manifest,
-    settings: Settings,
-    *,
-    bars: pl.DataFrame,
-    signals: pl.DataFrame,
-    universe: pl.DataFrame,
-    residual_returns: pl.DataFrame,
-    session_bars: pl.DataFrame,
-    daily_bars: pl.DataFrame,
-    corporate_actions: pl.DataFrame,
-    scores: pl.DataFrame | None = None,
-    book: str = "backtest",
-) -> Iterator[SessionResult]:
-    """Run a book through consecutive sessions, one result at a time.
-
-    Parameters as in :func:`run_session` and :func:`prepare_session_inputs`; `residual_returns` are the lake's rows.
-    """
-    returns = session_returns(residual_returns)
-    bars_of, signals_of, universe_of = (_by_session(frame) for frame in (bars, signals, universe))
-    for session in sessions:
-        inputs = prepare_session_inputs(
-            session,
-            calendar,
-            frequency,
-            manifest,
-            settings,
-            bars=bars_of.get(session, bars.clear()),
-            signals=signals_of.get(session, signals.clear()),
-            universe=universe_of.get(session, universe.clear()),
-            returns=returns,
-            session_bars=session_bars,
-            daily_bars=daily_bars,
-            corporate_actions=corporate_actions,
-            scores=scores,
-        )
-        result = run_session(state, session, inputs, settings, book)
-        state = result.state
-        yield result
-
-
-def _by_session(frame: pl.DataFrame) -> dict[date, pl.DataFrame]:
-    return {key[0]: part for key, part in frame.partition_by("session", as_dict=True).items()}
 
 
 def _check_sequence(state: BookState, session: date, inputs: SessionInputs) -> None:

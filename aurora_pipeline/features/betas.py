@@ -84,7 +84,7 @@ def estimate_betas(panel: SessionPanel, inputs: ResidualInputs, first: int = 0) 
         return np.concatenate([before, np.where(np.isnan(shrunk), 1.0, shrunk)])
 
     beta_market = lagged(returns, market, market_from)
-    distinct, place = _distinct_series(sector, panel, inputs.manifest.sector_etfs)
+    distinct, place = _distinct_series(panel, inputs.manifest.sector_etfs)
     sector_to_market = lagged(sector[:, distinct], market[:, distinct], market_from)[:, place]
     orthogonal = sector - sector_to_market[:-1] * market
     after_market = returns - beta_market[:-1] * market
@@ -111,10 +111,8 @@ def _slopes(
         return np.concatenate(list(pool.map(slopes, parts)), axis=1)
 
 
-def _distinct_series(
-    sector: Panel, panel: SessionPanel, etfs: dict[str, str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns of `sector` that differ, and for every column its place among them: members of a fund's sector share its series."""
+def _distinct_series(panel: SessionPanel, etfs: dict[str, str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns whose sector returns differ, and for every column its place among them: members of a fund's sector share them."""
     shared: dict[str, int] = {}
     own = []
     for column, name in enumerate(panel.instruments):

@@ -19,7 +19,7 @@ from aurora_pipeline.adapters.live_market import LiveMarket
 from aurora_pipeline.adapters.models.zoo import read_served
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.kill_switch import KillSwitch
-from aurora_pipeline.execution.trade_book import SessionResult
+from aurora_pipeline.execution.session_result import SessionResult
 from aurora_pipeline.live.decision_log import DecisionLog, digest, session_folder
 from aurora_pipeline.live.paper_broker import sent_orders
 from aurora_pipeline.live.recorded_switch import RecordedSwitch

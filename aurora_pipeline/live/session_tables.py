@@ -21,7 +21,8 @@ from aurora_pipeline.ensemble.ic_weighted_ensemble import combine
 from aurora_pipeline.ensemble.signal_calibrator import apply_calibration
 from aurora_pipeline.execution.kill_switch import KillSwitch
 from aurora_pipeline.execution.session_inputs import SessionInputs, prepare_session_inputs
-from aurora_pipeline.execution.trade_book import SessionResult, run_session
+from aurora_pipeline.execution.session_result import SessionResult
+from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.panel_builder import build_panel, compute_views
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns

@@ -154,11 +154,6 @@ class LinearModel(TailChosenModel):
         return {} if self.fitted is None else {"features_used": int(np.count_nonzero(self.fitted))}
 
 
-def weighted_moments(block: TrainBlock, rows: Int64) -> Moments:
-    """Moments of some rows of a block; whole decision times."""
-    return scaled_moments(weighted_sums(block, rows))
-
-
 def weighted_sums(block: TrainBlock, rows: Int64) -> Sums:
     """Sums over some rows of a block; whole decision times."""
     centred = _centred(np.nan_to_num(block.X[rows], nan=0.0).astype(np.float64), group_ends(block.groups[rows]))

@@ -10,9 +10,6 @@ The state is the budgeted turnover of the newest 21 sessions, which the stored `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import polars as pl
 
 from aurora_pipeline.settings import BookSettings
 
@@ -84,18 +81,3 @@ def allowance(history: TurnoverHistory, progress: float, settings: BookSettings)
     }
     binding = min(candidates, key=lambda name: candidates[name])
     return TurnoverAllowance(remaining=max(0.0, candidates[binding]), binding=binding)
-
-
-def history_from_portfolio(portfolio: pl.DataFrame) -> TurnoverHistory:
-    """Rebuild the state from stored rows of one book's `portfolio`, to the last bit.
-
-    Parameters
-    ----------
-    portfolio : polars.DataFrame
-        `session`, `decision_time`, `turnover`, `exempt_turnover`; at least the newest 21 sessions.
-    """
-    spent: dict[Any, float] = {}
-    rows = portfolio.sort("decision_time").select("session", "turnover", "exempt_turnover")
-    for session, turnover, exempt in rows.iter_rows():
-        spent[session] = spent.get(session, 0.0) + (turnover - exempt)
-    return TurnoverHistory(tuple(spent.values())[-MONTH_SESSIONS:])

@@ -18,8 +18,9 @@ from aurora_pipeline.adapters.models.zoo import tradable_universe
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
-from aurora_pipeline.execution.trade_book import BookState, run_session
+from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.monitoring.book_quality import (
     by_confidence,
     costs_by_term,

@@ -13,7 +13,7 @@ from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
 from aurora_pipeline.execution.running_session import with_held_names
 from aurora_pipeline.execution.session_inputs import prepare_session_inputs
-from aurora_pipeline.execution.trade_book import run_book
+from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline_tests.execution.tiny_market import settings
 
@@ -344,13 +344,10 @@ def test_a_session_without_universe_is_refused():
 
 
 def test_a_book_runs_over_the_lake_at_session_frequency():
-    frames = lake()
-    residuals = frames.pop("bars")
-    results = list(
-        run_book(
-            None, SESSIONS, CALENDAR, "session", RAW, settings(), bars=residuals, residual_returns=residuals, **frames
-        )
-    )
+    frames, results = lake(), []
+    for session in SESSIONS:
+        state = results[-1].state if results else None
+        results.append(run_session(state, session, prepared(session, frames), settings()))
     assert [result.state.session for result in results] == SESSIONS
     assert results[0].fills.is_empty()
     assert results[1].fills.height > 0

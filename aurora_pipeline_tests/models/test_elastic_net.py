@@ -9,7 +9,7 @@ from aurora_pipeline.errors import TrainingError
 from aurora_pipeline.models import elastic_net
 from aurora_pipeline.models.elastic_net import ElasticNetModel
 from aurora_pipeline.models.lasso import LassoModel
-from aurora_pipeline.models.linear_model import Moments, weighted_moments
+from aurora_pipeline.models.linear_model import Moments, scaled_moments, weighted_sums
 from aurora_pipeline_tests.models.test_model_families import BLOCK
 
 ROWS = np.arange(len(BLOCK.X), dtype=np.int64)
@@ -32,7 +32,7 @@ def test_with_unrelated_features_each_moment_is_shrunk_by_the_penalty() -> None:
 
 
 def test_the_penalty_of_share_one_leaves_nothing_and_just_below_leaves_one() -> None:
-    sums = weighted_moments(BLOCK, ROWS)
+    sums = scaled_moments(weighted_sums(BLOCK, ROWS))
     nothing, one = lasso([1.0, 0.99]).path(sums, [1.0, 0.99])
     assert np.count_nonzero(nothing) == 0
     assert np.flatnonzero(one).tolist() == [np.abs(sums.moment).argmax()]
@@ -40,7 +40,7 @@ def test_the_penalty_of_share_one_leaves_nothing_and_just_below_leaves_one() -> 
 
 @pytest.mark.parametrize("ridge_rows", [0.0, 2000.0])
 def test_solutions_satisfy_the_optimality_conditions(ridge_rows: float) -> None:
-    sums = weighted_moments(BLOCK, ROWS)
+    sums = scaled_moments(weighted_sums(BLOCK, ROWS))
     largest = np.abs(sums.moment).max()
     for share, found in zip([0.5, 0.1], lasso([0.5, 0.1], ridge_rows).path(sums, [0.5, 0.1]), strict=True):
         slope = sums.moment - sums.gram @ found - ridge_rows * found

@@ -1,13 +1,9 @@
-from datetime import date, datetime, timedelta
-
-import polars as pl
 import pytest
 
 from aurora_pipeline.policy.turnover_manager import (
     TurnoverAllowance,
     TurnoverHistory,
     allowance,
-    history_from_portfolio,
 )
 from aurora_pipeline.settings import BookSettings
 
@@ -46,16 +42,3 @@ def test_sessions_leave_the_window_after_21():
     for _ in range(25):
         history = history.next_session().add(0.01)
     assert len(history.spent) == 21
-
-
-def test_the_stored_portfolio_gives_the_state_back_to_the_last_bit():
-    history, rows = TurnoverHistory(), []
-    for number in range(24):
-        history = history.next_session()
-        for bar in range(7):
-            turnover, exempt = 0.1 / (3 + bar + number), 0.01 / (7 + bar)
-            history = history.add(turnover - exempt)
-            moment = datetime(2026, 1, 1, 15) + timedelta(days=number, minutes=bar)
-            rows.append((date(2026, 1, 1) + timedelta(days=number), moment, turnover, exempt))
-    portfolio = pl.DataFrame(rows, schema=["session", "decision_time", "turnover", "exempt_turnover"], orient="row")
-    assert history_from_portfolio(portfolio.sample(fraction=1.0, shuffle=True, seed=3)) == history

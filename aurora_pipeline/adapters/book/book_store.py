@@ -15,7 +15,8 @@ import polars as pl
 from aurora_pipeline.adapters.storage.lake import Lake, partition_of
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.errors import BookError
-from aurora_pipeline.execution.trade_book import BookState, SessionResult
+from aurora_pipeline.execution.book_state import BookState
+from aurora_pipeline.execution.session_result import SessionResult
 
 
 class BookStore:

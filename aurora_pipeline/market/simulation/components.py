@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency
 
-VIEWS = ("price", "microstructure", "fundamentals", "short_interest", "options", "etf_flows")
-
 
 @dataclass(frozen=True)
 class Component:
@@ -100,20 +98,3 @@ def weights(after_break: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]
         loadings = loadings * [item.after_break for item in COMPONENTS]
         loadings = AFTER_BREAK_SCALE * loadings / np.sqrt(np.sum(loadings**2))
     return loadings[: len(FAST)], loadings[len(FAST) :]
-
-
-def view_shares() -> dict[str, float]:
-    """Share of the alpha's variance per view; an interaction counts half to each of its two."""
-    shares = dict.fromkeys(VIEWS, 0.0)
-    for item in COMPONENTS:
-        for view in item.views:
-            shares[view] += item.share / len(item.views)
-    return shares
-
-
-def form_shares() -> dict[str, float]:
-    """Share of the alpha's variance per form of dependence."""
-    shares: dict[str, float] = {}
-    for item in COMPONENTS:
-        shares[item.form] = shares.get(item.form, 0.0) + item.share
-    return shares

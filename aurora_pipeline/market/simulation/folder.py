@@ -143,7 +143,7 @@ def write_market(
         write_corporate_actions(building, timeline, population, events, actions)
         write_company_reports(building, timeline, population, events, path, quarters, factors, seed)
         report("files", 3, 4)
-        write_short_interest(building, timeline, population, events, path, signals, share_factor, seed)
+        write_short_interest(building, timeline, population, events, signals, share_factor, seed)
         write_etf_flows(building, timeline, population, path, signals, seed)
         write_options(building, timeline, population, events, path, signals, seed)
         _write_universe(building, timeline, population, events)

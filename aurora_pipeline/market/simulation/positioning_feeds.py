@@ -30,7 +30,6 @@ def write_short_interest(
     timeline: Timeline,
     population: Population,
     events: Events,
-    path: PricePath,
     signals: Signals,
     share_factor: Floats,
     seed: int,
