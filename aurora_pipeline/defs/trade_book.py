@@ -79,8 +79,8 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
         from aurora_pipeline.adapters.book.book_store import BookStore
         from aurora_pipeline.adapters.stage_inputs.book import read_ahead
-        from aurora_pipeline.execution.ledger import nav_identity_violations
         from aurora_pipeline.execution.limits import limit_violations
+        from aurora_pipeline.execution.nav_identity import nav_identity_violations
         from aurora_pipeline.execution.trade_book import run_session
 
         run = StageRun(context, home.open(), "trade_book")

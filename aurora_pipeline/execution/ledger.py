@@ -1,27 +1,18 @@
-"""Positions and cash of a book during a session, and the identity its NAV obeys.
-
-    nav[t] = nav[t-1] + gross_pnl[t] - cost[t]
+"""Positions and cash of a book during a session.
 
 NAV is cash plus market value. Gross P&L is counted on its own, position by position: price moves on what was held,
-fills against the bar's close, dividends. That the two agree to the cent is what the check proves. The same P&L and the
+fills against the bar's close, dividends. That the two agree is checked by :mod:`.nav_identity`. The same P&L and the
 costs are kept by name for the session's attribution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.corporate_events import CorporateEvent, shares_after
-
-if TYPE_CHECKING:
-    from aurora_pipeline.execution.session_result import SessionResult
-
-CENT = 0.01
 
 
 class Ledger:
@@ -133,51 +124,3 @@ class Ledger:
         held = np.flatnonzero(self.shares)
         shares = {self.instruments[index]: float(self.shares[index]) for index in held}
         return shares, {self.instruments[index]: float(self.price[index]) for index in held}
-
-
-def nav_identity_violations(result: SessionResult) -> pl.DataFrame:
-    """Bars of a session whose account does not add up to the cent.
-
-    Checked are the NAV identity from bar to bar (the first from the NAV the session opened with), NAV against cash
-    plus the positions' value, the costs against their terms, the trading costs against the fills, and, for the session,
-    the attribution by name against gross P&L and costs.
-
-    Returns
-    -------
-    polars.DataFrame
-        `session`, `decision_time`, `identity`, `difference` (USD); empty when all is well.
-    """
-    portfolio = result.portfolio.sort("decision_time")
-    value = result.positions.group_by("decision_time", maintain_order=True).agg(
-        (pl.col("shares") * pl.col("price")).sum().alias("value")
-    )
-    charged = result.fills.group_by(pl.col("fill_time").alias("decision_time"), maintain_order=True).agg(
-        (pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")).sum().alias("charged")
-    )
-    before = pl.col("nav").shift(1, fill_value=result.opening_nav)
-    terms = pl.col("spread_cost") + pl.col("impact_cost") + pl.col("fee_cost")
-    differences = (
-        portfolio.join(value, on="decision_time", how="left")
-        .join(charged, on="decision_time", how="left")
-        .sort("decision_time")
-        .select(
-            "session",
-            "decision_time",
-            (pl.col("nav") - before - pl.col("gross_pnl") + pl.col("cost")).alias("nav_change"),
-            (pl.col("nav") - pl.col("cash") - pl.col("value").fill_null(0.0)).alias("market_value"),
-            (pl.col("cost") - terms - pl.col("borrow_cost")).alias("cost_terms"),
-            (terms - pl.col("charged").fill_null(0.0)).alias("fill_costs"),
-        )
-    )
-    found = differences.unpivot(index=["session", "decision_time"], variable_name="identity", value_name="difference")
-    session = portfolio.group_by("session", maintain_order=True).agg(
-        pl.col("decision_time").last(), pl.col("gross_pnl", "cost").sum()
-    )
-    attributed = result.attribution.select(pl.col("gross_pnl", "cost").sum()).row(0)
-    whole = session.select(
-        "session",
-        "decision_time",
-        (pl.col("gross_pnl") - attributed[0]).alias("attributed_pnl"),
-        (pl.col("cost") - attributed[1]).alias("attributed_cost"),
-    ).unpivot(index=["session", "decision_time"], variable_name="identity", value_name="difference")
-    return pl.concat([found, whole]).filter(~(pl.col("difference").abs() < CENT))

@@ -10,8 +10,8 @@ from aurora_pipeline.execution.broker import BrokerTimeoutError
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.events import ACTIONS
 from aurora_pipeline.execution.kill_switch import SwitchState
-from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.policy.risk_model import RiskModel

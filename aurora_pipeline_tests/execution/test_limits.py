@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.errors import LimitBreach
-from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.pre_trade_gate import check_targets
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.policy.limits_in_force import ExposureLimits

@@ -8,8 +8,8 @@ from aurora_pipeline.contracts import BOOK_TABLES, validated
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.corporate_events import CorporateEvent
-from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline_tests.execution.tiny_market import bar_end, day, session_inputs, settings
 

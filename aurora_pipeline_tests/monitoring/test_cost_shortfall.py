@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.execution.ledger import nav_identity_violations
+from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.monitoring.book_quality import step_evidence

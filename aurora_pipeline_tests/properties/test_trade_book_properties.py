@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.execution.corporate_events import CorporateEvent
-from aurora_pipeline.execution.ledger import nav_identity_violations
 from aurora_pipeline.execution.limits import limit_violations
+from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.policy.risk_model import RiskModel
 from aurora_pipeline_tests.execution.tiny_market import session_inputs, settings
