@@ -128,10 +128,14 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
     from aurora_pipeline.adapters.progress import report
     from aurora_pipeline.market.folder import MarketFolder
     from aurora_pipeline.market.inspection import inspect_market
+    from aurora_pipeline.models.trainable_folds import training_notes
     from aurora_pipeline.settings import load_settings
 
+    folder, settings = MarketFolder.open(directory), load_settings(None, set_ or [])
     with progress_bars():
-        found = inspect_market(MarketFolder.open(directory), load_settings(None, set_ or []), report)
+        found = inspect_market(folder, settings, report)
+    sessions = folder.calendar.sessions(*folder.span)
+    trainable = training_notes(sessions, found.eligible, folder.calendar, folder.manifest.frequency, settings)
     out.print(
         f"{found.name}, {found.frequency}, {found.first} to {found.last}: {found.sessions} sessions, "
         f"{found.stocks} stocks, {found.bars} bars accepted, {found.missing_bars} absent, {found.flat_bars} flat; "
@@ -152,7 +156,7 @@ def check(directory: Annotated[Path, typer.Argument(help="Market folder.")], set
         for column in refused.columns[:-1]:
             column.no_wrap = True
         print_table(refused)
-    for note in [f"survivorship: {found.survivorship}", *found.notes]:
+    for note in [f"survivorship: {found.survivorship}", *found.notes, *trainable]:
         out.print(f"- {note}", highlight=False)
     if not found.bars:
         raise MarketDataError(f"{directory}: no bar is accepted, so nothing can be used; the report says why")

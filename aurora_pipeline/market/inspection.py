@@ -11,7 +11,6 @@ import polars as pl
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
-from aurora_pipeline.market.trainable_folds import training_notes
 from aurora_pipeline.settings import Settings
 
 BLOCK_SESSIONS = 40
@@ -72,8 +71,10 @@ class MarketReport:
         Most frequent first.
     refused_share : float
         Refused bar rows over all bar rows, fraction.
+    eligible : frozenset of date
+        Sessions on which at least one stock is eligible.
     notes : list of str
-        What else a user should know, such as columns that are not point in time or too short a history to train on.
+        What else a user should know, such as columns that are not point in time.
     """
 
     name: str
@@ -89,6 +90,7 @@ class MarketReport:
     feeds: list[FeedReport]
     refusals: list[RefusalReport]
     refused_share: float
+    eligible: frozenset[date]
     notes: list[str]
 
 
@@ -102,7 +104,7 @@ def inspect_market(
     folder : MarketFolder
         Opened, so its form is already sound.
     settings : Settings
-        Sections `quality` and `features`, and the warm-up.
+        Sections `quality` and `features`.
     progress : callable, optional
         Called with what, done and total.
     """
@@ -144,10 +146,10 @@ def inspect_market(
         feeds=[_feed(name, feeds, folder, settings) for name in COSTS],
         refusals=_refusals(quarantine),
         refused_share=refused_bars / max(1, bars + refused_bars),
+        eligible=frozenset(eligible),
         notes=[
             *_trust_notes(bars, quarantine.filter(pl.col("source") == "bars")),
             *_late_notes(bars, late, folder),
-            *training_notes(sessions, eligible, folder.calendar, folder.manifest.frequency, settings),
             *_notes(folder, universe, traded),
         ],
     )

@@ -17,6 +17,7 @@ from aurora_pipeline.commands.explain_commands import _cell
 from aurora_pipeline.errors import AuroraError, LakeError, SettingsError
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline.reports.audits import run_leak_audit
+from aurora_pipeline_tests.market.tiny import flat_sessions, sessions_from, universe, write_market
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import rows
 
 AT = "2024-12-18T15:00"
@@ -201,3 +202,16 @@ def test_what_needs_a_live_home_says_how_to_make_one(command, home, monkeypatch,
     code, said = called(monkeypatch, capsys, command, "--home", home.path, "--session", "2024-12-18")
     assert code == 2
     assert "is not live; `aurora live --home" in said.replace("\n", " ")
+
+
+def test_check_says_which_fold_bars_alone_lose_and_what_to_change(tmp_path, monkeypatch, capsys):
+    sessions = sessions_from("2025-03-10", 64)
+    folder = write_market(tmp_path / "market", universe("AAA", "BBB"), flat_sessions(["AAA", "BBB"], sessions))
+    told = " ".join(called(monkeypatch, capsys, "check", folder)[1].split())
+    assert "- will not train: fold 2025-06." in told
+    assert "20 have no eligible stock yet" in told
+    assert "fold 2025-06 has 39 session(s) to train on" in told
+    assert "asks for 40: raise warm_up_sessions to 61 or lower walk_forward.minimum_train_sessions to 39" in told
+    told = called(monkeypatch, capsys, "check", folder, "--set", "warm_up_sessions=61")[1]
+    assert "bars accepted" in told
+    assert "will not train" not in told

@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.calendar import session_calendar
-from aurora_pipeline.market.trainable_folds import training_notes
 from aurora_pipeline.models.labels import compute_labels
 from aurora_pipeline.models.train_block import sampled
+from aurora_pipeline.models.trainable_folds import training_notes
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import Settings
 from aurora_pipeline_tests.market.tiny import sessions_from
