@@ -51,6 +51,29 @@ def test_domain_folders_import_neither_adapters_nor_defs(folder):
     assert not guilty
 
 
+@pytest.mark.parametrize(("place", "folder"), list(enumerate(DOMAIN)))
+def test_domain_folders_import_none_that_comes_after_them_but_the_measure_models_are_chosen_by(place, folder):
+    later = tuple(f"aurora_pipeline.{name}." for name in DOMAIN[place + 1 :])
+    guilty = [
+        (str(path.relative_to(PACKAGE)), name)
+        for path in (PACKAGE / folder).rglob("*.py")
+        for name in _imports(path)
+        if later and name.startswith(later) and name != "aurora_pipeline.monitoring.information_coefficient"
+    ]
+    assert not guilty
+
+
+def test_the_loop_knows_nothing_of_dagster():
+    outer = tuple(f"aurora_pipeline.{name}" for name in ("defs", "serving", "workflows", "commands", "cli"))
+    guilty = [
+        (path.name, name)
+        for path in (PACKAGE / "live").rglob("*.py")
+        for name in _imports(path)
+        if name.startswith(outer)
+    ]
+    assert not guilty
+
+
 def test_the_generator_imports_nothing_from_features():
     guilty = [
         (path.name, name)

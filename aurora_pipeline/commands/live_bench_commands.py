@@ -33,8 +33,8 @@ def tick(
     ] = None,
 ) -> None:
     """From a bar in the inbox to durable targets, real daemon, beside Dagster runs that do nothing; exit code 1 if too slow."""
-    from aurora_pipeline.live.bench import TickBench, verdicts
-    from aurora_pipeline.live.bench_report import save_bench
+    from aurora_pipeline.serving.bench import TickBench, verdicts
+    from aurora_pipeline.serving.bench_report import save_bench
 
     opened = existing_home(home)
     folder = (work or opened.path / "replays" / "bench").absolute()
@@ -66,7 +66,7 @@ def screenshots(
     to: Annotated[Path | None, typer.Option(help="Folder for the pictures; the home's reports if left out.")] = None,
 ) -> None:
     """Replay a few bars and photograph the UI with headless Chromium."""
-    from aurora_pipeline.live.screenshots import take_screenshots
+    from aurora_pipeline.serving.screenshots import take_screenshots
 
     opened = existing_home(home)
     folder = (work or opened.path / "replays" / "screenshots").absolute()
@@ -91,8 +91,8 @@ def soak(
 ) -> None:
     """Run sessions on end through the real daemon, undisturbed and then with a fault per bar; exit code 1 if anything is lost."""
     from aurora_pipeline.live.session_opening import opening_of
-    from aurora_pipeline.live.soak import Soak, SoakPlan
-    from aurora_pipeline.live.soak_report import save_soak_report
+    from aurora_pipeline.serving.soak import Soak, SoakPlan
+    from aurora_pipeline.serving.soak_report import save_soak_report
 
     opened = existing_home(home)
     folder = (work or opened.path / "replays" / "soak").absolute()

@@ -28,7 +28,7 @@ from aurora_pipeline.errors import LakeError, SettingsError
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
     from aurora_pipeline.live.decision_log import Settled
-    from aurora_pipeline.live.service import Service
+    from aurora_pipeline.serving.service import Service
 
 SHOWN = 20
 Port = Annotated[int, typer.Option(help="Port of the UI on loopback.")]
@@ -55,7 +55,7 @@ def live(
 ) -> None:
     """Trade bar by bar from the inbox, supervised; or replay a past session the same way."""
     from aurora_pipeline.live.homes import make_live
-    from aurora_pipeline.live.service import Service
+    from aurora_pipeline.serving.service import Service
 
     opened = opened_home(home)
     opened.require_local("the live book")
@@ -101,8 +101,8 @@ def _replay(
     from aurora_pipeline.adapters.feeds.replayer import Replayer
     from aurora_pipeline.live.homes import make_replay
     from aurora_pipeline.live.replay import replay_session
-    from aurora_pipeline.live.service import Service
     from aurora_pipeline.market.folder import MarketFolder
+    from aurora_pipeline.serving.service import Service
 
     if not source.market_file.exists():
         raise source.without_market()
@@ -141,10 +141,11 @@ def close(home: HomeOption = None, session: Day = None) -> None:
 
 
 def _print_close(home: Home, session: date) -> bool:
+    from aurora_pipeline.defs.retention import remove_tick_runs
     from aurora_pipeline.defs.session_jobs import materialise_session
     from aurora_pipeline.live.end_of_day import end_of_day
 
-    report = end_of_day(home, session, materialise_session)
+    report = end_of_day(home, session, materialise_session, remove_tick_runs)
     out.print(
         f"{session}: {report['decided']} bars decided, {report['skipped']} skipped; parity: "
         f"{report['differences']} value(s) differ from a session made in one go, "

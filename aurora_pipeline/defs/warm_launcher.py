@@ -1,7 +1,7 @@
 """Launches a served home's runs as forks of a process that has loaded everything, not as interpreters that begin with nothing.
 
 Starting Python, Dagster and the definitions takes seconds, more than a tick has. The daemon keeps one process beside it, the
-fork server of :mod:`multiprocessing`, that has imported :mod:`aurora_pipeline.live.preloaded`; a run is a fork of it, and does
+fork server of :mod:`multiprocessing`, that has imported :mod:`aurora_pipeline.serving.preloaded`; a run is a fork of it, and does
 from there what `dagster api execute_run` does. Everywhere else (`dagster dev`, `aurora ui`), where code is edited and loaded
 again, runs start as Dagster starts them.
 """
@@ -23,7 +23,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from aurora_pipeline.adapters.home import SERVED_VARIABLE
 from aurora_pipeline.defs.dead_runs import PROCESS_TAG
 
-PRELOADED = "aurora_pipeline.live.preloaded"
+PRELOADED = "aurora_pipeline.serving.preloaded"
 
 
 class WarmRunLauncher(dg.DefaultRunLauncher):

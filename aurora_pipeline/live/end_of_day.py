@@ -44,7 +44,12 @@ from aurora_pipeline.live.tick import TickRunner
 SHOWN = 20
 
 
-def end_of_day(home: Home, session: date, materialise: Callable[[Home, date], None]) -> dict[str, Any]:
+def end_of_day(
+    home: Home,
+    session: date,
+    materialise: Callable[[Home, date], None],
+    remove_tick_runs: Callable[[Home, datetime], int],
+) -> dict[str, Any]:
     """Close a session; may be called again.
 
     Parameters
@@ -54,6 +59,8 @@ def end_of_day(home: Home, session: date, materialise: Callable[[Home, date], No
         It must have ended.
     materialise : callable
         Makes a session by the graph's own assets (:func:`aurora_pipeline.defs.session_jobs.materialise_session`).
+    remove_tick_runs : callable
+        As for :func:`~aurora_pipeline.live.prune.prune`.
 
     Returns
     -------
@@ -93,7 +100,7 @@ def end_of_day(home: Home, session: date, materialise: Callable[[Home, date], No
         "backfill_blocked": blocked,
         "first_differences": pl.concat([found, drifted]).head(SHOWN).to_dicts(),
         "computation_ms": _percentiles(log),
-        "pruned": prune(home, runner.settings),
+        "pruned": prune(home, runner.settings, remove_tick_runs),
     }
     atomic_text(session_folder(home.path / "live", session) / "close.json", json.dumps(report, indent=1) + "\n")
     if found.height + drifted.height:

@@ -7,6 +7,7 @@ half a megabyte per tick run; once a session has been made again by the assets, 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -15,8 +16,17 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.settings import Settings
 
 
-def prune(home: Home, settings: Settings) -> dict[str, int]:
+def prune(home: Home, settings: Settings, remove_tick_runs: Callable[[Home, datetime], int]) -> dict[str, int]:
     """Remove what is older than the newest `live.tick_sessions` sessions that have been closed.
+
+    Parameters
+    ----------
+    home : Home
+    settings : Settings
+        Section `live`.
+    remove_tick_runs : callable
+        Deletes finished tick runs of before a moment, and says how many
+        (:func:`aurora_pipeline.defs.retention.remove_tick_runs`).
 
     Returns
     -------
@@ -36,18 +46,11 @@ def prune(home: Home, settings: Settings) -> dict[str, int]:
         return {"sessions": emptied, "runs": 0, "megabytes": 0}
     kept_from = datetime.combine(date.fromisoformat(closed[-settings.live.tick_sessions]), time(), tzinfo=UTC)
     before = _size(home.path / "dagster")
-    runs = _remove_tick_runs(home, kept_from)
-    return {"sessions": emptied, "runs": runs, "megabytes": max(0, before - _size(home.path / "dagster")) // 1_000_000}
-
-
-def _remove_tick_runs(home: Home, kept_from: datetime) -> int:
-    from aurora_pipeline.defs.retention import remove_tick_runs
-
-    removed = remove_tick_runs(home, kept_from)
-    if removed:
+    runs = remove_tick_runs(home, kept_from)
+    if runs:
         for database in (home.path / "dagster").rglob("*.db"):
             _compact(database)
-    return removed
+    return {"sessions": emptied, "runs": runs, "megabytes": max(0, before - _size(home.path / "dagster")) // 1_000_000}
 
 
 def _compact(database: Path) -> None:

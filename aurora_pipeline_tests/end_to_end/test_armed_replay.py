@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.live.armed_replay import AHEAD, ArmedReplay
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.tick import TickRunner
+from aurora_pipeline.serving.armed_replay import AHEAD, ArmedReplay
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
 FAULTS = (

@@ -42,7 +42,7 @@ def closed(tiny_home, tmp_path_factory):
         loop.tick(bar)
     for bar in range(4, len(loop.ends)):
         loop.feed(bar)
-    loop.report = end_of_day(Home(loop.home.path), loop.session, materialise_session)
+    loop.report = end_of_day(Home(loop.home.path), loop.session, materialise_session, remove_tick_runs)
     loop.home = Home(loop.home.path)
     return loop
 
@@ -194,7 +194,7 @@ def test_pruning_keeps_the_newest_sessions_and_every_book_row(closed):
         (root / name / "close.json").write_text("{}")
     rows = closed.home.lake.read("targets", book="live").height
     settings = closed.home.settings(["live.tick_sessions=2"])
-    assert prune(closed.home, settings)["sessions"] == 1
+    assert prune(closed.home, settings, remove_tick_runs)["sessions"] == 1
     assert not (root / "2024-01-02" / "decisions").exists()
     assert (root / "2024-01-03" / "decisions").exists()
     assert (root / closed.session.isoformat() / "decisions").exists()

@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.live.bench import PARTS, TickBench, verdicts
-from aurora_pipeline.live.bench_report import save_bench
 from aurora_pipeline.live.decision_log import decision_log
-from aurora_pipeline.live.faults import FAULTS
-from aurora_pipeline.live.screenshots import PAGES, page_text, photograph, replayed_ui
-from aurora_pipeline.live.soak import Soak, SoakPlan
-from aurora_pipeline.live.soak_report import save_soak_report
+from aurora_pipeline.serving.bench import PARTS, TickBench, verdicts
+from aurora_pipeline.serving.bench_report import save_bench
+from aurora_pipeline.serving.faults import FAULTS
+from aurora_pipeline.serving.screenshots import PAGES, page_text, photograph, replayed_ui
+from aurora_pipeline.serving.soak import Soak, SoakPlan
+from aurora_pipeline.serving.soak_report import save_soak_report
 from aurora_pipeline_tests.end_to_end.conftest import aurora
 from aurora_pipeline_tests.end_to_end.test_live_tick import SESSION_INDEX
 

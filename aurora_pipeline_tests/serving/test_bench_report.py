@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aurora_pipeline.live.bench import Measured, verdicts
-from aurora_pipeline.live.bench_report import save_bench
+from aurora_pipeline.serving.bench import Measured, verdicts
+from aurora_pipeline.serving.bench_report import save_bench
 
 
 def found(armed=2.0, sensor=5.0, alone=0.8, empty=2.5):

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from aurora_pipeline.adapters.home import SERVED_VARIABLE, Home
-from aurora_pipeline.live import service as service_module
 from aurora_pipeline.live.alerting import kept_alerts
-from aurora_pipeline.live.service import Service, ServiceError, Supervised
+from aurora_pipeline.serving import service as service_module
+from aurora_pipeline.serving.service import Service, ServiceError, Supervised
 
 
 class Sleepers(Service):

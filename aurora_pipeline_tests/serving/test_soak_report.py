@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from aurora_pipeline.errors import LakeError
-from aurora_pipeline.live.armed_replay import ToldBar
 from aurora_pipeline.live.decision_log import Settled
-from aurora_pipeline.live.faults import FAULTS
-from aurora_pipeline.live.soak import SoakPlan, SoakResult, sessions_of
-from aurora_pipeline.live.soak_report import save_soak_report
+from aurora_pipeline.serving.armed_replay import ToldBar
+from aurora_pipeline.serving.faults import FAULTS
+from aurora_pipeline.serving.soak import SoakPlan, SoakResult, sessions_of
+from aurora_pipeline.serving.soak_report import save_soak_report
 from aurora_pipeline_tests.market.tiny import CALENDAR
 
 START = datetime(2024, 11, 26, 14, 35, tzinfo=UTC)

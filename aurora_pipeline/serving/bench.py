@@ -28,11 +28,11 @@ from aurora_pipeline.errors import LakeError
 from aurora_pipeline.live.decision_log import Settled, decision_log
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.replay import ReplayStalledError, settled_at
-from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.live.waiting import waits_for
-from aurora_pipeline.live.webserver_client import WebserverClient
+from aurora_pipeline.serving.service import Service
+from aurora_pipeline.serving.webserver_client import WebserverClient
 
 EMPTY_JOB = "empty_run"
 TICK_JOB = "tick"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.storage.lake import atomic_text
-from aurora_pipeline.live.bench import PARTS, Measured, verdicts
+from aurora_pipeline.serving.bench import PARTS, Measured, verdicts
 
 RANKS = (50, 95, 99)
 

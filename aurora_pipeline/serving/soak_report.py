@@ -11,9 +11,9 @@ import numpy as np
 
 from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.storage.lake import atomic_text
-from aurora_pipeline.live.armed_replay import ToldBar
-from aurora_pipeline.live.faults import FAULTS
-from aurora_pipeline.live.soak import LATEST_BESIDE_BACKFILL, MOST_GROWTH, SoakResult
+from aurora_pipeline.serving.armed_replay import ToldBar
+from aurora_pipeline.serving.faults import FAULTS
+from aurora_pipeline.serving.soak import LATEST_BESIDE_BACKFILL, MOST_GROWTH, SoakResult
 
 _WHAT = {
     "kill_run": "`kill -9` of the run while it takes up or decides the bar",

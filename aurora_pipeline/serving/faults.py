@@ -19,11 +19,11 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import LiveMarket
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.live.decision_log import session_folder
-from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import LOCK
 from aurora_pipeline.live.waiting import waits_for
-from aurora_pipeline.live.webserver_client import READS, WebserverClient, WebserverError
+from aurora_pipeline.serving.service import Service
+from aurora_pipeline.serving.webserver_client import READS, WebserverClient, WebserverError
 
 FAULTS = (
     "kill_run", "kill_daemon", "kill_code_server", "ui_reads", "truncated_file", "duplicate_bars", "late_bars",

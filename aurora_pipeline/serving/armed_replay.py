@@ -16,11 +16,11 @@ from aurora_pipeline.adapters.clock import ReplayClock
 from aurora_pipeline.adapters.feeds import Feed, pump
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.live.decision_log import Settled, decision_log
-from aurora_pipeline.live.faults import BEFORE_ITS_RUN, READ_AT_START, Faults, Harm
-from aurora_pipeline.live.service import Service
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.live.waiting import waits_for
-from aurora_pipeline.live.webserver_client import WebserverClient, WebserverError
+from aurora_pipeline.serving.faults import BEFORE_ITS_RUN, READ_AT_START, Faults, Harm
+from aurora_pipeline.serving.service import Service
+from aurora_pipeline.serving.webserver_client import WebserverClient, WebserverError
 
 TICK_JOB = "tick"
 AHEAD = 2

@@ -14,7 +14,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.errors import AuroraError, LakeError
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.replay import replay_session
-from aurora_pipeline.live.service import LOOPBACK, Service
+from aurora_pipeline.serving.service import LOOPBACK, Service
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PAGES = {
