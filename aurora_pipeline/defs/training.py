@@ -69,8 +69,7 @@ def train_folds(launcher: Launcher, settings: Settings, folds: Sequence[str]) ->
     elif processes <= 1:
         found = _here(launcher, folds)
     else:
-        threads = max(1, settings.threads // processes)
-        found = _side_by_side(launcher.home.path, folds, processes, threads, settings.training.retries)
+        found = _side_by_side(launcher.home.path, folds, processes, settings.threads, settings.training.retries)
     results = {}
     for result in found:
         results[result.fold] = result
@@ -121,19 +120,24 @@ def _side_by_side(home: Path, folds: Sequence[str], processes: int, threads: int
 
 
 def _in_processes(home: Path, folds: Sequence[str], processes: int, threads: int) -> Iterator[FoldResult]:
-    with worker_pool(processes, _begin, (threads,)) as pool:
-        waiting = {pool.submit(_train_in_process, str(home), fold) for fold in folds}
+    shares = thread_shares(len(folds), processes, threads)
+    with worker_pool(processes) as pool:
+        waiting = {
+            pool.submit(_train_in_process, str(home), fold, share) for fold, share in zip(folds, shares, strict=True)
+        }
         for future in as_completed(waiting):
             with suppress(BrokenProcessPool):
                 yield future.result()
 
 
-def _begin(threads: int) -> None:
-    """Bound the threads of a worker's fits."""
+def thread_shares(folds: int, processes: int, threads: int) -> list[int]:
+    """Threads of each fold: those left over by full rounds of the processes share all that there are."""
+    left = folds % processes
+    return [max(1, threads // processes)] * (folds - left) + [max(1, threads // left) for _ in range(left)]
+
+
+def _train_in_process(home: str, fold: str, threads: int) -> FoldResult:
     os.environ[_THREADS_VARIABLE] = str(threads)
-
-
-def _train_in_process(home: str, fold: str) -> FoldResult:
     opened = Home(Path(home))
     with instance_of(opened) as instance:
         return _train(Launcher(opened, instance), fold)

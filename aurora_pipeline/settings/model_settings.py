@@ -112,7 +112,7 @@ class TrainingSettings(Section):
     """How the training of folds is carried out; nothing here changes a model."""
 
     processes: Count = Field(
-        default=2, description="folds trained side by side; each process gets its share of `threads`"
+        default=2, description="folds trained side by side; they share `threads`"
     )
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1,

@@ -6,7 +6,7 @@ import pytest
 
 from aurora_pipeline.adapters.progress import listening
 from aurora_pipeline.defs import training
-from aurora_pipeline.defs.training import FoldResult, train_folds
+from aurora_pipeline.defs.training import FoldResult, thread_shares, train_folds
 from aurora_pipeline.settings import Settings
 
 FOLDS = ["2024-08", "2024-09", "2024-10"]
@@ -34,21 +34,35 @@ def _trained(monkeypatch, played, **settings):
     return train_folds(launcher, Settings.model_validate(settings), FOLDS), launcher.launched
 
 
-def test_threads_are_shared_and_results_come_in_the_order_asked_for(monkeypatch):
+def test_threads_are_handed_on_and_results_come_in_the_order_asked_for(monkeypatch):
     played = Played([], 0)
     seen = []
     with listening(lambda what, done, total: seen.append((what, done, total))):
         results, launched = _trained(monkeypatch, played, threads=4)
-    assert played.pools == [(FOLDS, 2, 2)]
+    assert played.pools == [(FOLDS, 2, 4)]
     assert [result.fold for result in results] == FOLDS
     assert launched == [f"run-{fold}" for fold in FOLDS]
     assert seen == [("training", done, 3) for done in range(4)]
 
 
+@pytest.mark.parametrize(
+    ("folds", "processes", "threads", "shares"),
+    [
+        (4, 2, 2, [1, 1, 1, 1]),
+        (3, 2, 2, [1, 1, 2]),
+        (5, 3, 8, [2, 2, 2, 4, 4]),
+        (3, 2, 1, [1, 1, 1]),
+        (1, 1, 4, [4]),
+    ],
+)
+def test_folds_left_over_share_all_threads(folds, processes, threads, shares):
+    assert thread_shares(folds, processes, threads) == shares
+
+
 def test_a_fold_whose_process_died_once_is_trained_again_by_itself(monkeypatch):
     played = Played(["2024-09"], 1)
     results, _ = _trained(monkeypatch, played)
-    assert played.pools == [(FOLDS, 2, 1), (["2024-09"], 1, 1), (["2024-10"], 1, 1)]
+    assert played.pools == [(FOLDS, 2, 2), (["2024-09"], 1, 2), (["2024-10"], 1, 2)]
     assert not any(result.failed for result in results)
 
 
