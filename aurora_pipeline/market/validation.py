@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import polars as pl
 
@@ -47,6 +48,11 @@ class FeedContext:
     span: tuple[date, date]
     intervals: pl.DataFrame
     future: bool
+
+    @cached_property
+    def closes(self) -> dict[date, datetime]:
+        """Close of every session, in time order."""
+        return {day: self.calendar.close(day) for day in self.calendar.sessions(date(1998, 1, 1), date(2100, 1, 1))}
 
 
 def validate_feed(feed: str, raw: pl.DataFrame, context: FeedContext) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -102,23 +108,21 @@ def filed(refused: pl.DataFrame, moment: pl.Expr, context: FeedContext) -> pl.Da
 def _known_at(feed: str, context: FeedContext) -> pl.Expr:
     if feed != "daily_bars":
         return pl.col("known_at")
-    return pl.coalesce(
-        "known_at", pl.col("session").replace_strict(_closes(context), default=None, return_dtype=TIMESTAMP)
-    )
+    return pl.coalesce("known_at", _close_of_session(context))
 
 
-def _closes(context: FeedContext) -> dict[date, datetime]:
-    calendar = context.calendar
-    return {day: calendar.close(day) for day in calendar.sessions(date(1998, 1, 1), date(2100, 1, 1))}
+def _close_of_session(context: FeedContext) -> pl.Expr:
+    return pl.col("session").replace_strict(context.closes, default=None, return_dtype=TIMESTAMP)
 
 
 def _with_calendar(rows: pl.DataFrame, context: FeedContext) -> pl.DataFrame:
     outside = rows.with_row_index("_row").join(context.intervals, on="symbol").filter(inside_interval("session"))
     listed = outside["_row"].unique()
-    close = pl.col("session").replace_strict(_closes(context), default=None, return_dtype=TIMESTAMP)
     return (
         rows.with_row_index("_row")
-        .with_columns(close.alias("_close"), pl.col("_row").is_in(listed.implode()).alias("_listed"))
+        .with_columns(
+            _close_of_session(context).alias("_close"), pl.col("_row").is_in(listed.implode()).alias("_listed")
+        )
         .drop("_row")
     )
 
@@ -130,7 +134,7 @@ def _common_rules(feed: str, context: FeedContext) -> list[Rule]:
         Rule("null_key", pl.any_horizontal(pl.col(key).is_null()), f"a value in {', '.join(key)}"),
         Rule("unknown_symbol", ~pl.col("symbol").is_in(known), "a symbol of universe.parquet"),
     ]
-    bound = sorted(_closes(context).values())[-UNREACHABLE]
+    bound = list(context.closes.values())[-UNREACHABLE]
     rules.append(Rule("known_after_calendar", pl.col("_known") > bound, f"known_at by {bound:%Y-%m-%d}", ("known_at",)))
     event = FEEDS[feed].event
     if event is not None:
