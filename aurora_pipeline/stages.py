@@ -7,7 +7,7 @@ too short would be a silent gap, so the assets refuse to run where a session the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import own_configurations
@@ -85,8 +85,36 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
     reach : int
         Sessions a label looks ahead, from :func:`label_reach`.
     """
-    families = list(configurations)
-    stages = [
+    scored = tuple(Read(f"prediction/{family}", "history") for family in configurations)
+    return [
+        *_data_stages(reach),
+        *(stage for family, values in configurations.items() for stage in _model_stages(family, values)),
+        *_lifecycle_stages(scored),
+        *_signal_stages(configurations, scored),
+        Stage(
+            "trade_book",
+            BOOK_TABLES,
+            (
+                Read("signals", "history"),
+                Read("model_states", "history"),
+                Read("bars", "history"),
+                Read("universe", "history"),
+                Read("session_bars", "back", VALUE_LOOKBACK),
+                Read("residual_returns", "back", RISK_LOOKBACK),
+                Read("daily_bars", "feed"),
+                Read("corporate_actions", "feed"),
+                Read("borrow", "feed"),
+            ),
+            ("book", "costs", "horizon"),
+            ("policy", "execution", "adapters/stage_inputs/book.py"),
+            scored=True,
+        ),
+    ]
+
+
+def _data_stages(reach: int) -> list[Stage]:
+    """Stages from market feeds to features, labels and the audit of features."""
+    return [
         Stage(
             "session_data",
             ("universe", "bars", "session_bars", "quarantine", "data_quality"),
@@ -107,12 +135,10 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             _FEATURE_SETTINGS,
             ("features",),
         ),
-    ]
-    stages += [
-        Stage(f"{view}_features", (f"{view}_features",), (*_VIEW_READS, *FEEDS), _FEATURE_SETTINGS, _FEATURE_CODE)
-        for view in VIEWS
-    ]
-    stages += [
+        *(
+            Stage(f"{view}_features", (f"{view}_features",), (*_VIEW_READS, *FEEDS), _FEATURE_SETTINGS, _FEATURE_CODE)
+            for view in VIEWS
+        ),
         Stage(
             "feature_panel",
             ("features",),
@@ -127,8 +153,6 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
             ("horizon", "execution_lag_bars"),
             ("models/labels.py", "models/versioned_panel.py"),
         ),
-    ]
-    stages.append(
         Stage(
             "feature_audit",
             ("feature_audit",),
@@ -145,82 +169,32 @@ def build_stages(configurations: Mapping[str, str], reach: int) -> list[Stage]:
                 *_RANK_CORRELATION,
             ),
             by_fold=True,
-        )
-    )
-    for family in families:
-        stages += [
-            Stage(
-                f"trained_model/{family}",
-                (f"trained_model/{family}",),
-                (Read("features", "fold"), Read("labels", "fold")),
-                ("walk_forward", "seed", "horizon", "warm_up_sessions"),
-                ("models", "adapters/stage_inputs/fold.py", *_RANK_CORRELATION),
-                by_fold=True,
-                configuration=configurations[family],
-            ),
-            Stage(
-                f"prediction/{family}",
-                ("predictions",),
-                (Read("features", "same"), Read(f"trained_model/{family}", "model")),
-                (),
-                ("models",),
-                scored=True,
-                configuration=configurations[family],
-            ),
-        ]
-    scored = tuple(Read(f"prediction/{family}", "history") for family in families)
-    stages += _lifecycle_stages(scored)
-    shadows = Read("shadow_predictions", "history")
-    stages += [
-        Stage(
-            "ensemble_weights",
-            ("ensemble_weights",),
-            (*scored, shadows, Read("labels", "history"), Read("model_states", "same")),
-            ("ensemble",),
-            ("ensemble", *_RANK_CORRELATION, "adapters/models/champions_in_force.py"),
-            scored=True,
-        ),
-        Stage(
-            "ensemble",
-            ("ensemble",),
-            (
-                *(Read(f"prediction/{family}", "same") for family in families),
-                Read("shadow_predictions", "same"),
-                Read("model_states", "same"),
-                Read("ensemble_weights", "same"),
-            ),
-            (),
-            ("ensemble",),
-            scored=True,
-        ),
-        Stage(
-            "calibrated_signals",
-            ("signals",),
-            (Read("ensemble", "history"), Read("labels", "history"), Read("residual_returns", "history")),
-            ("calibration", "horizon", "execution_lag_bars"),
-            ("ensemble", *_RANK_CORRELATION),
-            scored=True,
-        ),
-        Stage(
-            "trade_book",
-            BOOK_TABLES,
-            (
-                Read("signals", "history"),
-                Read("model_states", "history"),
-                Read("bars", "history"),
-                Read("universe", "history"),
-                Read("session_bars", "back", VALUE_LOOKBACK),
-                Read("residual_returns", "back", RISK_LOOKBACK),
-                Read("daily_bars", "feed"),
-                Read("corporate_actions", "feed"),
-                Read("borrow", "feed"),
-            ),
-            ("book", "costs", "horizon"),
-            ("policy", "execution", "adapters/stage_inputs/book.py"),
-            scored=True,
         ),
     ]
-    return stages
+
+
+def _model_stages(family: str, configuration: str) -> list[Stage]:
+    """Training and prediction of one family."""
+    return [
+        Stage(
+            f"trained_model/{family}",
+            (f"trained_model/{family}",),
+            (Read("features", "fold"), Read("labels", "fold")),
+            ("walk_forward", "seed", "horizon", "warm_up_sessions"),
+            ("models", "adapters/stage_inputs/fold.py", *_RANK_CORRELATION),
+            by_fold=True,
+            configuration=configuration,
+        ),
+        Stage(
+            f"prediction/{family}",
+            ("predictions",),
+            (Read("features", "same"), Read(f"trained_model/{family}", "model")),
+            (),
+            ("models",),
+            scored=True,
+            configuration=configuration,
+        ),
+    ]
 
 
 def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
@@ -289,6 +263,41 @@ def _lifecycle_stages(scored: Sequence[Read]) -> list[Stage]:
             (*scored, shadows, labels, Read("model_scores", "history"), Read("decisions", "decisions")),
             ("lifecycle", "horizon"),
             (*standing, "adapters/models/lifecycle_log.py"),
+            scored=True,
+        ),
+    ]
+
+
+def _signal_stages(families: Iterable[str], scored: Sequence[Read]) -> list[Stage]:
+    """Stages from the scores of who trades to calibrated signals."""
+    return [
+        Stage(
+            "ensemble_weights",
+            ("ensemble_weights",),
+            (*scored, Read("shadow_predictions", "history"), Read("labels", "history"), Read("model_states", "same")),
+            ("ensemble",),
+            ("ensemble", *_RANK_CORRELATION, "adapters/models/champions_in_force.py"),
+            scored=True,
+        ),
+        Stage(
+            "ensemble",
+            ("ensemble",),
+            (
+                *(Read(f"prediction/{family}", "same") for family in families),
+                Read("shadow_predictions", "same"),
+                Read("model_states", "same"),
+                Read("ensemble_weights", "same"),
+            ),
+            (),
+            ("ensemble",),
+            scored=True,
+        ),
+        Stage(
+            "calibrated_signals",
+            ("signals",),
+            (Read("ensemble", "history"), Read("labels", "history"), Read("residual_returns", "history")),
+            ("calibration", "horizon", "execution_lag_bars"),
+            ("ensemble", *_RANK_CORRELATION),
             scored=True,
         ),
     ]
