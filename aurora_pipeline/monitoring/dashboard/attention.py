@@ -12,6 +12,8 @@ from aurora_pipeline.monitoring.dashboard.data_panels import MOST_LATE
 from aurora_pipeline.monitoring.dashboard.panel import Block, Fact, Facts, Note, Rows, Tagged, bps, number
 from aurora_pipeline.monitoring.dashboard.usual_result import UNUSUAL, account, swing
 
+Concern = tuple[str, str, str, str]
+"""Severity, when, what, what to do."""
 ITEM = {"severity": pl.String, "at": pl.String, "what": pl.String, "do": pl.String}
 """Columns of what needs a person; `severity` is `critical`, `warning` or `info`."""
 RANKS = {"critical": 0, "warning": 1, "info": 2}
@@ -74,72 +76,67 @@ def attention(
         Columns :data:`ITEM`, worst first, then newest.
     """
     inside = pl.col("session").is_between(first, last)
-    rows: list[tuple[str, str, str, str]] = []
-    if switch["mode"] != "on":
-        rows.append(
-            (
-                "critical",
-                switch["since"],
-                f"kill switch: {switch['mode']}, {switch['reason']}",
-                "`aurora resume` when the cause is gone",
-            )
-        )
-    rows += _alerts(alerts)
-    for day, report in sorted(closes.items()):
-        wrong = int(report["differences"]) + int(report["backfill_differences"])
-        if first <= day <= last and wrong:
-            rows.append(
-                (
-                    "critical",
-                    str(day),
-                    f"{wrong} value(s) of the live session differ from its backfill",
-                    f"`live/sessions/{day}/close.json` names the first",
-                )
-            )
-        if first <= day <= last and report.get("backfill_blocked"):
-            rows.append(
-                (
-                    "critical",
-                    str(day),
-                    f"the session cannot be materialised: {report['backfill_blocked']}",
-                    "look at its data quality",
-                )
-            )
-    rows += _results(portfolio, first, last)
-    for row in events.filter(inside, pl.col("event").is_in(list(SERIOUS_EVENTS))).sort("session").iter_rows(named=True):
-        severity, what_to_do = SERIOUS_EVENTS[row["event"]]
-        name = f" {row['name']}" if row["name"] else ""
-        rows.append(
-            (
-                severity,
-                str(row["session"]),
-                f"{row['event'].replace('_', ' ')}{name}, {row['times']} time(s): {row['detail']}; {row['action']}",
-                what_to_do,
-            )
-        )
-    rows += _models(states.filter(inside), drift.filter(inside))
-    refused = (
-        quarantine.filter(inside)
-        .group_by("session", "source", "reason")
-        .agg(pl.len().alias("rows"), pl.col("symbol").unique().sort().head(3).alias("symbols"))
-    )
-    for row in refused.sort("session", "source", "reason").iter_rows(named=True):
-        names = ", ".join(name or "?" for name in row["symbols"])
-        rows.append(
-            (
-                "info",
-                str(row["session"]),
-                f"{row['rows']} row(s) of {row['source']} in quarantine: {row['reason'].replace('_', ' ')} ({names})",
-                "table `quarantine` keeps each row",
-            )
-        )
-    rows += [("warning", "", f"not trained: {line}", "the next run tries again") for line in failed_trainings]
-    rows += _late_feeds(feeds)
+    rows = [
+        *_switch(switch),
+        *_alerts(alerts),
+        *_closes({day: report for day, report in closes.items() if first <= day <= last}),
+        *_results(portfolio, first, last),
+        *_serious_events(events.filter(inside)),
+        *_models(states.filter(inside), drift.filter(inside)),
+        *_refused_rows(quarantine.filter(inside)),
+        *(("warning", "", f"not trained: {line}", "the next run tries again") for line in failed_trainings),
+        *_late_feeds(feeds),
+    ]
     newest_first = sorted(rows, key=lambda row: row[1].replace("T", " "), reverse=True)
     return pl.DataFrame(sorted(newest_first, key=lambda row: RANKS[row[0]]), schema=ITEM, orient="row")
 
 
-def _late_feeds(feeds: pl.DataFrame) -> list[tuple[str, str, str, str]]:
+def _switch(switch: Mapping[str, str]) -> list[Concern]:
+    if switch["mode"] == "on":
+        return []
+    what = f"kill switch: {switch['mode']}, {switch['reason']}"
+    return [("critical", switch["since"], what, "`aurora resume` when the cause is gone")]
+
+
+def _closes(closes: Mapping[date, Mapping[str, Any]]) -> list[Concern]:
+    """Sessions that came out differently when they were made again, or could not be."""
+    rows = []
+    for day, report in sorted(closes.items()):
+        wrong = int(report["differences"]) + int(report["backfill_differences"])
+        if wrong:
+            what = f"{wrong} value(s) of the live session differ from its backfill"
+            rows.append(("critical", str(day), what, f"`live/sessions/{day}/close.json` names the first"))
+        if report.get("backfill_blocked"):
+            what = f"the session cannot be materialised: {report['backfill_blocked']}"
+            rows.append(("critical", str(day), what, "look at its data quality"))
+    return rows
+
+
+def _serious_events(events: pl.DataFrame) -> list[Concern]:
+    rows = []
+    for row in events.filter(pl.col("event").is_in(list(SERIOUS_EVENTS))).sort("session").iter_rows(named=True):
+        severity, what_to_do = SERIOUS_EVENTS[row["event"]]
+        name = f" {row['name']}" if row["name"] else ""
+        what = f"{row['event'].replace('_', ' ')}{name}, {row['times']} time(s): {row['detail']}; {row['action']}"
+        rows.append((severity, str(row["session"]), what, what_to_do))
+    return rows
+
+
+def _refused_rows(quarantine: pl.DataFrame) -> list[Concern]:
+    """One row per session, source and reason, with the first few symbols."""
+    refused = quarantine.group_by("session", "source", "reason").agg(
+        pl.len().alias("rows"), pl.col("symbol").unique().sort().head(3).alias("symbols")
+    )
+    rows = []
+    for row in refused.sort("session", "source", "reason").iter_rows(named=True):
+        names = ", ".join(name or "?" for name in row["symbols"])
+        reason = row["reason"].replace("_", " ")
+        what = f"{row['rows']} row(s) of {row['source']} in quarantine: {reason} ({names})"
+        rows.append(("info", str(row["session"]), what, "table `quarantine` keeps each row"))
+    return rows
+
+
+def _late_feeds(feeds: pl.DataFrame) -> list[Concern]:
     rows = []
     for row in feeds.filter(pl.col("late_share") > MOST_LATE).iter_rows(named=True):
         usual = "" if row["gap_days"] is None else f", usually one comes every {row['gap_days']:.0f}"
@@ -154,7 +151,7 @@ def _late_feeds(feeds: pl.DataFrame) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[Concern]:
     """One row per key and severity: newest text, how often."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for alert in alerts:
@@ -174,7 +171,7 @@ def _alerts(alerts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, st
     return rows
 
 
-def _results(portfolio: pl.DataFrame, first: date, last: date) -> list[tuple[str, str, str, str]]:
+def _results(portfolio: pl.DataFrame, first: date, last: date) -> list[Concern]:
     """One row per session whose net result is far from what is usual, gains as well: either may be a wrong price."""
     sessions = account(portfolio)
     rows = []
@@ -194,8 +191,8 @@ def _results(portfolio: pl.DataFrame, first: date, last: date) -> list[tuple[str
     return rows
 
 
-def _models(states: pl.DataFrame, drift: pl.DataFrame) -> list[tuple[str, str, str, str]]:
-    rows: list[tuple[str, str, str, str]] = []
+def _models(states: pl.DataFrame, drift: pl.DataFrame) -> list[Concern]:
+    rows: list[Concern] = []
     newest = states.filter(pl.col("session") == pl.col("session").max())
     for row in newest.filter(pl.col("decided_by") == "proposal").iter_rows(named=True):
         verb = "promote" if "promotion" in row["reason"] else "retire"
