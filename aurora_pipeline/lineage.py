@@ -1,4 +1,4 @@
-"""What every stage reads, writes and depends on, and which stored partitions are therefore missing or stale.
+"""Which stored partitions are missing or stale: the stages of :mod:`aurora_pipeline.stages` held against what the lake holds.
 
 A stage's fingerprint of a partition is the hash of its name, the source of the code that makes it, the settings it reads and
 the fingerprints of what it reads, back to the content of the market's files. It is stored inside the partition. A partition
@@ -8,122 +8,26 @@ give the edges of the asset graph, so the lineage on the screen is the lineage t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import polars as pl
+from functools import cached_property
+from typing import Any
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import Configured, recorded_configurations
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.storage.lake import partition_of
-from aurora_pipeline.contracts import FEATURE_FEEDS, table
+from aurora_pipeline.contracts import table
+from aurora_pipeline.fingerprints import code_hash, joint_hash, settings_hash, told_by
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
 from aurora_pipeline.settings import Settings
+from aurora_pipeline.stage import Read, Stage
 
-Window = Literal["same", "back", "ahead", "history", "feed", "fold", "model", "raw", "decisions", "configurations"]
 TRAINED = "trained_model/"
-_PACKAGE = Path(__file__).parent
-_FOUNDATIONS = ("calendar.py", "contracts", "market/point_in_time.py")
-
-
-@dataclass(frozen=True)
-class Read:
-    """One table a stage reads, and how far.
-
-    Attributes
-    ----------
-    table : str
-        Lake table, or the stage `trained_model/<family>`.
-    window : str
-        `same` partition; `back` or `ahead` by `sessions`; all `history` up to the partition; a `feed` up to the session's
-        close; the `fold`'s train block; the `model` that serves; the market's `raw` bars up to the
-        partition (verdicts on bars look back); the `decisions` of persons that hold by then; the `configurations` models are
-        to have by the session after.
-    sessions : int
-        Length of `back` and `ahead`.
-    """
-
-    table: str
-    window: Window
-    sessions: int = 0
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step from bar to order.
-
-    Attributes
-    ----------
-    name : str
-        Name of the step and, unless `assets` says otherwise, of its asset.
-    writes : tuple of str
-        Lake tables.
-    reads : tuple of Read
-        Inputs.
-    settings : tuple of str
-        Settings sections or keys that change the result.
-    code : tuple of str
-        Files and folders of the package whose source changes the result.
-    scored : bool
-        Whether the stage starts with the first walk-forward fold instead of the first session.
-    by_fold : bool
-        Whether its partitions are folds.
-    configuration : str
-        What the result depends on beside the settings in force: a family's recorded configuration.
-    """
-
-    name: str
-    writes: tuple[str, ...]
-    reads: tuple[Read, ...]
-    settings: tuple[str, ...]
-    code: tuple[str, ...]
-    scored: bool = False
-    by_fold: bool = False
-    configuration: str = ""
-
-
-FEEDS = tuple(Read(name, "feed") for name in FEATURE_FEEDS)
-
-
-@lru_cache(maxsize=64)
-def code_hash(paths: tuple[str, ...]) -> str:
-    """Hash of the Python source below the given files and folders of the package."""
-    digest = hashlib.sha256()
-    for name in sorted({*paths, *_FOUNDATIONS}):
-        root = _PACKAGE / name
-        for path in [root] if root.is_file() else sorted(root.rglob("*.py")):
-            digest.update(path.relative_to(_PACKAGE).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def settings_hash(settings: Settings, keys: Iterable[str]) -> str:
-    """Hash of the named sections or keys of the settings."""
-    content = settings.model_dump(mode="json")
-    chosen: dict[str, Any] = {}
-    for key in keys:
-        value: Any = content
-        for part in key.split("."):
-            value = value[part]
-        chosen[key] = value
-    return _hash(json.dumps(chosen, sort_keys=True))
-
-
-def feeds_fingerprint(folder: MarketFolder, settings: Settings) -> str:
-    """Fingerprint of all feed tables: the market's files, the validation code and its settings."""
-    parts = [folder.content_hash(name) for name in ("manifest", "universe", *folder.feeds)]
-    return _hash(code_hash(("market",)), settings_hash(settings, ("quality",)), *parts)
 
 
 class Lineage:
@@ -221,7 +125,7 @@ class Lineage:
 
     def content(self, stage: Stage, key: str) -> str:
         """Hash of everything stored that a partition made now would read, whichever stage reads it."""
-        return _hash(*(f"{read.table}:{self._input(read, key, self._stored_of)}" for read in stage.reads))
+        return joint_hash(*(f"{read.table}:{self._input(read, key, self._stored_of)}" for read in stage.reads))
 
     def stored(self, stage: Stage, key: str) -> str | None:
         """Fingerprint of what is stored; None where any of the stage's tables lacks the partition."""
@@ -272,7 +176,7 @@ class Lineage:
     def _combine(self, stage: Stage, key: str, upstream: Callable[[Stage, str], str]) -> str:
         parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings), stage.configuration]
         parts += [f"{read.table}:{self._input(read, key, upstream)}" for read in stage.reads]
-        return _hash("\n".join(parts))
+        return joint_hash("\n".join(parts))
 
     def _input(self, read: Read, key: str, upstream: Callable[[Stage, str], str]) -> str:
         if read.window == "feed":
@@ -281,16 +185,18 @@ class Lineage:
             return self._raw(self.partitions[: self._position[key] + 1])
         if read.window == "decisions":
             last = self._last(key)
-            return _hash(
+            return joint_hash(
                 *(json.dumps(line, sort_keys=True) for line in self._decisions if line["session"] <= f"{last}")
             )
         if read.window == "configurations":
             following = self.home.calendar.shift(self._last(key), 1)
             held = [entry for entry in self._configurations if entry.by(following)]
-            return _hash(*(json.dumps([e.family, f"{e.session}", e.values, e.founding], sort_keys=True) for e in held))
+            return joint_hash(
+                *(json.dumps([e.family, f"{e.session}", e.values, e.founding], sort_keys=True) for e in held)
+            )
         if read.window == "model":
             served = [fold.key for fold in self.folds if key in self._partitions_of(fold.test_sessions)]
-            return _hash(*(upstream(self._stages[read.table], fold) for fold in served))
+            return joint_hash(*(upstream(self._stages[read.table], fold) for fold in served))
         source = self._writer[read.table] if read.table in self._writer else self._stages[read.table]
         if read.window == "history":
             return self._chain(source, upstream)[self._position[key]]
@@ -301,7 +207,7 @@ class Lineage:
         if read.window == "same":
             return upstream(source, key)
         reach = -read.sessions if read.window == "back" else read.sessions
-        return _hash(*(upstream(source, part) for part in self._around(key, reach)))
+        return joint_hash(*(upstream(source, part) for part in self._around(key, reach)))
 
     def _last(self, key: str) -> date:
         return max(day for day in self.sessions if partition_of(day, self.home.frequency) == key)
@@ -313,7 +219,7 @@ class Lineage:
             return self._chains[memo]
         chain, digest = [], ""
         for key in keys or self.partitions:
-            digest = _hash(digest, upstream(source, key))
+            digest = joint_hash(digest, upstream(source, key))
             chain.append(digest)
         if not keys:
             self._chains[memo] = chain
@@ -332,31 +238,18 @@ class Lineage:
     def _raw(self, keys: Sequence[str]) -> str:
         folder = self._folder
         months = sorted({key[:7] for key in keys})
-        return _hash(folder.content_hash("manifest"), *(folder.content_hash(f"bars/{month}") for month in months))
+        return joint_hash(folder.content_hash("manifest"), *(folder.content_hash(f"bars/{month}") for month in months))
 
     def _feed(self, name: str) -> Mapping[str, str]:
         """Partition key to hash of everything the feed had told by that partition's last close."""
         if name not in self._feeds:
-            self._feeds[name] = self._feed_hashes(self.home.lake.read(name))
+            closes = [self.home.calendar.close(day) for day in self.sessions]
+            told = told_by(self.home.lake.read(name), closes)
+            # The last session of a partition stands for it.
+            self._feeds[name] = {
+                partition_of(day, self.home.frequency): digest for day, digest in zip(self.sessions, told, strict=True)
+            }
         return self._feeds[name]
-
-    def _feed_hashes(self, frame: pl.DataFrame) -> dict[str, str]:
-        closes = [self.home.calendar.close(day) for day in self.sessions]
-        stamps = np.array([int(close.timestamp() * 1_000_000) for close in closes])
-        sums = np.zeros((2, len(closes) + 1), dtype=np.uint64)
-        moments = ["known_at"] + [column for column in ("quarantined_at",) if column in frame.columns]
-        for column in moments:
-            told = frame.filter(pl.col(column).is_not_null())
-            rows = told.hash_rows(seed=17).to_numpy()
-            index = np.searchsorted(stamps, told.get_column(column).dt.epoch("us").to_numpy(), side="left")
-            np.add.at(sums[0], index, rows)
-            np.add.at(sums[1], index, rows * rows)
-        result: dict[str, str] = {}
-        digest = ""
-        for position, day in enumerate(self.sessions):
-            digest = _hash(digest, f"{sums[0, position]}-{sums[1, position]}")
-            result[partition_of(day, self.home.frequency)] = digest
-        return result
 
 
 def _agreed(found: Iterable[str | None]) -> str | None:
@@ -375,7 +268,3 @@ def contiguous(keys: Sequence[str], axis: Sequence[str]) -> list[tuple[str, str]
         else:
             stretches.append((axis[position], axis[position]))
     return stretches
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -13,8 +13,9 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import own_configurations
 from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.contracts import BOOK_TABLES
-from aurora_pipeline.lineage import FEEDS, Read, Stage, settings_hash
+from aurora_pipeline.fingerprints import settings_hash
 from aurora_pipeline.settings import Settings
+from aurora_pipeline.stage import FEEDS, Read, Stage
 
 BAR_LOOKBACK = 6
 """Sessions of bars and residual returns the intraday features look back over."""

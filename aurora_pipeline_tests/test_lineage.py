@@ -9,9 +9,11 @@ import pytest
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.models.model_store import name_champion, withdraw_champion
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.lineage import Lineage, Read, Stage, contiguous, settings_hash
+from aurora_pipeline.fingerprints import settings_hash
+from aurora_pipeline.lineage import Lineage, contiguous
 from aurora_pipeline.models.stored_model import FINGERPRINT, MANIFEST
 from aurora_pipeline.settings import Settings, load_settings
+from aurora_pipeline.stage import Read, Stage
 from aurora_pipeline.stages import book_name, label_reach
 
 DAYS = ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"]

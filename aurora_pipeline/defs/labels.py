@@ -7,7 +7,7 @@ from polars import concat
 
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
-from aurora_pipeline.lineage import Read
+from aurora_pipeline.stage import Read
 
 CHECKS = {
     "maturity": "No label matures before execution lag and horizon have passed.",

@@ -9,7 +9,7 @@ import polars as pl
 from aurora_pipeline.contracts import FEED_TABLES, table
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import BLOCKED, StageRun, check_result
-from aurora_pipeline.lineage import feeds_fingerprint
+from aurora_pipeline.fingerprints import feeds_fingerprint
 
 GROUP = "market"
 OWNERS = ["team:data"]

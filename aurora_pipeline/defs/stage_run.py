@@ -14,7 +14,8 @@ from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.errors import LakeError
-from aurora_pipeline.lineage import Lineage, Stage
+from aurora_pipeline.lineage import Lineage
+from aurora_pipeline.stage import Stage
 from aurora_pipeline.stages import block_sessions, book_name, plan_stages
 
 BLOCKED = "blocked"

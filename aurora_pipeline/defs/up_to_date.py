@@ -21,9 +21,11 @@ from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.launcher import Launcher, beside
 from aurora_pipeline.defs.training import prepare_tracking, train_folds
 from aurora_pipeline.errors import TrainingError
-from aurora_pipeline.lineage import Lineage, Stage, contiguous, feeds_fingerprint
+from aurora_pipeline.fingerprints import feeds_fingerprint
+from aurora_pipeline.lineage import Lineage, contiguous
 from aurora_pipeline.reports.claim_report import is_reported
 from aurora_pipeline.settings import Settings
+from aurora_pipeline.stage import Stage
 from aurora_pipeline.stages import book_name, plan_stages
 
 _DATA_STAGES = ("session_data", "residual_returns", "feature_panel", "labels")

@@ -180,7 +180,8 @@ def prepare_session_inputs(
     ends = [end for end in all_ends if through is None or end <= through]
     following = calendar.bar_ends(calendar.shift(session, 1), frequency)[0]
     session_rows = bars.filter(pl.col("session") == session)
-    names = _names(universe.filter(pl.col("session") == session), session_rows, session)
+    listed = universe.filter(pl.col("session") == session)
+    names = _names(listed, session_rows, session)
     instruments = names.get_column("instrument_id").to_list()
     sector_of = names.get_column("sector").to_list()
     sector_names = tuple(sorted({sector for sector in sector_of if sector is not None}))
@@ -230,7 +231,7 @@ def prepare_session_inputs(
         holding_horizons=persistence.horizons(horizon_sessions, replacement_sessions(settings.book)),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
         quoted_borrow=() if borrow is None else quoted_borrow(borrow, instruments, opening, expired),
-        served=not universe.filter(pl.col("session") == session).get_column("reason").eq(NO_MODEL).any(),
+        served=not listed.get_column("reason").eq(NO_MODEL).any(),
     )
 
 

@@ -24,7 +24,7 @@ from aurora_pipeline.adapters.storage.feed_store import store_feeds
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.errors import LakeError, SettingsError
-from aurora_pipeline.lineage import feeds_fingerprint
+from aurora_pipeline.fingerprints import feeds_fingerprint
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import ingest_feeds
 from aurora_pipeline.models.walk_forward import make_folds

@@ -13,7 +13,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import FEEDS_MARK, LiveMarket
 from aurora_pipeline.adapters.storage.feed_store import store_feeds
 from aurora_pipeline.contracts import FEED_TABLES
-from aurora_pipeline.lineage import feeds_fingerprint
+from aurora_pipeline.fingerprints import feeds_fingerprint
 from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.live.opening_amendment import amend_opening
 from aurora_pipeline.live.session_opening import SessionOpening, opening_of

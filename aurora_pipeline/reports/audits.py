@@ -19,12 +19,13 @@ from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
 from aurora_pipeline.features.registry import REGISTRY
-from aurora_pipeline.lineage import Lineage, Read
+from aurora_pipeline.lineage import Lineage
 from aurora_pipeline.models.label_leakage import LABEL_CHECKS, LabelInputs, label_cuts, label_leaks
 from aurora_pipeline.monitoring.feature_audit import audit_features
 from aurora_pipeline.monitoring.feature_audit_report import audit_markdown, audit_plot, planted_markdown
 from aurora_pipeline.monitoring.feed_value import feed_gains
 from aurora_pipeline.monitoring.planted_recovery import planted_recovery
+from aurora_pipeline.stage import Read
 from aurora_pipeline.stages import book_name, plan_stages
 
 LEAK_TABLE = ("session", "check", "cut", "table", "column", "symbol", "decision_time", "stored", "recomputed")

@@ -12,7 +12,7 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.stage_inputs.comparison import read_comparison_inputs
 from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
-from aurora_pipeline.lineage import code_hash, settings_hash
+from aurora_pipeline.fingerprints import code_hash, settings_hash
 from aurora_pipeline.monitoring.model_comparison import ComparisonInputs, compare_models
 from aurora_pipeline.monitoring.model_comparison_plot import comparison_plot
 from aurora_pipeline.monitoring.model_comparison_report import Cost, comparison_markdown

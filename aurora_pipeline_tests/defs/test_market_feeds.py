@@ -8,7 +8,7 @@ from aurora_pipeline.adapters.storage.feed_store import feeds_are_stored
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.jobs import FEEDS_JOB
 from aurora_pipeline.defs.launcher import Launcher, StageFailedError
-from aurora_pipeline.lineage import feeds_fingerprint
+from aurora_pipeline.fingerprints import feeds_fingerprint
 from aurora_pipeline.market.simulation import simulate_market
 
 

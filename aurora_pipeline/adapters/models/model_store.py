@@ -13,11 +13,13 @@ from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_registry import FoldRecord, ModelRegistry
 from aurora_pipeline.adapters.storage.lake import atomic_text
-from aurora_pipeline.lineage import Lineage, Stage, code_hash
+from aurora_pipeline.fingerprints import code_hash
+from aurora_pipeline.lineage import Lineage
 from aurora_pipeline.models.model_card import model_card
 from aurora_pipeline.models.stored_model import stamp_fingerprint
 from aurora_pipeline.models.training_pipeline import TrainedModel, save_trained
 from aurora_pipeline.models.walk_forward import Fold
+from aurora_pipeline.stage import Stage
 
 FIT_COST = "fit_cost.json"
 

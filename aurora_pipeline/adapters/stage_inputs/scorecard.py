@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.lineage import settings_hash
+from aurora_pipeline.fingerprints import settings_hash
 from aurora_pipeline.monitoring.scorecard import ScorecardInputs
 from aurora_pipeline.settings import Settings
 
