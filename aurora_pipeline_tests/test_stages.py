@@ -43,7 +43,7 @@ KEEPING = {
     *("adapters/book/book_store.py", "adapters/models/model_store.py", "adapters/models/model_registry.py"),
     *("adapters/models/model_lifecycle.py", "adapters/models/champion_set.py"),
     *("adapters/code_version.py", "__init__.py"),
-    *("models/label_leakage.py", "monitoring/feature_audit_report.py"),
+    *("models/label_leakage.py", "monitoring/feature_audit_report.py", "monitoring/text_table.py"),
     "adapters/models/configuration_log.py",
 }
 """What carries out, keeps, checks or shows what a stage made; and configurations, whose values are part of the fingerprint."""

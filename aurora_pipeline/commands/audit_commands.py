@@ -80,7 +80,7 @@ def leaks(
 
 
 def _print(frame: pl.DataFrame, headings: dict[str, str]) -> None:
-    from aurora_pipeline.monitoring.feature_audit_report import cell
+    from aurora_pipeline.monitoring.text_table import cell
 
     table = Table(*headings.values())
     for row in frame.select(list(headings)).iter_rows():

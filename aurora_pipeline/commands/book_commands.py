@@ -160,7 +160,7 @@ def capacity(
 
 def _measured(risk: pl.DataFrame) -> pl.DataFrame:
     """Table of risk with each value in the unit it is read in: losses of a session in basis points, volatilities in per cent."""
-    from aurora_pipeline.monitoring.feature_audit_report import cell
+    from aurora_pipeline.monitoring.text_table import cell
 
     texts = []
     for measure, value in risk.iter_rows():
@@ -184,7 +184,7 @@ def _print(title: str, frame: pl.DataFrame, units: Mapping[str, str] | None = No
 
 
 def _cell(name: str, value: object) -> str:
-    from aurora_pipeline.monitoring.feature_audit_report import cell
+    from aurora_pipeline.monitoring.text_table import cell
 
     if name == "since" and isinstance(value, str) and value:
         return _moment(datetime.fromisoformat(value))

@@ -21,8 +21,8 @@ def models(home: HomeOption = None) -> None:
     """Compare families, ensemble and baselines: IC, decay, turnover, sectors, regimes, cost, overfitting."""
     from aurora_pipeline.defs.instances import instance_of
     from aurora_pipeline.defs.stored_costs import stored_costs
-    from aurora_pipeline.monitoring.feature_audit_report import cell
     from aurora_pipeline.monitoring.model_comparison_report import HEADLINE, comparison_remarks, comparison_summary
+    from aurora_pipeline.monitoring.text_table import cell
     from aurora_pipeline.reports.comparisons import run_model_comparison
 
     opened = existing_home(home)

@@ -15,6 +15,7 @@ from aurora_pipeline.defs.session_asset import (
     session_asset,
 )
 from aurora_pipeline.defs.stage_run import StageRun
+from aurora_pipeline.monitoring.text_table import markdown_table
 
 GROUP = "lifecycle"
 _SHOWN = 200
@@ -104,7 +105,4 @@ def _model_states(run: StageRun, registry: ModelRegistry) -> dg.MaterializeResul
 def _table(changes: pl.DataFrame) -> str:
     """Changes of state with their reasons as markdown, the newest first."""
     shown = ("session", "model", "state", "decided_by", "reason")
-    lines = [
-        "| " + " | ".join(map(str, row)) + " |" for row in changes.select(shown).reverse().head(_SHOWN).iter_rows()
-    ]
-    return "\n".join(["| " + " | ".join(shown) + " |", "|---" * len(shown) + "|", *lines])
+    return "\n".join(markdown_table(shown, changes.select(shown).reverse().head(_SHOWN).iter_rows(), str))

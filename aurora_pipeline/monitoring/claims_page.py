@@ -9,6 +9,7 @@ import polars as pl
 from aurora_pipeline.monitoring.claim_types import shown
 from aurora_pipeline.monitoring.claims import OTHER, claims_headline
 from aurora_pipeline.monitoring.dashboard.page import text_html
+from aurora_pipeline.monitoring.text_table import markdown_table
 
 COLUMNS = (
     "claim",
@@ -70,11 +71,8 @@ def claims_title(claims: pl.DataFrame) -> str:
 
 def claims_markdown(claims: pl.DataFrame) -> str:
     """Write the table as markdown."""
-    lines = [f"# {claims_title(claims)}", "", "| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    for row in claims.iter_rows(named=True):
-        cells = (cell.replace("|", "\\|") for cell in claim_cells(row))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    table = markdown_table(COLUMNS, map(claim_cells, claims.iter_rows(named=True)))
+    return "\n".join([f"# {claims_title(claims)}", "", *table]) + "\n"
 
 
 def claims_html(claims: pl.DataFrame) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from aurora_pipeline.monitoring.text_table import markdown_table
+
 SELDOM = 0.5
 """Coverage below which a feature is listed: its feed began late, stopped, or covers few stocks."""
 AUDIT_COLUMNS = {
@@ -96,19 +98,7 @@ def audit_markdown(
 
 
 def _table(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[str]:
-    lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
-    return lines + [
-        "| " + " | ".join(cell(value) for value in row) + " |" for row in frame.select(list(columns)).iter_rows()
-    ]
-
-
-def cell(value: object) -> str:
-    """Text of a table cell; empty where missing."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.2g}" if abs(value) < 0.001 and value != 0.0 else f"{value:.3f}"
-    return str(value)
+    return markdown_table(columns.values(), frame.select(list(columns)).iter_rows())
 
 
 def planted_markdown(planted: pl.DataFrame, decoys: pl.DataFrame) -> dict[str, str]:

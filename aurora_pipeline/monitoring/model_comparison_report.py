@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from aurora_pipeline.monitoring.feature_audit_report import cell
 from aurora_pipeline.monitoring.model_comparison import AGES, REGIMES, TOGETHER
+from aurora_pipeline.monitoring.text_table import markdown_table
 
 MOST_MONTHS = 24
 """Months shown one by one."""
@@ -184,10 +184,7 @@ def comparison_markdown(
 
 
 def _markdown(frame: pl.DataFrame, columns: dict[str, str]) -> list[str]:
-    lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
-    return lines + [
-        "| " + " | ".join(cell(value) for value in row) + " |" for row in frame.select(list(columns)).iter_rows()
-    ]
+    return markdown_table(columns.values(), frame.select(list(columns)).iter_rows())
 
 
 def _interval(lower: float | None, upper: float | None) -> str | None:

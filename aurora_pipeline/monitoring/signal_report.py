@@ -8,6 +8,7 @@ import polars as pl
 
 from aurora_pipeline.monitoring.ic_suite import ICSuite, ic_suite
 from aurora_pipeline.monitoring.signal_quality import EVERY
+from aurora_pipeline.monitoring.text_table import markdown_table
 
 LATER = (1, 2, 5, 10)
 """Sessions later whose label the score is also held against."""
@@ -96,8 +97,7 @@ def _later(age: int) -> str:
 
 
 def _table(frame: pl.DataFrame) -> list[str]:
-    rows = ["| " + " | ".join(name.strip() for name in frame.columns) + " |", "|---" * frame.width + "|"]
-    return rows + ["| " + " | ".join(map(_cell, row)) + " |" for row in frame.iter_rows()]
+    return markdown_table((name.strip() for name in frame.columns), frame.iter_rows(), _cell)
 
 
 def _cell(value: object) -> str:

@@ -231,14 +231,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _markdown(capacity: pl.DataFrame, stress: pl.DataFrame, title: str, plot: str) -> str:
-    from aurora_pipeline.monitoring.feature_audit_report import cell
+    from aurora_pipeline.monitoring.text_table import markdown_table
 
     lines = [f"# Capacity and cost stress: {title}", "", f"![net result]({plot})", ""]
     for name, frame in (("Capital, USD", capacity), ("Multiple of the costs", stress)):
         columns = [name, *(column.replace("_", " ") for column in frame.columns[1:])]
-        lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-        lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.iter_rows()]
-        lines.append("")
+        lines += [*markdown_table(columns, frame.iter_rows()), ""]
     return "\n".join(lines)
 
 

@@ -91,7 +91,7 @@ def _text(value: object) -> str:
 
 
 def _markdown(table: pl.DataFrame, title: str) -> str:
-    from aurora_pipeline.monitoring.feature_audit_report import cell
+    from aurora_pipeline.monitoring.text_table import markdown_table
 
     lines = [
         f"# Phase ablation: {title}",
@@ -99,8 +99,6 @@ def _markdown(table: pl.DataFrame, title: str) -> str:
         "Each phase takes over the ones before; gains are over the phase above, with the 95 % interval of the paired",
         "stationary bootstrap over sessions. bps are of NAV per session.",
         "",
-        "| " + " | ".join(name.replace("_", " ") for name in table.columns) + " |",
-        "|---" * len(table.columns) + "|",
+        *markdown_table((name.replace("_", " ") for name in table.columns), table.iter_rows()),
     ]
-    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in table.iter_rows()]
     return "\n".join(lines) + "\n"
