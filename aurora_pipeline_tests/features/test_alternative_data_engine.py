@@ -291,6 +291,7 @@ def test_publication_lag_is_respected() -> None:
     sessions = CALENDAR.sessions(date(2024, 6, 14), TODAY)
     features = computed(positioning(sessions=sessions)).filter(pl.col("symbol") == "AAA")
     ratio = features.group_by("session", maintain_order=True).agg(pl.col("short_interest_ratio").unique())
+    assert ratio.get_column("session").to_list() == sessions
     for day, values in ratio.iter_rows():
         assert values == pytest.approx([0.015 if day <= published else 0.03]), day
 

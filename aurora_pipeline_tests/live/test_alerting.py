@@ -1,3 +1,4 @@
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,8 +61,9 @@ def test_an_address_that_cannot_be_reached_stops_nobody_and_is_not_written_down(
     assert "secret" not in kept
 
 
-def test_without_addresses_nothing_is_sent(monkeypatch):
+def test_without_addresses_nothing_is_sent_or_loaded(monkeypatch):
     monkeypatch.delenv(URLS_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "apprise", None)  # importing it now is an error
     send_by_apprise(RIDGE)
 
 
