@@ -1,25 +1,22 @@
 """One decision explained: from the bar over features, scores, weights, calibration and limits to the order and its fill.
 
-Frames of one symbol and decision time in, titled tables out, in the order in which the decision came about. Contributions are
-exact for the linear families: a feature's coefficient times its distance from the decision time's mean, over the standard
-deviation of the family's scores, times the family's weight, in units of the ensemble's score. What the other families add
-is given as one number each.
+Frames of one symbol and decision time in, titled tables out, in the order in which the decision came about. What features
+contribute is exact for the linear families (:mod:`.linear_contributions`), in units of the ensemble's score; what the other
+families add is given as one number each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-import numpy as np
 import polars as pl
 
 from aurora_pipeline.execution.events import ACTIONS
+from aurora_pipeline.monitoring.explained_decision import ExplainedDecision
+from aurora_pipeline.monitoring.linear_contributions import linear_contributions
 
 TOP_FEATURES = 12
-CONSTANT = 1e-12
-"""Deviation over largest score below which scores count as constant, as in the ensemble."""
 REASONS = {
     "enter": "opens a position: the edge pays for the trade",
     "increase": "adds to the position: the edge pays for the trade",
@@ -66,56 +63,6 @@ class Section:
     remark: str = ""
 
 
-@dataclass(frozen=True)
-class ExplainedDecision:
-    """What is stored of one symbol and decision time.
-
-    Attributes
-    ----------
-    symbol, book : str
-    at : datetime
-        Decision time.
-    bars, quarantine, universe, residual_returns : polars.DataFrame
-        Rows of the symbol: versions of its bar, verdicts on it, its row of the session, the split of its return.
-    raw : polars.DataFrame
-        `feature`, `view`, `raw`: values of the views, before they are ranked.
-    features, predictions, ensemble : polars.DataFrame
-        Every symbol at the decision time; `predictions` with `trades`, false for a model in shadow.
-    weights, states : polars.DataFrame
-        Tables `ensemble_weights` and `model_states` of the session.
-    signal, target : polars.DataFrame
-        The symbol's rows of `signals` and `targets`.
-    orders, fills, positions : polars.DataFrame
-        The symbol's rows at and after the decision.
-    account, events : polars.DataFrame
-        The book's `portfolio` at the decision, its `events` of the session that concern the symbol or the whole book.
-    coefficients : mapping of str to mapping
-        Model to feature to coefficient, for the linear families.
-    """
-
-    symbol: str
-    book: str
-    at: datetime
-    bars: pl.DataFrame
-    quarantine: pl.DataFrame
-    universe: pl.DataFrame
-    residual_returns: pl.DataFrame
-    raw: pl.DataFrame
-    features: pl.DataFrame
-    predictions: pl.DataFrame
-    ensemble: pl.DataFrame
-    weights: pl.DataFrame
-    states: pl.DataFrame
-    signal: pl.DataFrame
-    target: pl.DataFrame
-    orders: pl.DataFrame
-    fills: pl.DataFrame
-    positions: pl.DataFrame
-    account: pl.DataFrame
-    events: pl.DataFrame
-    coefficients: Mapping[str, Mapping[str, float]]
-
-
 def explain(decision: ExplainedDecision, *, every_feature: bool) -> list[Section]:
     """Sections from bar to position, each with numbers or with the reason why there are none."""
     return [
@@ -130,47 +77,6 @@ def explain(decision: ExplainedDecision, *, every_feature: bool) -> list[Section
         _orders(decision),
         _positions(decision),
     ]
-
-
-def linear_contributions(
-    features: pl.DataFrame, symbol: str, coefficients: Mapping[str, Mapping[str, float]], weights: Mapping[str, float]
-) -> pl.DataFrame:
-    """Share of each feature in a symbol's weighted z-scores of the linear families.
-
-    Parameters
-    ----------
-    features : polars.DataFrame
-        Table `features` of one decision time.
-    symbol : str
-        One of its symbols.
-    coefficients : mapping of str to mapping
-        Model to feature to coefficient.
-    weights : mapping of str to float
-        Weight of each model; 0 where it has none.
-
-    Returns
-    -------
-    polars.DataFrame
-        `feature`, `contribution` (z-score; sums to the weighted sum of the families' z-scores), sorted by absolute size.
-    """
-    row = features.get_column("symbol").to_list().index(symbol)
-    totals: dict[str, float] = {}
-    for model, by_feature in coefficients.items():
-        names = list(by_feature)
-        values = features.select(names).to_numpy().astype(np.float64)
-        terms = np.nan_to_num(values, nan=0.0) * np.array(list(by_feature.values()))
-        scores = terms.sum(axis=1)
-        deviation = float(scores.std())
-        if deviation <= CONSTANT * float(np.abs(scores).max()):
-            continue
-        centred = (terms[row] - terms.mean(axis=0)) / deviation * weights.get(model, 0.0)
-        for name, value in zip(names, centred, strict=True):
-            totals[name] = totals.get(name, 0.0) + float(value)
-    frame = pl.DataFrame(
-        {"feature": list(totals), "contribution": list(totals.values())},
-        schema={"feature": pl.String, "contribution": pl.Float64},
-    )
-    return frame.sort(pl.col("contribution").abs(), descending=True)
 
 
 def _bar(decision: ExplainedDecision) -> Section:

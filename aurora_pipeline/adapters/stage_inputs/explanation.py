@@ -15,7 +15,7 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError, ModelError
 from aurora_pipeline.models.linear_model import LinearModel
 from aurora_pipeline.models.training_pipeline import load_trained
-from aurora_pipeline.monitoring.explanation import ExplainedDecision
+from aurora_pipeline.monitoring.explained_decision import ExplainedDecision
 from aurora_pipeline.stages import VIEWS
 
 LINEAR = ("ridge", "lasso", "elastic_net")
