@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.monitoring.explanation import REASONS, ExplainedDecision, explain, linear_contributions
+from aurora_pipeline.monitoring.explained_decision import ExplainedDecision
+from aurora_pipeline.monitoring.explanation import REASONS, explain
+from aurora_pipeline.monitoring.linear_contributions import linear_contributions
 from aurora_pipeline.policy.trade_reasons import BLOCKERS
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, moment, rows
 
