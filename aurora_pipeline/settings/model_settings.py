@@ -111,9 +111,7 @@ class ModelSettings(Section):
 class TrainingSettings(Section):
     """How the training of folds is carried out; nothing here changes a model."""
 
-    processes: Count = Field(
-        default=2, description="folds trained side by side; they share `threads`"
-    )
+    processes: Count = Field(default=2, description="folds trained side by side; they share `threads`")
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1,
         description="further attempts after a family's training broke off; what is wrong with data or settings is not retried",
