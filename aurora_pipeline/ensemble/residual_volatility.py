@@ -51,7 +51,7 @@ def residual_volatility(
     horizon_bars : int
         Length of the forecast.
     shrinkage : float
-        Share of the median variance of the session's names in each name's forecast.
+        Share of the median variance in each name's forecast: of all names with returns in the window, delisted ones too.
 
     Returns
     -------

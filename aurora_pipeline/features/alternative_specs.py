@@ -55,7 +55,7 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
     ),
     _spec(
         "days_to_cover",
-        "shares short / mean volume of 20 sessions (the published volume where bars are adjusted for later splits)",
+        "shares short * close / mean dollar volume of 20 sessions (over the published volume where bars are adjusted for splits)",
         "days",
         "1 publication, 20 sessions",
         _SHORT,

@@ -1,9 +1,11 @@
 """Market and sector betas through the session before, and the residual returns of the daily history.
 
 Market beta first, then the beta of what is left to the sector's return orthogonalised to the market; both exponentially
-weighted (span 126 sessions, window 252), shrunk towards 1 (Vasicek 1973), estimated through t-1 and applied at t. A sector's
-return is its ETF's, or, where the ETF has no price that session, the leave-one-out mean of its stocks: a stock's own return
-never moves the peer mean it is measured against.
+weighted (span 126 sessions, window 252), shrunk towards 1 (Vasicek 1973), estimated through t-1 and applied at t. What is left of
+a past session, of stock and sector, is measured with the market betas that were in force on it. A sector's return is its ETF's,
+or, where the ETF has no price that session, the leave-one-out mean of its stocks: a stock's own return never moves the peer mean
+it is measured against. A session's sectors hold for all of the history its betas look back over: after a change of sector the
+past is measured against the new one.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ _SHARES = f"{_FILED}shares_outstanding"
 FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
     _spec(
         "surprise_to_price_decayed",
-        "(eps - estimate) / last close before the announcement * 0.5 ** (sessions since / 20)",
+        "(eps - estimate) / close of the session before the day of the announcement * 0.5 ** (sessions since / 20)",
         "fraction",
         "1 report",
         _EPS,
@@ -80,7 +80,7 @@ FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
     ),
     _spec(
         "announcement_return",
-        "return of the first 2 sessions that could react to the announcement, less the mean of all names",
+        "return of the first 2 sessions that could react to the announcement, less the mean of all names, funds too",
         "fraction",
         "1 report, 2 sessions",
         "earnings.known_at",
@@ -246,7 +246,7 @@ FUNDAMENTAL_FEATURES: tuple[FeatureSpec, ...] = (
     ),
     _spec(
         "share_issuance",
-        "log shares / shares a year before, splits taken out",
+        "log shares / shares a year before, splits taken out, to 1 bp",
         "fraction",
         "5 reports",
         _SHARES,

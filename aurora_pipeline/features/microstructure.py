@@ -89,7 +89,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     _spec("close_location", "(2 close - high - low) / range, half-life 20 bars at 5min, 8 at session", "ranges", _EWM),
     _spec(
         "volume_surprise_fast",
-        "log dollar volume less its 20-session level and time of day, half-life 3 bars",
+        "log dollar volume less its mean of 20 sessions and what is usual at the time of day, half-life 3 bars",
         "log",
         _EWM,
     ),
@@ -103,7 +103,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     ),
     _spec(
         "volume_clock",
-        "log of the session's dollar volume so far / mean of the 4 sessions before by the same bar",
+        "log of the session's dollar volume so far / mean of the 4 sessions before by the same bar, where they had traded",
         "log ratio",
         "5 sessions",
         "Clark 1973",
@@ -180,7 +180,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     ),
     _spec(
         "half_spread_20",
-        "root of 4 times the mean of (c - m)(c - m next)",
+        "root of the mean of (c - m)(c - m next), 0 if negative; c log close, m middle of the log range",
         "fraction",
         "20 sessions",
         "Abdi and Ranaldo 2017",

@@ -81,7 +81,7 @@ SECTOR_FEATURES: tuple[FeatureSpec, ...] = (
     _daily("residual_momentum_20", "sum of residual returns over residual_volatility_20", "sigmas", "20 sessions"),
     _daily(
         "residual_momentum_60",
-        "sum of residual returns but the last 5, over their volatility",
+        "sum of residual returns but the last 5, over the volatility of all 60",
         "sigmas",
         "60 sessions",
         reference="Blitz, Huij and Martens 2011",

@@ -78,7 +78,7 @@ def less_sector_mean(values: Column, starts: Ints, sector: Ints, sectors: int, m
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def winsorised_z(values: Column, starts: Ints) -> Column:
-    """Standard score within each decision time, cut at 3; missing where fewer than two values differ."""
+    """Standard score (n - 1) within each decision time, cut at 3; missing where fewer than two values differ."""
     out = np.full(values.size, np.float32(np.nan))
     for group in range(starts.size - 1):
         total, square, count = 0.0, 0.0, 0

@@ -19,9 +19,14 @@ def scorecard_rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Format every measure; what could not be measured shows as a dash, never as zero."""
     signal, calibration, book = card["signal"], card["calibration"], card["book"]
     fit, covered = calibration["mincer_zarnowitz"], calibration["coverage"].get("overall", {})
-    rows = [_ic("rank IC, ensemble", signal["rank_ic"]), _ic("rank IC, equal weight", signal["equal_weight_ic"])]
-    rows.append(_ic("rank IC, best single by matured IC", signal["best_single_ic"]))
-    rows += [_ic(f"rank IC, {family}", estimate) for family, estimate in signal["family_ic"].items()]
+    estimates = {
+        "equal weight": signal["equal_weight_ic"],
+        "best single by matured IC": signal["best_single_ic"],
+        **signal["family_ic"],
+    }
+    whole = signal["rank_ic"]
+    rows = [_ic("rank IC, ensemble", whole)]
+    rows += [_ic(f"rank IC, {name}", estimate, whole["sessions"]) for name, estimate in estimates.items()]
     if signal["correlation_with_truth"] is not None:
         rows.append(("correlation with the planted truth", _number(signal["correlation_with_truth"]), ""))
         rows += [
@@ -44,9 +49,11 @@ def scorecard_rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _ic(name: str, estimate: Mapping[str, Any]) -> tuple[str, str, str]:
+def _ic(name: str, estimate: Mapping[str, Any], sessions: int | None = None) -> tuple[str, str, str]:
+    """Row of a mean IC; means over other sessions than the ensemble's do not compare, so their number stands beside them."""
     t = "" if estimate["t"] is None else f"  (t {estimate['t']:.1f})"
-    return name, _number(estimate["mean"]) + t, _span(estimate["lower"], estimate["upper"], 3)
+    own = "" if sessions is None or estimate["sessions"] == sessions else f", {estimate['sessions']} sessions"
+    return name + own, _number(estimate["mean"]) + t, _span(estimate["lower"], estimate["upper"], 3)
 
 
 def _kept(book: Mapping[str, Any]) -> tuple[str, str]:
