@@ -137,6 +137,19 @@ def test_a_bar_may_be_exceeded_by_less_than_a_share():
     takes = np.array([0.0107, 1.0])  # 10.7 shares
     assert gate(plan([0.0], [100.0], [0.011]), max_trade=takes) == (1, [])
     assert gate(plan([0.0], [100.0], [0.012]), max_trade=takes) == (0, ["participation"])
+    assert gate(plan([0.0], [100.0], [0.011]), max_trade=np.array([0.01, 1.0])) == (1, [])
+
+
+def test_the_cap_of_a_name_holds_for_longs_and_shorts_and_may_be_reached():
+    caps = ExposureLimits(0.05, 1.0, 1.0, 1.0)
+    for side in (1.0, -1.0):
+        assert gate(plan([0.0], [100.0], [side * 0.05]), limits=caps) == (1, [])
+        assert gate(plan([0.0], [100.0], [side * 0.051]), limits=caps) == (0, ["name_cap"])
+
+
+def test_a_short_may_be_covered_in_part_whatever_the_limits():
+    held = {"shares": np.array([-60.0, 0.0]), "eligible": np.array([False, True])}
+    assert gate(plan([-60.0], [100.0], [-0.055]), **held) == (1, [])
 
 
 def test_what_is_bought_takes_its_cash_and_a_short_brings_none():
