@@ -56,6 +56,13 @@ def test_a_rolling_train_block_has_its_length() -> None:
     assert [len(fold.train_sessions) for fold in make_folds(SESSIONS, "5min", rolling)] == [45] * len(FOLDS)
 
 
+def test_an_expanding_train_block_keeps_every_session_from_the_first() -> None:
+    expanding = Settings(walk_forward=WalkForwardSettings(scheme="expanding", train_sessions=45))
+    assert [fold.train_sessions for fold in make_folds(SESSIONS, "5min", expanding)] == [
+        SESSIONS[: SESSIONS.index(fold.test[0])] for fold in FOLDS
+    ]
+
+
 def test_a_rolling_train_block_longer_than_what_there_is_takes_all_of_it() -> None:
     rolling = Settings(walk_forward=WalkForwardSettings(scheme="rolling", train_sessions=90))
     folds = make_folds(SESSIONS, "5min", rolling)
@@ -132,9 +139,9 @@ def test_the_inner_tail_is_purged_as_well() -> None:
 def test_the_inner_tail_has_a_session_at_least_and_the_rest_is_for_the_fit() -> None:
     fold = FOLDS[0]
     for count, share, tail in ((10, 0.01, 1), (10, 0.26, 3), (2, 0.5, 1)):
-        labels = labels_with([(session, 5) for session in fold.train_sessions[:count]])
+        labels = labels_with([(session, 5) for session in fold.train_sessions[:count] for _ in range(3)])
         fit, validation = inner_split(labels, fold, share)
-        assert (fit.height, validation.height) == (count - tail, tail)
+        assert (fit.height, validation.height) == (3 * (count - tail), 3 * tail)
 
 
 def test_nothing_left_to_fit_is_an_error() -> None:
