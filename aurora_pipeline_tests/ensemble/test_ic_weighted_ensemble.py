@@ -113,6 +113,7 @@ def test_a_cold_start_is_equal_and_flagged() -> None:
     frame = ensemble_weights([PANEL.sessions[4]], PANEL.opens, nothing, FAMILIES, SETTINGS)
     assert frame.get_column("weight").to_list() == [1 / 3] * 3
     assert frame.get_column("cold_start").all()
+    assert not frame.get_column("all_negative").any()
     assert frame.get_column("information_coefficient").null_count() == 3
     assert validated("ensemble_weights", frame).height == 3
 
