@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import io
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from aurora_pipeline.adapters.instance import write_instance_config
+from aurora_pipeline.cli import main
 from aurora_pipeline.market.simulation import simulate_market
 
 REAL_MARKETS = Path(__file__).resolve().parents[3] / "shared" / "markets"
@@ -44,6 +52,29 @@ def aurora(*arguments: str, check: bool = True, timeout: float = 1200) -> subpro
     return done
 
 
+def aurora_here(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process: what only reads or refuses is done before another one has imported everything."""
+    output, errors = io.StringIO(), io.StringIO()
+    words = ["aurora", *map(str, arguments)]
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith("AURORA_")]:
+        del os.environ[name]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.setattr(sys, "argv", words)
+        try:
+            main()
+            code: int | str | None = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    done = subprocess.CompletedProcess(words, int(code or 0), output.getvalue(), errors.getvalue())
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 def settings(*pairs: str) -> list[str]:
     return [part for pair in pairs for part in ("--set", pair)]
 
@@ -57,33 +88,52 @@ def lake_hashes(home: Path) -> dict[str, str]:
     }
 
 
+def made_once(name: str, make: Callable[[Path], object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder that the first process to ask for it makes and the others wait for; nobody may change it.
+
+    Runs of pytest that have the same ``TESTED_HOMES`` in their environment share what is made; it must be a new folder for every
+    state of the code.
+    """
+    own = tmp_path_factory.getbasetemp()
+    of_this_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    root = Path(os.environ.get("TESTED_HOMES", of_this_run)) / "made-once"
+    root.mkdir(parents=True, exist_ok=True)
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic market of 16 stocks and 26 sessions, for runs that take seconds."""
-    directory = tmp_path_factory.mktemp("markets") / "tiny"
-    simulate_market(directory, preset="small", seed=3, sessions=26, symbols=16)
-    return directory
+    simulate = partial(simulate_market, preset="small", seed=3, sessions=26, symbols=16)
+    return made_once("tiny-market", simulate, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_home(tiny_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Home after an undisturbed run on the tiny market; tests must not change it."""
+    """Home after an undisturbed run on the tiny market, this process's copy; tests must not change its tables."""
+    run = partial(aurora, "run", "--market", tiny_market, *settings(*SHORT), "--home")
     home = tmp_path_factory.mktemp("homes") / "tiny"
-    aurora("run", "--market", tiny_market, "--home", home, *settings(*SHORT))
+    shutil.copytree(made_once("tiny-home", run, tmp_path_factory), home)
+    write_instance_config(home)
     return home
 
 
 @pytest.fixture(scope="session")
 def two_fold_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic market of 12 stocks and 40 sessions: with the short settings it has two walk-forward folds."""
-    directory = tmp_path_factory.mktemp("markets") / "two-folds"
-    simulate_market(directory, preset="small", seed=4, sessions=40, symbols=12)
-    return directory
+    simulate = partial(simulate_market, preset="small", seed=4, sessions=40, symbols=12)
+    return made_once("two-fold-market", simulate, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def two_fold_home(two_fold_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Home after an undisturbed backfill, two folds side by side, one thread each; tests must not change it."""
-    home = tmp_path_factory.mktemp("homes") / "two-folds"
-    aurora("backfill", "--market", two_fold_market, "--home", home, *settings(*FEW))
-    return home
+    backfill = partial(aurora, "backfill", "--market", two_fold_market, *settings(*FEW), "--home")
+    return made_once("two-fold-home", backfill, tmp_path_factory)

@@ -7,7 +7,7 @@ import pytest
 
 from aurora_pipeline import open_home
 from aurora_pipeline.market.simulation import simulate_market
-from aurora_pipeline_tests.end_to_end.conftest import aurora, lake_hashes
+from aurora_pipeline_tests.end_to_end.conftest import aurora, lake_hashes, settings
 
 READER = """
 import sys
@@ -28,7 +28,7 @@ while True:
 def test_two_ranges_at_once_beside_readers_and_writers_then_the_book(tmp_path):
     market, home = tmp_path / "market", tmp_path / "home"
     simulate_market(market, preset="small", seed=5, sessions=120, symbols=16)
-    options = ("--market", market, "--home", home, "--set", "models.tree_rounds=20")
+    options = ("--market", market, "--home", home, *settings("models.families=[ridge]"))
     aurora("run", *options)
     undisturbed = lake_hashes(home)
     opened = open_home(home)

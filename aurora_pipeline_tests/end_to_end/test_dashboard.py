@@ -21,7 +21,7 @@ from aurora_pipeline.monitoring.performance_dashboard import PANELS
 from aurora_pipeline.reports.dashboard.rendering import PAGE, Dashboard
 from aurora_pipeline.reports.dashboard.server import DashboardServer
 from aurora_pipeline.reports.period_reports import write_day_report, write_week_report
-from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, settings
+from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, aurora_here, settings
 from aurora_pipeline_tests.end_to_end.test_live_tick import EAGER, Loop
 
 CHROMIUM = shutil.which("chromium")
@@ -119,12 +119,14 @@ def test_explanations_of_what_is_not_there_name_what_is_nearest(ordered):
 
 def test_the_command_prints_every_step_and_says_synthetic(ordered):
     home, _, fill = ordered
-    done = aurora("explain", "--home", home.path, "--symbol", fill["symbol"], "--at", fill["decision_time"].isoformat())
+    done = aurora_here(
+        "explain", "--home", home.path, "--symbol", fill["symbol"], "--at", fill["decision_time"].isoformat()
+    )
     assert "(SYNTHETIC)" in done.stdout
     steps = ("bar", "quarantine", "universe", "features, 12 of", "scores and weights", "ensemble", "calibration")
     for step in (*steps, "limits and target", "order, fill and costs", "position"):
         assert f"\n{step}" in done.stdout
-    wrong = aurora("explain", "--home", home.path, "--symbol", "A", "--at", "noon", check=False)
+    wrong = aurora_here("explain", "--home", home.path, "--symbol", "A", "--at", "noon", check=False)
     assert wrong.returncode == 2
     assert "expected a time such as" in wrong.stderr
 

@@ -51,7 +51,7 @@ def test_the_others_go_on_without_a_family_that_fails_and_the_next_run_heals(hom
     monkeypatch.setattr(training_pipeline, "train_on_block", faulty)
     for family in ("lightgbm", "xgboost"):
         _damage(home, family)
-    done = bring_up_to_date(home, home.settings())
+    done = bring_up_to_date(home, home.settings(), report=False)
     assert done.failed == [f"fold {FOLD}, trained_model/lightgbm: fold {FOLD}: nothing to learn"]
     assert attempts.count("lightgbm") == 1, "an error with a name is final"
     assert attempts.count("xgboost") == 2, "what may pass is tried again"

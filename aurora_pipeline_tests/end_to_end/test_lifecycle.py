@@ -18,7 +18,7 @@ from aurora_pipeline.defs.up_to_date import bring_up_to_date
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
-from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, settings
+from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, aurora_here, settings
 
 BREAK = date(2024, 11, 20)
 CYCLE = (
@@ -69,14 +69,14 @@ def test_what_every_model_contributed_and_cost_is_kept(tiny_home):
 
 def test_the_list_and_the_history_say_who_serves(tiny_home):
     home = open_home(tiny_home)
-    shown = aurora("models", "list", "--home", tiny_home).stdout
+    shown = aurora_here("models", "list", "--home", tiny_home).stdout
     assert "champion" in shown
     assert "ridge" in shown
     moment = home.read("predictions").get_column("decision_time").max()
-    served = aurora("models", "history", "--home", tiny_home, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
+    served = aurora_here("models", "history", "--home", tiny_home, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
     versions = home.read("predictions").filter(pl.col("decision_time") == moment).get_column("model_version").unique()
     assert all(version in served for version in versions)
-    refused = aurora("models", "history", "--home", tiny_home, "--at", "2031-01-02 15:00:00", check=False)
+    refused = aurora_here("models", "history", "--home", tiny_home, "--at", "2031-01-02 15:00:00", check=False)
     assert refused.returncode == 2
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_decision_is_one_line_and_changes_nothing(tiny_home):
         (("rollback", "ridge", "--reason", "x"), "nothing to roll back to"),
         (("retire", "ridge", "--reason", "x", "--from", "2024-12-25"), "not a session"),
     ):
-        done = aurora("models", *arguments, "--home", tiny_home, check=False)
+        done = aurora_here("models", *arguments, "--home", tiny_home, check=False)
         assert done.returncode == 2
         assert message in done.stderr
     assert not (tiny_home / "model_decisions.jsonl").exists()
@@ -120,9 +120,9 @@ def test_a_retired_model_leaves_the_ensemble_and_without_any_model_the_book_is_f
     home = open_home(home_path)
     days = home.sessions(home.settings())
     families = home.settings().models.families
-    aurora("models", "retire", families[0], "--reason", "test", "--from", days[-5], "--home", home_path)
+    aurora_here("models", "retire", families[0], "--reason", "test", "--from", days[-5], "--home", home_path)
     for family in families[1:]:
-        aurora("models", "retire", family, "--reason", "test", "--from", days[-3], "--home", home_path)
+        aurora_here("models", "retire", family, "--reason", "test", "--from", days[-3], "--home", home_path)
     aurora("run", "--home", home_path)
     weights = home.read("ensemble_weights")
     of = {day: set(weights.filter(pl.col("session") == day).get_column("model")) for day in days[-6:]}
@@ -159,8 +159,8 @@ def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_roll
     newest = states.row(-1, named=True)
     assert newest["gain_evidence"] < newest["promotion_threshold"]
 
-    aurora("models", "promote", name, "--reason", "seen enough", "--from", days[-4], "--home", home_path)
-    aurora("models", "rollback", "ridge", "--reason", "try it", "--from", days[-1], "--home", home_path)
+    aurora_here("models", "promote", name, "--reason", "seen enough", "--from", days[-4], "--home", home_path)
+    aurora_here("models", "rollback", "ridge", "--reason", "try it", "--from", days[-1], "--home", home_path)
     aurora("run", "--home", home_path)
     serving = home.read("model_states").filter("serves").sort("session")
     tail = serving.filter(pl.col("session") >= days[-5]).select("session", "model").rows()
@@ -168,13 +168,13 @@ def test_drift_brings_a_challenger_into_shadow_and_a_person_promotes_it_and_roll
     old = home.read("model_states").filter(pl.col("model") == "ridge", pl.col("session") == days[-4])
     assert old.get_column("state").item() == "retired"
     assert f"replaced by {name}" in old.get_column("reason").item()
-    told = aurora("models", "history", "--home", home_path).stdout
+    told = aurora_here("models", "history", "--home", home_path).stdout
     assert "rollback: try it" in told
     moment = shadow.filter(pl.col("session") == days[-2]).get_column("decision_time").max()
-    served = aurora("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
+    served = aurora_here("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
     assert name in served
     moment = home.read("ensemble", start=days[-1]).get_column("decision_time").max()
-    served = aurora("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
+    served = aurora_here("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
     assert name not in served, "the session after the rollback trades the old champion"
     assert [champion.model for champion in read_champion_set(home)[0]] == ["ridge"]
 
@@ -223,6 +223,6 @@ def test_changed_settings_send_a_challenger_and_the_old_model_goes_on(tiny_marke
     client = ModelRegistry(home_path / "mlflow").client
     assert "model" not in client.get_model_version_by_alias("aurora-ridge", "champion").tags
     assert client.get_model_version_by_alias("aurora-ridge", "challenger").tags["model"] == name
-    gone = aurora("run", "--home", home_path, "--set", "models.families=[lasso]", check=False)
+    gone = aurora_here("run", "--home", home_path, "--set", "models.families=[lasso]", check=False)
     assert gone.returncode == 2
     assert "aurora models retire ridge" in gone.stderr

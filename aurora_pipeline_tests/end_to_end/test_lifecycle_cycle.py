@@ -14,7 +14,7 @@ from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market
-from aurora_pipeline_tests.end_to_end.conftest import aurora, settings
+from aurora_pipeline_tests.end_to_end.conftest import aurora, aurora_here, settings
 
 BREAK = date(2024, 2, 5)
 CYCLE = ("models.families=[ridge]", "warm_up_sessions=564", "drift.residual_sessions=20")
@@ -61,7 +61,7 @@ def test_drift_is_seen_a_challenger_promoted_by_test_and_one_command_brings_the_
     claims = home.read("claims")
     assert claims.filter(pl.col("claim_id") == "automated_promotion").get_column("verdict").item() == "met"
 
-    aurora("models", "rollback", "ridge", "--reason", "worse since the new feed", "--home", home_path)
+    aurora_here("models", "rollback", "ridge", "--reason", "worse since the new feed", "--home", home_path)
     aurora("run", "--home", home_path, "--end", days[-1])
     home = open_home(home_path)
     states = home.read("model_states")
@@ -71,9 +71,9 @@ def test_drift_is_seen_a_challenger_promoted_by_test_and_one_command_brings_the_
     traded = home.read("ensemble", start=days[-1]).select("symbol", "decision_time", "score")
     scored = read_served(home, after, days[-1], days[-1])
     assert traded.height == scored.height > 0
-    told = aurora("models", "history", "--home", home_path).stdout
+    told = aurora_here("models", "history", "--home", home_path).stdout
     assert "rollback: worse since the new feed" in " ".join(told.split())
     moment = scored.get_column("decision_time").max()
-    served = aurora("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
+    served = aurora_here("models", "history", "--home", home_path, "--at", f"{moment:%Y-%m-%d %H:%M:%S}").stdout
     assert name not in served
     assert home.read("model_states", start=days[-1]).filter(model=name).get_column("state").item() == "retired"

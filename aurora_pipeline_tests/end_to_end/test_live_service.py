@@ -9,13 +9,14 @@ import pytest
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.live.decision_log import decision_log
+from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.serving.bench import PARTS, TickBench, verdicts
 from aurora_pipeline.serving.bench_report import save_bench
 from aurora_pipeline.serving.faults import FAULTS
 from aurora_pipeline.serving.screenshots import PAGES, page_text, photograph, replayed_ui
 from aurora_pipeline.serving.soak import Soak, SoakPlan
 from aurora_pipeline.serving.soak_report import save_soak_report
-from aurora_pipeline_tests.end_to_end.conftest import aurora
+from aurora_pipeline_tests.end_to_end.conftest import aurora, aurora_here
 from aurora_pipeline_tests.end_to_end.test_live_tick import SESSION_INDEX
 
 CHROMIUM = shutil.which("chromium")
@@ -109,13 +110,13 @@ def test_a_replayed_bar_and_its_target_positions_are_seen_in_the_ui_and_photogra
 
 def test_a_replay_of_another_market_is_refused(tiny_home, tmp_path):
     other = tmp_path / "other"
-    aurora("simulate", other, "--preset", "small", "--seed", "4", "--sessions", "20", "--symbols", "16")
-    done = aurora("live", "--replay", other, "--session", "2024-12-18", "--home", tiny_home, check=False)
+    simulate_market(other, preset="small", seed=4, sessions=20, symbols=8)
+    done = aurora_here("live", "--replay", other, "--session", "2024-12-18", "--home", tiny_home, check=False)
     assert done.returncode == 2
     assert "holds market" in done.stderr
 
 
 def test_a_replay_needs_a_session(tiny_home, tiny_market):
-    done = aurora("live", "--replay", tiny_market, "--home", tiny_home, check=False)
+    done = aurora_here("live", "--replay", tiny_market, "--home", tiny_home, check=False)
     assert done.returncode == 2
     assert "--session" in done.stderr

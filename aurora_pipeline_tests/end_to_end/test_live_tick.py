@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,8 @@ EAGER = (
 """A book that trades on little, so that there is something to compare."""
 SESSION_INDEX = 17
 """First session of the tiny market whose signals are calibrated."""
+OPENED = "opened"
+"""Beside a home: its replay before the first bar, which every loop without wishes of its own is a copy of."""
 
 
 class Loop:
@@ -54,14 +57,24 @@ class Loop:
     ) -> None:
         self.source = Home(source)
         self.session = self.source.sessions(self.source.settings())[SESSION_INDEX]
+        self.replayer = Replayer(self.source.folder(), self.session)
+        self.ends = self.replayer.decision_times
+        if settings or prepare is not None:
+            self._open(target, settings)
+            if prepare is not None:
+                prepare(self)
+        else:
+            opened = source.with_name(OPENED)
+            if not opened.exists():
+                self._open(opened)
+                self.restart()
+            self.home = Home(shutil.copytree(opened, target))
+        self.restart()
+
+    def _open(self, target: Path, settings: Sequence[str] = ()) -> None:
         self.home = make_replay(self.source, self.session, target)
         self.home.save_settings(self.home.settings([*EAGER, *settings]))
         self._hold_too_much()
-        self.replayer = Replayer(self.source.folder(), self.session)
-        self.ends = self.replayer.decision_times
-        if prepare is not None:
-            prepare(self)
-        self.restart()
 
     def _hold_too_much(self) -> None:
         """Let the live book come into the session with names above their cap, so that it trades whatever the signals say."""

@@ -9,9 +9,10 @@ import pytest
 
 from aurora_pipeline import open_home
 from aurora_pipeline.contracts import TABLES, validated
+from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.models.model_factory import FAMILIES
 from aurora_pipeline.reports.claim_report import is_reported
-from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, lake_hashes, settings
+from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, aurora_here, lake_hashes, settings
 
 FILLED = set(TABLES) - {
     "orders", "fills", "positions", "attribution", "events", "quarantine", "challengers", "shadow_predictions",
@@ -117,16 +118,16 @@ def test_changing_a_book_setting_redoes_the_book_only(tiny_home, tmp_path):
 
 
 def test_sql_reads_and_does_not_write(tiny_home):
-    done = aurora("sql", "select count(*) as n from signals", "--home", tiny_home)
+    done = aurora_here("sql", "select count(*) as n from signals", "--home", tiny_home)
     assert str(open_home(tiny_home).read("signals").height) in done.stdout
     for statement in ("drop view signals", "select 1; select 2", "copy signals to 'x.csv'", "selec 1"):
-        refused = aurora("sql", statement, "--home", tiny_home, check=False)
+        refused = aurora_here("sql", statement, "--home", tiny_home, check=False)
         assert refused.returncode == 2
         assert "Traceback" not in refused.stderr
 
 
 def test_export_and_views_answer_the_same(tiny_home, tmp_path):
-    aurora("export", "--duckdb", tmp_path / "copy.duckdb", "--home", tiny_home)
+    aurora_here("export", "--duckdb", tmp_path / "copy.duckdb", "--home", tiny_home)
     query = "select count(*), min(nav), max(nav) from portfolio"
     with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as copy:
         exported = copy.execute(query).fetchone()
@@ -146,7 +147,7 @@ def test_export_and_views_answer_the_same(tiny_home, tmp_path):
 )
 def test_user_errors_are_one_line_and_exit_code_2(arguments, message, tmp_path):
     extra = [] if arguments[0] == "check" else ["--home", str(tmp_path / "home")]
-    done = aurora(*arguments, *extra, check=False)
+    done = aurora_here(*arguments, *extra, check=False)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -179,14 +180,14 @@ def test_an_impossible_span_is_refused_before_any_work(tiny_market, tmp_path):
 )
 def test_what_is_refused_is_not_kept_in_the_home(tiny_home, options, message):
     before = (tiny_home / "settings.yaml").read_bytes()
-    done = aurora("run", "--home", tiny_home, *settings(*SHORT), *options, check=False)
+    done = aurora_here("run", "--home", tiny_home, *settings(*SHORT), *options, check=False)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
     assert (tiny_home / "settings.yaml").read_bytes() == before
 
 
 def test_too_short_a_market_says_how_much_is_missing(tiny_market, tmp_path):
-    done = aurora("run", "--market", tiny_market, "--home", tmp_path / "h", check=False)
+    done = aurora_here("run", "--market", tiny_market, "--home", tmp_path / "h", check=False)
     assert done.returncode == 2
     assert "26" in done.stderr
     assert "warm_up_sessions" in done.stderr
@@ -194,11 +195,12 @@ def test_too_short_a_market_says_how_much_is_missing(tiny_market, tmp_path):
 
 def test_a_home_refuses_another_market(tiny_home, tmp_path):
     other = tmp_path / "other"
-    aurora("simulate", other, "--preset", "small", "--seed", "4", "--sessions", "20", "--symbols", "16")
-    done = aurora("run", "--market", other, "--home", tiny_home, check=False)
+    simulate_market(other, preset="small", seed=4, sessions=20, symbols=8)
+    before = {name: (tiny_home / name).read_bytes() for name in ("settings.yaml", "market.json")}
+    done = aurora_here("run", "--market", other, "--home", tiny_home, check=False)
     assert done.returncode == 2
     assert "holds market" in done.stderr
-    aurora("run", "--home", tiny_home, *settings(*SHORT))
+    assert {name: (tiny_home / name).read_bytes() for name in before} == before
 
 
 def test_models_are_compared_in_the_run_and_again_by_hand(tiny_home, tmp_path):
@@ -207,7 +209,7 @@ def test_models_are_compared_in_the_run_and_again_by_hand(tiny_home, tmp_path):
     assert stored.filter(measure="ic", model="ridge", dimension="all")["value"].is_not_null().all()
     home = tmp_path / "home"
     shutil.copytree(tiny_home, home)
-    done = aurora("report", "models", "--home", home)
+    done = aurora_here("report", "models", "--home", home)
     assert "Models on synthetic market" in done.stdout
     # What it cost to fit is read from the event log.
     assert re.search(r"ridge .*[0-9]\.[0-9]{3} +│ [0-9]\.[0-9]{3} +│\n", done.stdout)
@@ -226,7 +228,7 @@ def test_the_ledger_holds_the_plan_against_what_is_stored(tiny_home, tmp_path):
     assert verdicts["drawdown"] in {"not testable", "not met"}  # too few sessions to be met
     assert set(claims["market_kind"]) <= {"synthetic", "any"}
     shutil.rmtree(home / "reports")
-    done = aurora("claims", "--home", home)
+    done = aurora_here("claims", "--home", home)
     assert "SYNTHETIC" in done.stdout
     assert "not testable" in done.stdout
     assert open_home(home).read("claims").equals(claims)

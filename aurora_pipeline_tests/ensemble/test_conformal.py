@@ -40,6 +40,21 @@ def test_a_miss_widens_and_a_hit_narrows() -> None:
     assert other.miss == pytest.approx([0.55, 0.22, 0.11])
 
 
+def test_an_error_on_a_bound_is_covered() -> None:
+    state = filled(np.random.default_rng(1).normal(size=1000), step=0.1)
+    issued = np.array([[-1.0, 1.0], [-2.0, 2.0], [-3.0, 3.0]])
+    state.observe(np.array([-2.0, 2.0, -2.5, 2.5]), 0.5, issued)
+    assert state.miss == pytest.approx([0.5 + 0.05 * (0.5 - 1.0), 0.2 + 0.05 * (0.2 - 0.5), 0.1 + 0.05 * 0.1])
+
+
+def test_no_miss_rate_leaves_what_quantiles_can_be_taken_of() -> None:
+    state = filled(np.random.default_rng(1).normal(size=1000), step=10.0)
+    state.observe(np.zeros(4), 1.0, state.quantiles())
+    assert state.miss.tolist() == pytest.approx([0.995, 0.995, 0.995])
+    state.observe(np.full(4, 9.0), 1.0, state.quantiles())
+    assert state.miss.tolist() == pytest.approx([0.005, 0.005, 0.005])
+
+
 def test_coverage_is_right_though_volatility_drifts() -> None:
     generator = np.random.default_rng(1)
     state = AdaptiveConformal(decay=0.5 ** (1 / 60), step=0.05)

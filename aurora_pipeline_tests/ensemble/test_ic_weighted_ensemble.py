@@ -113,6 +113,7 @@ def test_a_cold_start_is_equal_and_flagged() -> None:
     frame = ensemble_weights([PANEL.sessions[4]], PANEL.opens, nothing, FAMILIES, SETTINGS)
     assert frame.get_column("weight").to_list() == [1 / 3] * 3
     assert frame.get_column("cold_start").all()
+    assert not frame.get_column("all_negative").any()
     assert frame.get_column("information_coefficient").null_count() == 3
     assert validated("ensemble_weights", frame).height == 3
 
@@ -184,6 +185,33 @@ def test_weight_violations_are_found() -> None:
             .alias("weight")
         )
         assert weight_violations(broken, Settings()).get_column("session").unique().to_list() == [session]
+
+
+@pytest.mark.parametrize(
+    ("weights", "wrong"),
+    [
+        ([0.6, 0.4, 0.0], []),  # the cap itself
+        ([0.61, 0.39, 0.0], [0]),
+        ([0.5, 0.6, -0.1], [2]),
+        ([0.4, 0.3, 0.2], [0, 1, 2]),
+        ([1.0, 0.0, 0.0], []),  # one family alone takes all of it
+    ],
+)
+def test_each_rule_for_weights_is_checked_on_its_own(weights: list[float], wrong: list[int]) -> None:
+    frame = pl.DataFrame({"session": [PANEL.sessions[0]] * 3, "model": FAMILIES, "weight": weights})
+    found = weight_violations(frame, SETTINGS).get_column("model").to_list()
+    assert found == [FAMILIES[place] for place in wrong]
+
+
+def test_a_family_that_is_cold_is_not_the_best_single_one() -> None:
+    frame = ensemble_weights(
+        [PANEL.sessions[8]],
+        PANEL.opens,
+        evidence([(0, "ridge", -0.3, 1), (1, "ridge", -0.1, 1), (0, "lightgbm", 0.9, 1)]),
+        FAMILIES,
+        SETTINGS,
+    )
+    assert frame.filter("best_single").get_column("model").to_list() == ["ridge"]
 
 
 def test_weights_from_one_session_too_many_are_caught() -> None:

@@ -33,6 +33,23 @@ def test_decay_by_hand() -> None:
     assert mean.standard_error is None  # 1.8 effective sessions
 
 
+def test_decay_lags_and_unequal_evidence_by_hand() -> None:
+    moments, informations, decay, lags = [0.3, -0.1, 0.5, 0.2, 0.4], [1.0, 2.0, 0.5, 1.0, 1.5], 0.9, 2
+    mean = MaturedMean(decay, lags)
+    for moment, information in zip(moments, informations, strict=True):
+        mean.add(moment, information)
+    weight = decay ** np.arange(4, -1, -1.0)
+    moment, information = weight * moments, weight * informations
+    expected = moment.sum() / information.sum()
+    gap = moment - expected * information
+    long_run = gap @ gap + 2.0 * sum((1.0 - lag / (lags + 1)) * (gap[lag:] @ gap[:-lag]) for lag in (1, 2))
+    effective = information.sum() ** 2 / (information @ information)
+    error = np.sqrt(long_run * effective / (effective - 1.0)) / information.sum()
+    assert mean.mean == pytest.approx(expected)
+    assert mean.standard_error == pytest.approx(error)
+    assert mean.believable_share == pytest.approx(1.0 - (error / expected) ** 2)
+
+
 def test_positive_autocorrelation_widens_and_negative_narrows() -> None:
     smooth, rough = [1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 1.0], [1.0, -1.0] * 4
     assert of(smooth, 1).standard_error > of(smooth, 0).standard_error  # type: ignore[operator]

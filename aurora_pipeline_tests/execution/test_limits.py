@@ -129,17 +129,24 @@ def test_a_fill_beyond_the_name_cap_trips(clean):
 
 
 @pytest.mark.parametrize(
-    ("target", "words"),
+    ("target", "caps", "words"),
     [
-        ((0.2, 0.0), "name_cap"),
-        ((0.1, 0.09), "sector_cap"),
-        ((float("nan"), 0.0), "not finite"),
+        ((0.2, 0.0), (0.1, 0.15, 0.3, 0.3), "name_cap"),
+        ((0.1, 0.09), (0.1, 0.15, 0.3, 0.3), "sector_cap by 0.04 of NAV"),
+        ((0.1, 0.09), (0.1, 1.0, 0.15, 0.3), "net_cap by 0.04 of NAV"),
+        ((0.1, -0.09), (0.1, 0.15, 0.3, 0.15), "utilisation_cap by 0.04 of NAV"),
+        ((0.1, -0.09), (0.1, 0.15, 0.3, 0.3, True), "long_only by 0.09 of NAV"),
+        ((float("nan"), 0.0), (0.1, 0.15, 0.3, 0.3), "1 target.s. are not finite"),
     ],
 )
-def test_a_target_outside_its_limits_stops_the_book(target, words):
-    limits = ExposureLimits(0.1, 0.15, 0.3, 0.3)
+def test_a_target_outside_its_limits_stops_the_book(target, caps, words):
     with pytest.raises(LimitBreach, match=words):
-        check_targets(np.array(target), np.zeros(2), np.zeros(2, dtype=np.int64), limits, "book tiny")
+        check_targets(np.array(target), np.zeros(2), np.zeros(2, dtype=np.int64), ExposureLimits(*caps), "book tiny")
+
+
+def test_a_target_at_its_limits_passes():
+    sectors = np.zeros(2, dtype=np.int64)
+    check_targets(np.array([0.1, 0.05]), np.zeros(2), sectors, ExposureLimits(0.1, 0.15, 0.15, 0.15), "book tiny")
 
 
 @pytest.mark.parametrize(

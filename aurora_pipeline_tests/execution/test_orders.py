@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -112,11 +113,58 @@ def gate(orders, **changes):
         ({"limits": ExposureLimits(0.01, 1.0, 1.0, 1.0)}, "name_cap"),
         ({"max_trade": np.array([0.01, 1.0])}, "participation"),
         ({"turnover": 0.005}, "turnover_budget"),
+        ({"turnover": 0.0101}, "turnover_budget"),  # half of two sides: 2,020 USD, and the order sets aside 2,040
+        ({"turnover": 0.0103}, None),
     ],
 )
 def test_the_gate_rejects_with_a_code(changes, code):
     orders = plan([0.0], [100.0], [0.02])
     assert gate(orders, **changes) == ((1, []) if code is None else (0, [code]))
+
+
+def test_a_holding_that_is_no_whole_number_is_closed_to_the_last_part():
+    (order,) = plan([30.5], [100.0], [0.0])
+    assert (order.side, order.shares) == ("sell", 30.5)
+
+
+@pytest.mark.parametrize("shares", [NAN, 0.0, 0.5, 20.5])
+def test_the_gate_lets_whole_shares_pass_only(shares):
+    (order,) = plan([0.0], [100.0], [0.02])
+    assert gate([replace(order, shares=shares)]) == (0, ["not_finite"])
+
+
+def test_a_bar_may_be_exceeded_by_less_than_a_share():
+    takes = np.array([0.0107, 1.0])  # 10.7 shares
+    assert gate(plan([0.0], [100.0], [0.011]), max_trade=takes) == (1, [])
+    assert gate(plan([0.0], [100.0], [0.012]), max_trade=takes) == (0, ["participation"])
+    assert gate(plan([0.0], [100.0], [0.011]), max_trade=np.array([0.01, 1.0])) == (1, [])
+
+
+def test_the_cap_of_a_name_holds_for_longs_and_shorts_and_may_be_reached():
+    caps = ExposureLimits(0.05, 1.0, 1.0, 1.0)
+    for side in (1.0, -1.0):
+        assert gate(plan([0.0], [100.0], [side * 0.05]), limits=caps) == (1, [])
+        assert gate(plan([0.0], [100.0], [side * 0.051]), limits=caps) == (0, ["name_cap"])
+
+
+def test_a_short_may_be_covered_in_part_whatever_the_limits():
+    held = {"shares": np.array([-60.0, 0.0]), "eligible": np.array([False, True])}
+    assert gate(plan([-60.0], [100.0], [-0.055]), **held) == (1, [])
+
+
+def test_what_is_bought_takes_its_cash_and_a_short_brings_none():
+    two = plan([0.0, 0.0], [100.0, 100.0], [0.02, 0.02])
+    assert gate(two, cash=3_999.0) == (1, ["no_cash"])
+    assert gate(two, cash=4_000.0) == (2, [])
+    short = plan([0.0, 0.0], [100.0, 100.0], [-0.02, 0.02])
+    assert gate(short, cash=1_999.0) == (1, ["no_cash"])
+
+
+def test_the_leg_of_a_flip_that_opens_is_judged_from_the_closed_position():
+    orders = plan([30.0], [100.0], [-0.02])
+    held = {"shares": np.array([30.0, 0.0])}
+    assert gate(orders, **held, eligible=np.array([False, True])) == (1, ["not_eligible"])
+    assert gate(orders, **held, limits=ExposureLimits(0.01, 1.0, 1.0, 1.0)) == (1, ["name_cap"])
 
 
 def test_the_gate_refuses_shorts_of_a_long_only_book_and_repeats():

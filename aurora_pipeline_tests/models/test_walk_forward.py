@@ -56,6 +56,32 @@ def test_a_rolling_train_block_has_its_length() -> None:
     assert [len(fold.train_sessions) for fold in make_folds(SESSIONS, "5min", rolling)] == [45] * len(FOLDS)
 
 
+def test_an_expanding_train_block_keeps_every_session_from_the_first() -> None:
+    expanding = Settings(walk_forward=WalkForwardSettings(scheme="expanding", train_sessions=45))
+    assert [fold.train_sessions for fold in make_folds(SESSIONS, "5min", expanding)] == [
+        SESSIONS[: SESSIONS.index(fold.test[0])] for fold in FOLDS
+    ]
+
+
+def test_a_rolling_train_block_longer_than_what_there_is_takes_all_of_it() -> None:
+    rolling = Settings(walk_forward=WalkForwardSettings(scheme="rolling", train_sessions=90))
+    folds = make_folds(SESSIONS, "5min", rolling)
+    assert [len(fold.train_sessions) for fold in folds] == [60, 81, 90]
+    assert folds[2].train == (folds[2].train_sessions[0], folds[1].test[1])
+    before, first = SESSIONS[SESSIONS.index(folds[2].train[0]) - 1], folds[2].train[0]
+    labels = labels_with([(before, 5), (first, 5), (folds[2].train[1], 5), (folds[2].test[0], 5)])
+    assert purged_labels(labels, folds[2], CALENDAR, rolling).get_column("symbol").to_list() == ["S1", "S2"]
+
+
+def test_the_first_fold_takes_one_session_more_than_the_warm_up() -> None:
+    (fold,) = make_folds(SESSIONS[:61], "5min", Settings())
+    assert (fold.train_sessions, fold.test_sessions) == (SESSIONS[:60], [SESSIONS[60]])
+    with pytest.raises(TrainingError, match=r"60 session.*at least 61 needed"):
+        make_folds(SESSIONS[:60], "5min", Settings())
+    fewest = Settings(warm_up_sessions=40, walk_forward=WalkForwardSettings(minimum_train_sessions=40))
+    assert make_folds(SESSIONS[:41], "5min", fewest)[0].train_sessions == SESSIONS[:40]
+
+
 def test_later_sessions_do_not_change_earlier_folds() -> None:
     shorter = make_folds(SESSIONS[:90], "5min", Settings())
     assert shorter[:-1] == FOLDS[: len(shorter) - 1]
@@ -108,6 +134,14 @@ def test_the_inner_tail_is_purged_as_well() -> None:
     assert validation.get_column("session").to_list() == fold.train_sessions[40:50]
     assert fit.get_column("matured_at").max() < validation.get_column("decision_time").min()  # type: ignore[operator]
     assert fit.height == 39  # the label of the session before the tail matures as the tail decides first
+
+
+def test_the_inner_tail_has_a_session_at_least_and_the_rest_is_for_the_fit() -> None:
+    fold = FOLDS[0]
+    for count, share, tail in ((10, 0.01, 1), (10, 0.26, 3), (2, 0.5, 1)):
+        labels = labels_with([(session, 5) for session in fold.train_sessions[:count] for _ in range(3)])
+        fit, validation = inner_split(labels, fold, share)
+        assert (fit.height, validation.height) == (3 * (count - tail), 3 * tail)
 
 
 def test_nothing_left_to_fit_is_an_error() -> None:

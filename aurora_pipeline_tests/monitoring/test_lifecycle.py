@@ -72,6 +72,22 @@ def test_founding_models_trade_from_the_first_session_and_stay_while_nothing_spe
     assert serving(frame)[DAYS[0]] == {"ridge": "ridge", "lightgbm": "lightgbm"}
 
 
+def test_the_order_in_which_models_are_given_does_not_matter():
+    evidence = Says(gain={("ridge~short", "ridge"): (DAYS[8], 9.0)})
+    frame, _ = run([TREES, OTHER, RIDGE, NEW], evidence)
+    assert frame.equals(run([NEW, RIDGE, OTHER, TREES], evidence)[0])
+    last = frame.filter(pl.col("session") == DAYS[-1])
+    assert last.get_column("model").to_list() == ["lightgbm", "ridge", "ridge~long", "ridge~short"]
+
+
+def test_the_thresholds_in_force_stand_beside_the_evidence():
+    frame, _ = run([RIDGE, NEW], rules=RULES.model_copy(update={"retirement_rate": 0.02, "promotion_rate": 0.1}))
+    last = frame.filter(pl.col("session") == DAYS[-1])
+    assert last.get_column("retirement_threshold").to_list() == pytest.approx([math.log(50.0)] * 2)
+    assert last.filter(model="ridge").get_column("promotion_threshold").item() is None
+    assert last.filter(model="ridge~short").get_column("promotion_threshold").item() == pytest.approx(math.log(20.0))
+
+
 def test_a_challenger_passes_the_gate_then_waits_in_shadow_for_evidence():
     frame, _ = run([RIDGE, NEW], Says(gain={("ridge~short", "ridge"): (DAYS[8], 3.7)}))
     # promotion_rate 0.05, first challenger: log(1 * 2 / 0.05) = 3.689

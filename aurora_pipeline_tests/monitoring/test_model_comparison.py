@@ -213,8 +213,8 @@ def test_too_few_sessions_give_a_mean_and_no_interval(sessions: int) -> None:
     assert comparison_plot(table, "Models")[:4] == b"\x89PNG"
 
 
-def test_the_picture_hides_nothing_below_a_legend_and_needs_no_red_beside_green() -> None:
-    figure = comparison_figure(compare_models(inputs()), "Models")
+def test_the_picture_hides_nothing_below_a_legend_and_needs_no_red_beside_green(table: pl.DataFrame) -> None:
+    figure = comparison_figure(table, "Models")
     figure.canvas.draw()
     for axes in figure.axes[:2]:
         legend = axes.get_legend().get_window_extent()
@@ -224,8 +224,7 @@ def test_the_picture_hides_nothing_below_a_legend_and_needs_no_red_beside_green(
     assert {heat.get_cmap().name for heat in heats} == {"RdBu"}
 
 
-def test_a_cell_that_rounds_to_nothing_has_no_sign() -> None:
-    table = compare_models(inputs())
+def test_a_cell_that_rounds_to_nothing_has_no_sign(table: pl.DataFrame) -> None:
     near = pl.when(pl.col("dimension") == "month").then(-0.0001).otherwise(pl.col("value"))
     figure = comparison_figure(table.with_columns(near.alias("value")), "Models")
     texts = {text.get_text() for text in figure.axes[3].texts}

@@ -62,6 +62,29 @@ def test_a_book_that_a_drawdown_made_flat_comes_back_after_its_pause():
     assert drawdown_scale(95.0 + 0.0075 * peak, peak, RULES) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("nav", "scale"), [(1.0, 1.0), (0.875, 1.0), (0.75, 0.0), (0.5, 0.0)])
+def test_a_switch_is_thrown_at_its_depth(nav, scale):
+    rules = BookSettings(volatility_target=0.125, drawdown_start=2.0, drawdown_flat=2.0)
+    assert drawdown_scale(nav, 1.0, rules) == scale
+
+
+def test_without_a_peak_there_is_no_drawdown():
+    assert drawdown_scale(0.0, 0.0, RULES) == 1.0
+    assert peak_at_smaller_target(0.0, 0.0, 0.4) == 0.0
+    assert restarted_peak(95.0, 100.0, 99, RULES.model_copy(update={"volatility_target": 0.0})) == 100.0
+
+
+def test_a_depth_of_more_than_all_there_is_restarts_from_a_hundred_times_what_is_left():
+    rules = RULES.model_copy(update={"drawdown_start": 150.0, "drawdown_flat": 200.0})
+    assert restarted_peak(0.5, 100.0, 99, rules) == pytest.approx(50.0)
+
+
+def test_of_two_equal_scales_the_drawdown_is_named():
+    rules = RULES.model_copy(update={"volatility_target": 0.125, "drawdown_start": 0.0, "drawdown_flat": 4.0})
+    found = risk_budget(0.75, 1.0, 1, rules)
+    assert (found.binding, found.gross) == ("drawdown", pytest.approx(0.1))
+
+
 def test_a_restart_never_raises_the_peak():
     assert restarted_peak(99.0, 100.0, 99, RULES) == 100.0
 

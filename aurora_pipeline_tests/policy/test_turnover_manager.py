@@ -19,6 +19,7 @@ RULES = BookSettings(turnover_day=0.05, turnover_week=0.15, turnover_month=0.42)
         ((0.0, 0.0, 0.0, 0.01), 1.0, 0.04, "day"),  # carry is rich, the day is not
         ((0.05, 0.05, 0.045, 0.0), 1.0, 0.0, "pace"),
         ((0.0,) * 10 + (0.05, 0.05, 0.045, 0.0), 1.0, 0.005, "week"),
+        ((0.0,) * 10 + (0.04, 0.03, 0.03, 0.03, 0.03, 0.02), 1.0, 0.01, "week"),  # of the newest five sessions
         ((0.02,) * 20 + (0.0,), 1.0, 0.02, "month"),
         ((0.03,) + (0.0195,) * 20, 1.0, 0.0, "month"),
     ],
@@ -35,6 +36,10 @@ def test_the_month_binds_on_its_own():
     assert found == TurnoverAllowance(0.0, "pace")
     full = TurnoverHistory((0.0,) * 20 + (0.40,))
     assert allowance(full, 1.0, rules).remaining == pytest.approx(0.02)
+
+
+def test_budgets_that_are_scaled_leave_the_same_share():
+    assert TurnoverHistory((0.02, 0.04)).scaled(0.25) == TurnoverHistory((0.005, 0.01))
 
 
 def test_sessions_leave_the_window_after_21():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pytest
+from matplotlib.figure import Figure
 
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.panel import Absent, Chart, Facts, Rows
@@ -55,6 +57,18 @@ def table(blocks, heading: str) -> list[dict[str, str]]:
 def charts(blocks) -> list[str]:
     """SVG of every chart."""
     return [block.svg for block in blocks if isinstance(block, Chart)]
+
+
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Every figure that is drawn from now on, as it was saved."""
+    kept, save = [], Figure.savefig
+
+    def keep(self: Figure, *arguments, **options):
+        kept.append(self)
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return kept
 
 
 def absent(blocks) -> Absent:

@@ -6,6 +6,7 @@ import pytest
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.ablation import TABLE
 from aurora_pipeline.monitoring.claim_promises import PROMISES
+from aurora_pipeline.monitoring.dashboard.charts import BLUE
 from aurora_pipeline.monitoring.dashboard.data_panels import (
     FEEDS,
     TICKS,
@@ -15,7 +16,16 @@ from aurora_pipeline.monitoring.dashboard.data_panels import (
     tick_latency,
 )
 from aurora_pipeline.monitoring.dashboard.evidence_panels import claim_ledger, phase_ablation
-from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, moment, rows, table
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import (
+    absent,
+    charts,
+    day,
+    facts,
+    figures,
+    moment,
+    rows,
+    table,
+)
 
 NOW = moment(60)
 
@@ -122,3 +132,20 @@ def test_the_ablation_says_on_what_it_was_measured(synthetic):
     assert ("SYNTHETIC" in blocks[-1].text) is synthetic
     assert table(blocks, "phase")[1]["95 % interval"] == ""
     assert "zoo" in charts(blocks)[0]
+
+
+def test_phases_are_drawn_from_top_to_bottom_with_their_intervals(monkeypatch):
+    phases = [
+        dict.fromkeys(TABLE)
+        | {"phase": name, "adds": name, "ic_gain": gain, "ic_gain_lower": -1.0, "ic_gain_upper": 1.0}
+        for name, gain in (("zoo", 0.03), ("costs", -0.02), ("ensemble", 0.01))
+    ]
+    saved = figures(monkeypatch)
+    phase_ablation({"market": "tiny", "synthetic": True, "phases": phases})
+    left, _ = saved[0].axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["zoo", "costs", "ensemble"]
+    assert left.yaxis_inverted()
+    points = [(*line.get_xdata(), *line.get_ydata()) for line in left.lines if line.get_marker() == "o"]
+    assert points == [(0.03, 0), (-0.02, 1), (0.01, 2)]
+    spans = [(list(line.get_xdata()), set(line.get_ydata())) for line in left.lines if line.get_color() == BLUE]
+    assert [span for span in spans if len(span[0]) == 2] == [([-1.0, 1.0], {place}) for place in range(3)]

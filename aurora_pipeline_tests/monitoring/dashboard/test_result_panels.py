@@ -7,7 +7,16 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.dashboard.result_panels import costs_and_alpha, profit_and_loss, turnover
 from aurora_pipeline.monitoring.dashboard.risk_panels import capacity, exposures
 from aurora_pipeline.settings import BookSettings
-from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, moment, rows, table
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import (
+    absent,
+    charts,
+    day,
+    facts,
+    figures,
+    moment,
+    rows,
+    table,
+)
 
 
 def account(*sessions):
@@ -106,6 +115,16 @@ def test_exposures_show_the_newest_session_only():
     assert found["forecast volatility"] == (f"{100 * 0.001 * 252**0.5:.2f} %", "target 0.8 % a year")
     assert [row["name"] for row in table(blocks, "name")] == ["BBB", "AAA"]
     assert "90" not in "".join(row["exposure, % of NAV"] for row in table(blocks, "factor"))
+
+
+def test_factors_are_drawn_by_the_size_of_their_share(monkeypatch):
+    shares = {"market": 0.2, "Energy": -0.3, "size": 0.1, "specific": 0.9}
+    factors = rows("exposures", *({"factor": name, "variance_share": share} for name, share in shares.items()))
+    saved = figures(monkeypatch)
+    exposures(account((10.0, 1.0, 0.1, 0.0)), factors, empty("attribution"), BookSettings())
+    left, right = saved[0].axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["size", "market", "Energy"]
+    assert [bar.get_width() for bar in right.patches] == [0.1, 0.2, -0.3]
 
 
 def test_capacity_names_the_capital_that_earns_most_and_the_command_that_is_missing():

@@ -7,7 +7,7 @@ from aurora_pipeline.monitoring.dashboard.charts import stretches
 from aurora_pipeline.monitoring.dashboard.model_panels import drift, ensemble_weights, model_states
 from aurora_pipeline.monitoring.dashboard.panel import Chart, Note
 from aurora_pipeline.monitoring.dashboard.signal_panels import calibration, coverage_by_period, information_coefficient
-from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, rows, table
+from aurora_pipeline_tests.monitoring.dashboard.stored_rows import absent, charts, day, facts, figures, rows, table
 
 MISSING = dict.fromkeys(("ic_lower", "ic_upper", "slope_lower", "slope_upper", "half_life_sessions", "ic_stability"))
 
@@ -57,6 +57,21 @@ def test_calibration_by_hand():
     assert found["calibration error"][0] == "1.25 %"
     assert found["coverage 50 / 80 / 90 %"][0] == "50.0 / 79.0 / –"
     assert [row["realised, bps"] for row in table(blocks, "tenth")] == ["−4.0", "6.2"]
+
+
+def test_bars_of_the_reliability_are_95_percent_of_the_mean(monkeypatch):
+    bins = rows(
+        "reliability",
+        {"period": "all", "bin": 1, "expected_bps": 5.0, "realised_bps": 6.0, "realised_error_bps": 2.0},
+        {"period": "all", "bin": 0, "expected_bps": -5.0, "realised_bps": -4.0, "realised_error_bps": None},
+    )
+    saved = figures(monkeypatch)
+    calibration(quality(), bins)
+    left, right = saved[0].axes
+    _, _, (bars,) = left.containers[0].lines
+    spans = [part[:, 1] for part in bars.get_segments()]
+    assert spans == [pytest.approx([-4.0, -4.0]), pytest.approx([6.0 - 1.96 * 2.0, 6.0 + 1.96 * 2.0])]
+    assert [list(line.get_ydata()) for line in right.lines if len(line.get_xdata()) == 1][1] == [0.79]
 
 
 def test_weights_of_the_newest_session_largest_first():
@@ -205,3 +220,20 @@ def test_drift_names_what_drifted_or_that_nothing_did():
     )
     assert [row["subject"] for row in table(drift(found), "subject")] == ["ridge", "a"]
     assert absent(drift(empty("drift"))).command == "aurora run"
+
+
+def test_the_share_that_drifted_is_drawn_of_each_kind_by_itself(monkeypatch):
+    drifted = {"feature": 1, "prediction": 2, "residual": 3, "regime": 4}
+    found = rows(
+        "drift",
+        *(
+            {"session": day(number), "kind": kind, "subject": str(subject), "drifted": subject < count - number}
+            for kind, count in drifted.items()
+            for number in (1, 0)
+            for subject in range(4)
+        ),
+    )
+    saved = figures(monkeypatch)
+    drift(found)
+    shown = {line.get_label(): list(line.get_ydata()) for line in saved[0].axes[0].lines}
+    assert shown == {kind: [count / 4, (count - 1) / 4] for kind, count in drifted.items()}

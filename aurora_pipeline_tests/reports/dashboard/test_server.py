@@ -61,10 +61,10 @@ def test_another_hosts_name_is_refused(tables):
         assert ask(server, Host=f"localhost:{server.server_port}")[0] == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_nothing_can_be_written(tables, method):
+def test_nothing_can_be_written(tables):
     with serving(tables) as server:
-        assert ask(server, method=method)[0] == 405
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            assert ask(server, method=method)[0] == 405, method
 
 
 def test_only_reports_are_served_and_only_by_their_names(tables):
