@@ -58,7 +58,7 @@ def test_no_feature_looks_at_a_column_it_does_not_declare(feed: str, price_adjus
     assert any(seen.values())
 
 
-def test_no_feature_of_bars_looks_at_a_vwap_it_does_not_declare() -> None:
+def test_no_feature_of_bars_looks_at_a_vwap_it_does_not_declare():
     found = []
     for level in (102.5, 103.5):
         history = bar_history(12, **(ONE_BAR | {"vwap": columns([level] * 12)}))
