@@ -31,6 +31,7 @@ def test_later_sources_win(tmp_path):
         (["book.drawdown_flat=.inf"], {}, "book.drawdown_flat = inf: Input should be a finite number"),
         (["seed"], {}, "expected key=value"),
         (["models.families=[oracle]"], {}, "models.families"),
+        (["models.families=ridge"], {}, "models.families = 'ridge': expected a list, such as models.families=[a, b]"),
         (["market.start=2025-02-30"], {}, "market.start"),
         ([], {"AURORA_BOOK__NAV": "-1"}, "AURORA_BOOK__NAV"),
         ([], {"AURORA_NO_SUCH": "1"}, "AURORA_NO_SUCH"),
