@@ -81,4 +81,5 @@ def test_every_settings_key_is_read_somewhere_in_the_package():
 
 
 def test_the_settings_page_is_the_one_the_command_makes():
-    assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == settings_markdown()
+    page = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == settings_markdown(), "make it anew: aurora settings --markdown > docs/settings.md"
