@@ -34,8 +34,8 @@ from aurora_pipeline.commands.report_commands import report
 from aurora_pipeline.commands.scale_commands import scale
 from aurora_pipeline.commands.terminal import (
     REPLACE_MODELS,
-    Day,
     HomeOption,
+    LastDay,
     SetOption,
     err,
     existing_home,
@@ -100,8 +100,10 @@ def run(
         Path | None, typer.Option(help="Market folder; the embedded reference market if left out.")
     ] = None,
     home: HomeOption = None,
-    start: Day = None,
-    end: Day = None,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; the market's if left out.")
+    ] = None,
+    end: LastDay = None,
     set_: SetOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the home first.")] = False,
     replace_models: Annotated[bool, typer.Option("--replace-models", help=REPLACE_MODELS)] = False,

@@ -31,6 +31,7 @@ def test_later_sources_win(tmp_path):
         (["book.drawdown_flat=.inf"], {}, "book.drawdown_flat = inf: Input should be a finite number"),
         (["seed"], {}, "expected key=value"),
         (["models.families=[oracle]"], {}, "models.families"),
+        (["models.families=ridge"], {}, "models.families = 'ridge': expected a list, such as models.families=[a, b]"),
         (["market.start=2025-02-30"], {}, "market.start"),
         ([], {"AURORA_BOOK__NAV": "-1"}, "AURORA_BOOK__NAV"),
         ([], {"AURORA_NO_SUCH": "1"}, "AURORA_NO_SUCH"),
@@ -80,4 +81,5 @@ def test_every_settings_key_is_read_somewhere_in_the_package():
 
 
 def test_the_settings_page_is_the_one_the_command_makes():
-    assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == settings_markdown()
+    page = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == settings_markdown(), "make it anew: aurora settings --markdown > docs/settings.md"

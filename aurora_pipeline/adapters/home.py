@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.adapters.storage.lake import Lake, atomic_text, partition_of
 from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
+from aurora_pipeline.contracts import table as contract
 from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.manifest import MarketManifest, read_manifest
@@ -292,7 +293,36 @@ class Home:
         columns: Sequence[str] | None = None,
         **branches: str,
     ) -> pl.DataFrame:
-        """Rows of a lake table, for notebooks: dates may be ISO text, branches are such as ``model="ridge"``."""
+        """Rows of a lake table, for notebooks.
+
+        Parameters
+        ----------
+        table : str
+            Name, as in :mod:`aurora_pipeline.contracts`.
+        start, end : date or str, optional
+            First and last session, both included; dates may be ISO text.
+        columns : sequence of str, optional
+            Those wanted; all if left out.
+        **branches : str
+            Such as ``model="ridge"`` or ``book="live"``.
+
+        Raises
+        ------
+        ContractError
+            There is no such table.
+        LakeError
+            A date is none, the table is not kept by a branch, or the lake has nothing of it; the message names those it has.
+        """
+        for branch, value in branches.items():
+            kept_by = contract(table).branches
+            if branch not in kept_by:
+                raise LakeError(
+                    f"{table} is not kept by {branch}; "
+                    + (f"by {', '.join(kept_by)}" if kept_by else "filter its rows")
+                )
+            known = self.lake.branch_values(table, branch)
+            if value not in known:
+                raise LakeError(f"{table} has no {branch} {value!r}; it has {', '.join(known) or 'none yet'}")
         return self.lake.read(table, _day(start), _day(end), columns, **branches)
 
     def sql(self, query: str) -> pl.DataFrame:
@@ -354,4 +384,7 @@ def sessions_within(record: MarketRecord, calendar: SessionCalendar, settings: S
 
 
 def _day(text: date | str | None) -> date | None:
-    return date.fromisoformat(text) if isinstance(text, str) else text
+    try:
+        return date.fromisoformat(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise LakeError(f"{text!r} is no date; expected one such as 2024-11-29") from error

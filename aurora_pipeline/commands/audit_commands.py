@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.commands.terminal import (
-    Day,
     HomeOption,
+    LastDay,
     existing_home,
     marked,
     market_named,
@@ -59,7 +59,7 @@ def leaks(
     from_: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session; the market's if left out.")
     ] = None,
-    to: Day = None,
+    to: LastDay = None,
     processes: Annotated[int, typer.Option(help="Sessions looked at side by side.")] = 2,
 ) -> None:
     """Run every leak check on features and labels of every session; exit code 1 if a value changes."""

@@ -12,8 +12,8 @@ import typer
 
 from aurora_pipeline.commands.terminal import (
     REPLACE_MODELS,
-    Day,
     HomeOption,
+    LastDay,
     SetOption,
     err,
     existing_home,
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "DagsterExecutionInterruptedError"
 """What Dagster makes of Ctrl-C while a step runs; by name, since nothing of Dagster is imported here."""
-FirstDay = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")]
+FirstDay = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First session; the market's if left out.")
+]
 
 
 def backfill(
     from_: FirstDay = None,
-    to: Day = None,
+    to: LastDay = None,
     job: Annotated[
         str | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, out
+from aurora_pipeline.commands.terminal import HomeOption, NewestSession, existing_home, out, require_free_port
 
 PORT = 8321
 BookOption = Annotated[str | None, typer.Option(help="Book; live where there is one, else the settings' backtest.")]
@@ -23,6 +23,7 @@ def dashboard(
     from aurora_pipeline.reports.dashboard.server import DashboardServer
 
     opened = existing_home(home)
+    require_free_port(port)
     with DashboardServer(opened, port, book) as server, server.looking():
         out.print(f"dashboard on {server.address} for home {opened.path}; Ctrl-C ends it", highlight=False)
         if browser:
@@ -40,7 +41,7 @@ def write(home: HomeOption = None, book: BookOption = None) -> None:
     out.print(f"page  {write_dashboard(existing_home(home), book)}", highlight=False)
 
 
-def day(home: HomeOption = None, book: BookOption = None, session: Day = None) -> None:
+def day(home: HomeOption = None, book: BookOption = None, session: NewestSession = None) -> None:
     """Write the report of a session, the newest by default: what changed since the one before, what needs a person."""
     from aurora_pipeline.reports.period_reports import write_day_report
 
@@ -48,7 +49,7 @@ def day(home: HomeOption = None, book: BookOption = None, session: Day = None) -
     out.print(f"page  {page}", highlight=False)
 
 
-def week(home: HomeOption = None, book: BookOption = None, session: Day = None) -> None:
+def week(home: HomeOption = None, book: BookOption = None, session: NewestSession = None) -> None:
     """Write the report of a session's week, the newest by default, beside the week before."""
     from aurora_pipeline.reports.period_reports import write_week_report
 

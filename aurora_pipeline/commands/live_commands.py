@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 from aurora_pipeline.commands.terminal import (
-    Day,
     HomeOption,
     err,
     existing_home,
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from aurora_pipeline.serving.service import Service
 
 SHOWN = 20
+RunningSession = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The running one, or the last that ended, if left out.")
+]
 Port = Annotated[int, typer.Option(help="Port of the UI on loopback.")]
 
 
@@ -39,7 +41,9 @@ def live(
     replay: Annotated[
         Path | None, typer.Option(help="Market folder whose past session is replayed, instead of trading now.")
     ] = None,
-    session: Day = None,
+    session: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Past session, which a replay needs.")
+    ] = None,
     speed: Annotated[float, typer.Option(help="Session minutes per minute of a replay.", min=0.1)] = 30.0,
     bars: Annotated[int | None, typer.Option(help="Replay only the first so many bars.", min=1)] = None,
     replay_home: Annotated[
@@ -128,7 +132,7 @@ def _replay(
             _serve(service)
 
 
-def close(home: HomeOption = None, session: Day = None) -> None:
+def close(home: HomeOption = None, session: RunningSession = None) -> None:
     """End a day that is over: settle what is left, make it again, compare, mature labels, prune. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.live.homes import require_live
@@ -159,7 +163,7 @@ def _print_close(home: Home, session: date) -> bool:
     return not (report["differences"] or report["backfill_differences"] or report["backfill_blocked"])
 
 
-def parity(home: HomeOption = None, session: Day = None) -> None:
+def parity(home: HomeOption = None, session: RunningSession = None) -> None:
     """Compare a live session, also one that runs, with the same session made in one go. Exit code 1 if it differs."""
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.live import parity as comparison
@@ -176,7 +180,12 @@ def parity(home: HomeOption = None, session: Day = None) -> None:
         raise typer.Exit(1)
 
 
-def preflight(home: HomeOption = None, session: Day = None) -> None:
+def preflight(
+    home: HomeOption = None,
+    session: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The running or coming one if left out.")
+    ] = None,
+) -> None:
     """Look before the open whether the session can be traded; exit code 1 if not."""
     from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.defs.session_jobs import train_fold

@@ -12,7 +12,7 @@ import polars as pl
 import typer
 from rich.table import Table
 
-from aurora_pipeline.commands.terminal import Day, HomeOption, existing_home, market_named, out, print_table
+from aurora_pipeline.commands.terminal import HomeOption, NewestSession, existing_home, market_named, out, print_table
 
 if TYPE_CHECKING:
     from aurora_pipeline.adapters.home import Home
@@ -28,7 +28,7 @@ From = Annotated[
 
 
 @models.command(name="list")
-def list_(home: HomeOption = None, session: Day = None) -> None:
+def list_(home: HomeOption = None, session: NewestSession = None) -> None:
     """States of a session, the newest stored one if left out, with the evidence and the files that serve."""
     from aurora_pipeline.adapters.models.champion_set import read_champion_set
 

@@ -75,6 +75,7 @@ def _pipeline(
     overrides: tuple[str, ...],
 ) -> bool:
     from aurora_pipeline.adapters.stage_inputs.claims import PIPELINE_PROOF
+    from aurora_pipeline.market.simulation.presets import resolve_preset
     from aurora_pipeline.monitoring.proof_verdicts import Alpha
     from aurora_pipeline.workflows.proofs import PLANTED, MarketTask, prove, save_proof
 
@@ -82,6 +83,7 @@ def _pipeline(
     unknown = [name for name in strengths if name not in PLANTED]
     if unknown:
         raise SettingsError(f"--alpha {unknown[0]}: expected any of {', '.join(PLANTED)}")
+    resolve_preset(preset, seed=seeds[0], alpha=1.0, profile="full", sessions=sessions, symbols=symbols)
     root.mkdir(parents=True, exist_ok=True)
     tasks = [
         MarketTask(root, cast(Alpha, name), seed, preset, sessions, symbols, overrides)

@@ -42,14 +42,26 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, such as book.name_cap=0.02; repeatable.")
 ]
 REPLACE_MODELS = "Make history again with changed settings of `models` instead of sending challengers."
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+LastDay = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; the market's if left out.")]
+NewestSession = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The newest stored one if left out.")
+]
 
 
 def opened_home(path: Path | None) -> Home:
-    """Home at a path, or the default one."""
+    """Home at a path, or the default one.
+
+    Raises
+    ------
+    SettingsError
+        A file is in its place.
+    """
     from aurora_pipeline.adapters.home import Home
 
-    return Home(path.absolute()) if path is not None else Home.default()
+    home = Home(path.absolute()) if path is not None else Home.default()
+    if home.path.is_file():
+        raise SettingsError(f"home {home.path} is a file; name a directory with --home or AURORA_HOME")
+    return home
 
 
 def existing_home(path: Path | None) -> Home:

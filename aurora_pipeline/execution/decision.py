@@ -11,7 +11,7 @@ from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import PendingOrder
 from aurora_pipeline.execution.cost_forecast import with_forecasts
 from aurora_pipeline.execution.decision_events import input_events, sizing_events
-from aurora_pipeline.execution.decision_terms import BookSituation, DecisionTerms, decision_terms, sizing_request
+from aurora_pipeline.execution.decision_terms import BookSituation, DecisionTerms, build_sizing_request, decision_terms
 from aurora_pipeline.execution.events import BookEvent
 from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.order_planning import plan_orders
@@ -72,7 +72,7 @@ def decide(ledger: Ledger, inputs: SessionInputs, bar: int, situation: BookSitua
         A target breaks a limit: nothing is sent.
     """
     terms = decision_terms(ledger, inputs, bar, situation, settings)
-    request = sizing_request(terms, inputs, bar, situation, settings.book)
+    request = build_sizing_request(terms, inputs, bar, situation, settings.book)
     sizing = size_positions(request)
     where = f"book {situation.book}, {inputs.decision_times[bar]}"
     check_targets(sizing.target, terms.held, inputs.sectors, terms.limits, where)

@@ -1,6 +1,6 @@
 """What a decision works with: what the book brings, what may trade, what limits and budgets leave, what a trade costs.
 
-:func:`decision_terms` gathers it, :func:`sizing_request` puts it to the sizer.
+:func:`decision_terms` gathers it, :func:`build_sizing_request` puts it to the sizer.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def decision_terms(
     )
 
 
-def sizing_request(
+def build_sizing_request(
     terms: DecisionTerms, inputs: SessionInputs, bar: int, situation: BookSituation, rules: BookSettings
 ) -> SizingRequest:
     """Put the terms of a decision to the sizer, with edge and costs over the time a position is expected to be kept."""

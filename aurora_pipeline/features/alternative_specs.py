@@ -58,7 +58,7 @@ ALTERNATIVE_FEATURES: tuple[FeatureSpec, ...] = (
         "shares short * close / mean dollar volume of 20 sessions (over the published volume where bars are adjusted for splits)",
         "days",
         "1 publication, 20 sessions",
-        _SHORT,
+        f"{_SHORT} short_interest.avg_daily_volume",
         "Hong, Li, Ni, Scheinkman and Yan 2016",
         _UNPUBLISHED,
     ),

@@ -115,6 +115,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "sigmas",
         "the session",
         missing=_INTRADAY,
+        columns=("bars.vwap",),
     ),
     _spec(
         "realised_volatility",

@@ -211,8 +211,10 @@ class MarketFolder:
     def _require_bars(self) -> None:
         needed = self._bar_files if self.manifest.frequency == "5min" else self._feed_file("daily_bars").is_file()
         if not needed:
+            daily = self.manifest.frequency == "5min" and "daily_bars" in self.feeds
             raise MarketDataError(
                 f"{self.path}: frequency {self.manifest.frequency} needs {self._bar_source}, which is missing or has no file"
+                + ("; if daily bars are all there is, write frequency: session into market.yaml" if daily else "")
             )
 
     def _schema(self, file: Path) -> pl.Schema:

@@ -33,6 +33,12 @@ KINDS = ("bars", *FEEDS)
 LABELS = ("start", "end")
 ADJUSTMENTS = get_args(MarketManifest.model_fields["price_adjustment"].annotation)
 EXAMPLES = 3
+BARS_TO_COME = {
+    "5min": "no 5-minute bars yet: `aurora import --kind bars` them; where there will be none, make the folder anew with "
+    "--frequency session",
+    "session": "no daily bars yet: `aurora import --kind daily_bars` them",
+}
+"""What a new folder still lacks, by its frequency."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def import_market(
     kind : str
         `bars`, `daily_bars` or another feed of the market-folder contract.
     columns : mapping of str to str, optional
-        Contract column to the column of `source`.
+        Contract column to the column of `source`; those not named are taken by their name, whatever its case.
     time_zone : str
         Zone of timestamps that carry none, such as ``America/New_York``.
     time_formats : sequence of str
@@ -151,7 +157,8 @@ def import_market(
             _write_bars(folder, rows)
         else:
             extend_file(folder / f"{kind}.parquet", rows)
-        _require_usable(folder, manifest)
+        if not _require_usable(folder, manifest):
+            notes.append(BARS_TO_COME[manifest.frequency])
     return ImportSummary(kind, rows.height, rows.get_column("symbol").drop_nulls().n_unique(), target, tuple(notes))
 
 
@@ -203,8 +210,8 @@ def _some(symbols: set[str]) -> str:
     return ", ".join(sorted(symbols)[:EXAMPLES]) + (", ..." if len(symbols) > EXAMPLES else "")
 
 
-def _require_usable(path: Path, manifest: MarketManifest) -> None:
-    """Open the folder, or as much of it as there is before its first bars have come."""
+def _require_usable(path: Path, manifest: MarketManifest) -> bool:
+    """Open the folder, or as much of it as there is before its first bars have come; whether they have."""
     session_calendar(manifest.calendar).is_session(date(2000, 1, 3))
     folder = MarketFolder(path, manifest)
     ready = (path / "daily_bars.parquet").exists()
@@ -214,6 +221,7 @@ def _require_usable(path: Path, manifest: MarketManifest) -> None:
         MarketFolder.open(path)
     else:
         folder.universe()
+    return ready
 
 
 def _read(source: Path) -> pl.DataFrame:
@@ -243,14 +251,26 @@ def _renamed(
     absent = sorted(set(columns.values()) - set(rows.columns))
     if absent:
         raise MarketDataError(f"{source}: no column {absent[0]!r}; it has {', '.join(rows.columns)}")
-    picked = {ours: columns.get(ours, ours) for ours in declared.columns if columns.get(ours, ours) in rows.columns}
+    found = {ours: columns.get(ours) or _same_but_for_case(ours, rows.columns) for ours in declared.columns}
+    picked = {ours: theirs for ours, theirs in found.items() if theirs is not None}
     missing = sorted(declared.required - set(picked))
     if missing:
         raise MarketDataError(
             f"{source}: column(s) {', '.join(missing)} missing; it has {', '.join(rows.columns)}. "
-            + (advice or f"Map them with --column {missing[0]}=NAME")
+            + (advice or _mapping_advice(missing))
         )
     return rows.select(pl.col(theirs).alias(ours) for ours, theirs in picked.items())
+
+
+def _same_but_for_case(name: str, there: Sequence[str]) -> str | None:
+    """Column of that name, else the only one that differs in upper and lower case alone."""
+    alike = [column for column in there if column.casefold() == name.casefold()]
+    return name if name in there else alike[0] if len(alike) == 1 else None
+
+
+def _mapping_advice(missing: Sequence[str]) -> str:
+    daily = "; daily bars come in with --kind daily_bars" if "bar_start" in missing else ""
+    return f"Map each with --column, such as --column {missing[0]}=NAME{daily}"
 
 
 def _typed(rows: pl.DataFrame, declared: RawFile, source: Path, forms: TimeForms) -> pl.DataFrame:

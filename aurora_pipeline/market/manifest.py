@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import MarketDataError
+from aurora_pipeline.market.columns import FEEDS
 
 MANIFEST_FILE = "market.yaml"
+FACT_FEEDS = ("earnings", "fundamentals", "short_interest", "etf_flows", "options")
+HEEDED = {
+    feed: tuple(name for name, dtype in FEEDS[feed].columns.items() if dtype == pl.Float64) for feed in FACT_FEEDS
+}
+HEEDED |= {"bars": ("vwap",), "earnings": (*HEEDED["earnings"], "known_at")}
+"""Feed to the columns that can be kept out one by one: those features declare; of other files all or nothing is used."""
 
 
 class MarketManifest(BaseModel):
@@ -32,6 +41,7 @@ class MarketManifest(BaseModel):
         What intraday and daily bars are already adjusted for.
     not_point_in_time, rebased_for_later_splits, decoys : list of str
         `feed.column` entries no feature may use; that only scale-free features may use; that carry nothing (planted markets).
+        The first two name columns of :data:`HEEDED`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +58,26 @@ class MarketManifest(BaseModel):
     not_point_in_time: list[str] = Field(default_factory=list)
     rebased_for_later_splits: list[str] = Field(default_factory=list)
     decoys: list[str] = Field(default_factory=list)
+
+    @field_validator("not_point_in_time", "rebased_for_later_splits")
+    @classmethod
+    def _columns_of_facts(cls, entries: list[str]) -> list[str]:
+        """Refuse what no feature could heed: a misspelt column would be used as if it were sound."""
+        for entry in entries:
+            feed, _, column = entry.partition(".")
+            if column not in HEEDED.get(feed, ()):
+                raise PydanticCustomError(
+                    "not_heeded",
+                    "{entry} is no column that can be kept out by itself; {known}",
+                    {"entry": repr(entry), "known": _known_columns(feed)},
+                )
+        return entries
+
+
+def _known_columns(feed: str) -> str:
+    if feed in HEEDED:
+        return f"of {feed} these are: {', '.join(HEEDED[feed])}"
+    return f"expected feed.column with a feed of {', '.join(HEEDED)}; another file can only be left out as a whole"
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

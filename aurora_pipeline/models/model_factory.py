@@ -8,9 +8,14 @@ A family is one small file:
 - `neural_network`.
 
 What all of them do around their fit, choosing on the purged tail, is one class:
-:class:`~aurora_pipeline.models.tail_choice.TailChosenModel`. A new family implements :class:`Model`, enters
-:data:`FAMILIES` and the behaviour suite in the tests runs over it. Libraries are imported when a model is fitted or
-loaded, never by importing this module.
+:class:`~aurora_pipeline.models.tail_choice.TailChosenModel`. Libraries are imported when a model is fitted or loaded, never
+by importing this module. A new family is
+
+1. a file here with a subclass of it, or of :class:`Model` alone, entered in `_MEMBERS` below;
+2. its name in `Family` of `settings/section.py`, which is what `models.families` may hold; assets follow from that;
+3. its settings in `settings/model_settings.py`, and which of them make up a configuration in `models/configuration.py`.
+
+The tests hold the three against each other, and the behaviour suite of `test_model_families.py` runs over it.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from aurora_pipeline.models.catboost_family import CatBoostModel
 from aurora_pipeline.models.elastic_net import ElasticNetModel
 from aurora_pipeline.models.lasso import LassoModel
 from aurora_pipeline.models.lightgbm_family import LightGBMModel
+from aurora_pipeline.models.linear_model import LinearModel
 from aurora_pipeline.models.neural_network import NeuralNetworkModel
 from aurora_pipeline.models.random_forest import RandomForestModel
 from aurora_pipeline.models.ranker import RankerModel
@@ -37,7 +43,8 @@ class Model(Protocol):
     """What every family does.
 
     Fitting is deterministic: the same block and settings give the same predictions to the last bit, whatever the
-    number of threads. A prediction depends on its own row only, so one row alone and a history at once agree.
+    number of threads. A prediction depends on its own row only, so one row alone and a history at once agree; a feature without
+    any value in the train block does not enter it.
     """
 
     family: ClassVar[str]
@@ -106,6 +113,8 @@ _MEMBERS: tuple[type[Model], ...] = (
 )
 _CLASSES = {model.family: model for model in _MEMBERS}
 FAMILIES = tuple(_CLASSES)
+LINEAR_FAMILIES = tuple(family for family, model in _CLASSES.items() if issubclass(model, LinearModel))
+"""Families whose scores are sums of coefficient times feature."""
 
 
 def create_model(family: str, settings: Settings) -> Model:

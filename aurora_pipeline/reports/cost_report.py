@@ -41,7 +41,9 @@ def cost_report(home: Home, overrides: Sequence[str] = (), book: str | None = No
     name = book or book_name(settings)
     fills = home.lake.read("fills", book=name)
     if fills.is_empty():
-        raise BookError(f"home {home.path} holds no fill of book {name}; start with `aurora run`")
+        books = ", ".join(home.lake.branch_values("fills", "book"))
+        there = f"it has those of {books}" if books else "start with `aurora run`"
+        raise BookError(f"home {home.path} holds no fill of book {name}; {there}")
     kinds = fills.with_columns(((pl.col("spread_cost") + pl.col("impact_cost")) == 0.0).alias("in_price"))
     tables = {"paid over forecast cost": _paid(fills)}
     for in_price, text in ((False, AT_VWAP), (True, IN_PRICE)):

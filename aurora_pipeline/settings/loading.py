@@ -102,7 +102,8 @@ def load_settings(
         if not key:
             raise SettingsError(str(first["msg"]).removeprefix("Value error, ")) from error
         source = origin.get(key, "settings")
-        raise SettingsError(f"{source}: {key} = {first.get('input')!r}: {first['msg']}") from error
+        expected = f"expected a list, such as {key}=[a, b]" if first["type"] == "tuple_type" else first["msg"]
+        raise SettingsError(f"{source}: {key} = {first.get('input')!r}: {expected}") from error
 
 
 def save_settings(settings: Settings, file: Path) -> None:

@@ -3,7 +3,11 @@
 import shutil
 from datetime import date
 
+import pytest
+
 from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.contracts import empty
+from aurora_pipeline.errors import ContractError, LakeError
 from aurora_pipeline.live.homes import make_live
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.workflows.main_job import prepare_home
@@ -32,3 +36,26 @@ def test_a_copied_live_home_reads_the_market_folder_it_writes_to(tmp_path):
     copied, folder, settings = prepare_home(Home(tmp_path / "copy"), None, [])
     assert copied.folder().path == folder.path == settings.market.directory == tmp_path / "copy" / "markets" / "live"
     assert copied.market().live
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"table": "prediction"}, ContractError, "no table 'prediction'; the lake has .*predictions"),
+        (
+            {"table": "predictions", "model": "rigde"},
+            LakeError,
+            "predictions has no model 'rigde'; it has lasso, ridge",
+        ),
+        ({"table": "signals", "model": "ridge"}, LakeError, "signals is not kept by model; filter its rows"),
+        ({"table": "orders", "book": "live"}, LakeError, "orders has no book 'live'; it has none yet"),
+        ({"table": "signals", "start": "2024-13-01"}, LakeError, "'2024-13-01' is no date"),
+    ],
+)
+def test_what_a_notebook_asks_for_and_is_not_there_is_named_with_what_is(tmp_path, asked, error, words):
+    home = Home(tmp_path)
+    for model in ("ridge", "lasso"):
+        home.lake.write("predictions", empty("predictions"), "2024-11-29", fingerprint="made", model=model)
+    assert home.read("predictions", model="ridge").is_empty()
+    with pytest.raises(error, match=words):
+        home.read(**asked)

@@ -7,6 +7,7 @@ from datetime import date
 
 import polars as pl
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from aurora_pipeline import __version__, cli
@@ -132,6 +133,47 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(words, home):
     assert isinstance(done.exception, SettingsError)
     assert f"port {port} of 127.0.0.1 cannot be had" in str(done.exception)
     assert [entry.name for entry in home.path.iterdir()] == ["market.json"]
+
+
+@pytest.mark.parametrize("words", [["dashboard"], ["ui"]])
+def test_a_port_that_is_none_is_refused(words, home):
+    (home.path / "lake").mkdir(parents=True, exist_ok=True)
+    done = CliRunner().invoke(cli.app, [*words, "--home", str(home.path), "--port", "80000"])
+    assert isinstance(done.exception, SettingsError)
+    assert "port 80000 of 127.0.0.1 cannot be had" in str(done.exception)
+
+
+@pytest.mark.parametrize("words", [["run"], ["sql", "select 1"], ["kill"]])
+def test_a_file_in_the_place_of_a_home_is_named(words, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "bars.csv"
+    file.write_text("symbol\n")
+    code, printed = called(monkeypatch, capsys, *words, "--home", file)
+    assert code == 2
+    assert "is a file; name a directory" in printed
+
+
+def test_a_proof_on_a_preset_that_is_none_fails_before_any_market_is_made(tmp_path, monkeypatch, capsys):
+    code, printed = called(
+        monkeypatch, capsys, "prove", "--preset", "smal", "--home", tmp_path, "--root", tmp_path / "made"
+    )
+    assert code == 2
+    assert "expected one of reference" in printed
+    assert not (tmp_path / "made").exists()
+
+
+def commands(group=None, words=()):
+    """Every command with its words."""
+    for name, command in (group or get_command(cli.app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands()))
+def test_every_command_and_every_option_says_what_it_does(words, command):
+    assert command.help
+    assert [part.name for part in command.params if not getattr(part, "help", None)] == []
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):

@@ -1,23 +1,28 @@
 """Every bad input ends in a stated safe action and an event with a reason; the book never grows through an error."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+import aurora_pipeline
 from aurora_pipeline.execution.broker import BrokerTimeoutError
 from aurora_pipeline.execution.corporate_events import CorporateEvent
 from aurora_pipeline.execution.events import ACTIONS
 from aurora_pipeline.execution.kill_switch import SwitchState
 from aurora_pipeline.execution.limits import limit_violations
 from aurora_pipeline.execution.nav_identity import nav_identity_violations
+from aurora_pipeline.execution.running_session import LATCHING
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker
 from aurora_pipeline.execution.trade_book import run_session
 from aurora_pipeline.policy.risk_model import RiskModel
 from aurora_pipeline_tests.execution.test_trade_book import holding
 from aurora_pipeline_tests.execution.tiny_market import bar_end, session_inputs, settings
 
+PACKAGE = Path(aurora_pipeline.__file__).parent
 RULES = settings()
 NAN = float("nan")
 
@@ -33,6 +38,15 @@ def event(result, code, name=""):
     row = result.events.filter(pl.col("event") == code, pl.col("name") == name).row(0, named=True)
     assert row["action"] == ACTIONS[code]
     return row
+
+
+def test_every_event_that_is_raised_has_its_action():
+    """An event without one would break the decision it was to report."""
+    sources = "\n".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
+    raised = set(re.findall(r'BookEvent\(\s*"(\w+)"', sources))
+    assert len(raised) > 15
+    assert raised - set(ACTIONS) == set(), "say in ACTIONS of execution/events.py what is done about it"
+    assert set(ACTIONS) >= LATCHING
 
 
 def grown(result, state=None):

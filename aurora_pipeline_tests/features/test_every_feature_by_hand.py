@@ -108,7 +108,11 @@ def run(call):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_feature_is_without_a_worked_test(view):
-    assert sorted(worked_out(view)) == sorted(feature_names(view))
+    worked, declared = set(worked_out(view)), set(feature_names(view))
+    assert declared - worked == set(), (
+        "work each out on paper: a test in WORKED, or a row of by_hand() in the view's tests"
+    )
+    assert worked - declared == set(), "worked out and not declared: no FeatureSpec has that name"
 
 
 def test_registry_is_as_large_as_promised():
@@ -123,12 +127,14 @@ def test_every_declaration_is_complete():
         ]
         assert not missing, (spec.name, missing)
     referenced = [spec.name for spec in REGISTRY if spec.reference]
-    assert len(referenced) > 2 * len(REGISTRY) / 3
+    assert len(referenced) > 2 * len(REGISTRY) / 3, "name the paper a feature is from as its `reference`"
 
 
 @pytest.mark.parametrize("name", feature_names())
 def test_worked_test_fails_if_its_feature_is_wrong(name, monkeypatch):
     view = next(spec.view for spec in REGISTRY if spec.name == name)
+    if name not in worked_out(view):
+        pytest.fail(f"no test works {name} out; see test_no_feature_is_without_a_worked_test")
     module, call = MODULES[view], worked_out(view)[name]
     run(call)
 

@@ -67,6 +67,28 @@ def test_unusable_folder_is_one_clear_error(tmp_path, spoil, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.parametrize("key", ["not_point_in_time", "rebased_for_later_splits"])
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("earnings.eps_actul", ["eps_estimate, eps_actual, known_at"]),
+        ("earnings", ["eps_estimate, eps_actual, known_at"]),
+        ("earnigs.eps_actual", ["short_interest"]),
+        ("daily_bars.volume", ["left out as a whole"]),
+    ],
+)
+def test_a_column_no_feature_could_heed_is_refused(tmp_path, key, entry, words):
+    path = sound(tmp_path)
+    file = path / "market.yaml"
+    written = file.read_text()
+    file.write_text(f"{written}\n{key}: [earnings.eps_actual]\n")
+    assert getattr(MarketFolder.open(path).manifest, key) == ["earnings.eps_actual"]
+    file.write_text(f"{written}\n{key}: [{entry}]\n")
+    with pytest.raises(MarketDataError) as error:
+        MarketFolder.open(path)
+    assert all(word in str(error.value) for word in ["market.yaml", key, entry, *words]), str(error.value)
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(MarketDataError, match="no such folder"):
         MarketFolder.open(tmp_path / "nowhere")

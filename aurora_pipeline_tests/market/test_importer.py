@@ -330,6 +330,42 @@ def test_daily_bars_may_come_before_the_bars(tmp_path):
     assert MarketFolder.open(tmp_path / "market").feeds == ["daily_bars"]
 
 
+def test_a_folder_with_daily_bars_only_says_what_it_lacks_and_how_to_do_without(tmp_path):
+    daily = _file(tmp_path / "d.csv", "symbol,session,open,high,low,close,volume\nAAA,2025-03-10,1,2,1,2,10\n")
+    summary = import_market(daily, tmp_path / "market", kind="daily_bars")
+    assert any("--frequency session" in note for note in summary.notes)
+    with pytest.raises(MarketDataError, match=r"frequency: session into market\.yaml"):
+        MarketFolder.open(tmp_path / "market")
+    assert import_market(daily, tmp_path / "other", kind="daily_bars", frequency="session").notes == ()
+
+
+def test_columns_are_known_by_their_names_whatever_the_case(tmp_path):
+    daily = _file(
+        tmp_path / "d.csv", "Symbol,SESSION,Open,high,Low,Close,Adj Close,Volume\nAAA,2025-03-10,1,2,1,2,1,10\n"
+    )
+    import_market(daily, tmp_path / "market", kind="daily_bars", frequency="session")
+    found = MarketFolder.open(tmp_path / "market").read("daily_bars")
+    assert found.select("symbol", "session", "open", "high", "low", "close").row(0) == (
+        "AAA",
+        date(2025, 3, 10),
+        1,
+        2,
+        1,
+        2,
+    )
+    import_market(daily, tmp_path / "adjusted", kind="daily_bars", frequency="session", columns={"close": "Adj Close"})
+    assert MarketFolder.open(tmp_path / "adjusted").read("daily_bars").get_column("close").to_list() == [1.0]
+    twice = _file(tmp_path / "e.csv", "symbol,session,open,high,low,Close,CLOSE,volume\nAAA,2025-03-10,1,2,1,2,1,10\n")
+    with pytest.raises(MarketDataError, match=r"column\(s\) close missing"):
+        import_market(twice, tmp_path / "twice", kind="daily_bars", frequency="session")
+
+
+def test_daily_bars_taken_for_bars_are_told_their_kind(tmp_path):
+    daily = _file(tmp_path / "d.csv", "symbol,Date,open,high,low,close,volume\nAAA,2025-03-10,1,2,1,2,10\n")
+    with pytest.raises(MarketDataError, match="--kind daily_bars"):
+        import_market(daily, tmp_path / "market")
+
+
 def _aurora(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 

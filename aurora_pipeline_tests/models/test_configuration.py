@@ -1,6 +1,6 @@
 import pytest
 
-from aurora_pipeline.models.configuration import COMMON, configuration, configured
+from aurora_pipeline.models.configuration import _FAMILY, COMMON, configuration, configured
 from aurora_pipeline.models.model_factory import FAMILIES, create_model, search_space
 from aurora_pipeline.settings import ModelSettings, Settings
 
@@ -12,6 +12,10 @@ class Noting(ModelSettings):
         if name in type(self).model_fields:
             object.__getattribute__(self, "__dict__").setdefault("_read", set()).add(name)
         return super().__getattribute__(name)
+
+
+def test_every_family_has_its_settings_named():
+    assert set(_FAMILY) == set(FAMILIES), "`_FAMILY` of models/configuration.py names the settings of every family"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

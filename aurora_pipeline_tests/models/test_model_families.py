@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from aurora_pipeline.errors import ModelError, SettingsError, TrainingError
-from aurora_pipeline.models.model_factory import FAMILIES, Model, create_model, load_model
+from aurora_pipeline.models.model_factory import FAMILIES, LINEAR_FAMILIES, Model, create_model, load_model
 from aurora_pipeline.models.tail_choice import (
     best_of_tail,
     mean_rank_correlation,
@@ -20,6 +21,7 @@ from aurora_pipeline.models.tail_choice import (
 from aurora_pipeline.models.train_block import TrainBlock, build_train_block
 from aurora_pipeline.models.walk_forward import make_folds, purged_labels
 from aurora_pipeline.settings import ModelSettings, Settings, WalkForwardSettings
+from aurora_pipeline.settings.section import Family
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
 
 
@@ -51,7 +53,6 @@ def make_block() -> TrainBlock:
 
 
 BLOCK = make_block()
-LINEAR = ("ridge", "lasso", "elastic_net")
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -202,9 +203,14 @@ def test_an_unfitted_model_is_a_named_error(family: str, tmp_path: Path) -> None
         create_model(family, Settings()).save(tmp_path)
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in LINEAR])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in LINEAR_FAMILIES])
 def test_the_seed_matters_where_rows_and_columns_are_drawn(family: str) -> None:
     assert not np.array_equal(fitted(family, seed=1).predict(BLOCK.X), fitted(family, seed=2).predict(BLOCK.X))
+
+
+def test_every_family_can_be_chosen_in_the_settings_in_the_same_order() -> None:
+    assert get_args(Family) == FAMILIES, "`Family` of settings/section.py and `_MEMBERS` of model_factory.py differ"
+    assert LINEAR_FAMILIES == ("ridge", "lasso", "elastic_net")
 
 
 def test_unknown_families_are_refused(tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.errors import BookError, LakeError, ModelError
 from aurora_pipeline.models.linear_model import LinearModel
+from aurora_pipeline.models.model_factory import LINEAR_FAMILIES
 from aurora_pipeline.models.training_pipeline import load_trained
 from aurora_pipeline.monitoring.explained_decision import ExplainedDecision
 from aurora_pipeline.stages import VIEWS
 
-LINEAR = ("ridge", "lasso", "elastic_net")
-"""Families whose scores are sums of coefficient times feature."""
 NEAREST = 3
 
 
@@ -150,7 +149,7 @@ def _raw(home: Home, session: date, symbol: str, at: datetime) -> pl.DataFrame:
 def _coefficients(home: Home, versions: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """Coefficients of the linear models that scored; a version whose files are gone or changed gives none."""
     found = {}
-    for family in LINEAR:
+    for family in LINEAR_FAMILIES:
         version = versions.get(family)
         directory = None if version is None else _directory(home, family, version)
         if directory is None:

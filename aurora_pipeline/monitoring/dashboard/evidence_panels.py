@@ -12,6 +12,7 @@ from aurora_pipeline.monitoring.claims import claims_headline
 from aurora_pipeline.monitoring.claims_page import claim_cells
 from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, drawn
 from aurora_pipeline.monitoring.dashboard.panel import (
+    DASH,
     Absent,
     Block,
     Chart,
@@ -43,6 +44,7 @@ def claim_ledger(claims: pl.DataFrame) -> Sequence[Block]:
     rows = []
     for row in sorted(claims.iter_rows(named=True), key=lambda row: PLACES.get(row["claim_id"], len(PLACES))):
         claim, plan, measured, span, verdict, reason, _, market, _ = claim_cells(row)
+        measured = DASH if row["measured"] is None else measured
         rows.append((claim, plan, measured, span, Tagged(verdict, VERDICTS[verdict]), reason, market))
     return [
         Facts(

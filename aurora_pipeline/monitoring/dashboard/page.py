@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from aurora_pipeline.monitoring.dashboard.panel import Absent, Block, Chart, Facts, Note, Panel, Rows, Tagged
+from aurora_pipeline.monitoring.dashboard.panel import (
+    Absent,
+    Block,
+    Chart,
+    Facts,
+    Note,
+    Panel,
+    Rows,
+    Tagged,
+    true_minus,
+)
 
 DAGSTER = "http://127.0.0.1:3000"
 MLFLOW = "http://127.0.0.1:5000"
@@ -147,5 +157,6 @@ def _cell(text: str, numeric: bool) -> str:
 
 
 def text_html(text: str) -> str:
-    """Escape a text; what stands between backticks is a command."""
-    return _CODE.sub(r"<code>\1</code>", escape(str(text)))
+    """Escape a text; what stands between backticks is a command, and elsewhere negative numbers get a true minus sign."""
+    parts = _CODE.split(escape(str(text)))
+    return "".join(f"<code>{part}</code>" if index % 2 else true_minus(part) for index, part in enumerate(parts))

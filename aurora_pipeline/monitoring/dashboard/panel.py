@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 DASH = "–"
 """Stands where a value is missing: never a zero."""
+_NEGATIVE = re.compile(r"(?<![\w.-])-(?=\d)")
+"""The hyphen before a negative number."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,12 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None or math.isnan(value):
         return DASH
     text = f"{value:,.{digits}f}"
-    return text.lstrip("-") if float(text.replace(",", "")) == 0.0 else text.replace("-", "−")
+    return text.lstrip("-") if float(text.replace(",", "")) == 0.0 else true_minus(text)
+
+
+def true_minus(text: str) -> str:
+    """Text whose negative numbers have the minus sign that figures have; hyphens of dates, names and spans stay."""
+    return _NEGATIVE.sub("−", text)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

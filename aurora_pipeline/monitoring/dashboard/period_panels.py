@@ -23,6 +23,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     counted,
     number,
     percent,
+    true_minus,
 )
 from aurora_pipeline.monitoring.dashboard.period_result import Period, result
 
@@ -228,7 +229,7 @@ def _data(period: Period) -> Sequence[Block]:
 
 
 def _signed(count: int) -> str:
-    return f"{count:+,}".replace("-", "−") if count else "0"
+    return true_minus(f"{count:+,}") if count else "0"
 
 
 def _newest(frame: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:

@@ -114,6 +114,7 @@ def test_claims_keep_their_verdicts():
         ("not met", "bad"),
         ("not testable", "quiet"),
     ]
+    assert [row["measured"] for row in table(blocks, "verdict")] == ["0.1", "–"]
     assert absent(claim_ledger(empty("claims"))).command == "aurora claims"
 
 

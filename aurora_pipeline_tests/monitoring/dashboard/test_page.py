@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from aurora_pipeline.monitoring.dashboard.charts import drawn
-from aurora_pipeline.monitoring.dashboard.page import Heading, page_html, panel_html, version
+from aurora_pipeline.monitoring.dashboard.page import Heading, page_html, panel_html, text_html, version
 from aurora_pipeline.monitoring.dashboard.panel import (
     Absent,
     Chart,
@@ -98,6 +98,19 @@ def test_columns_of_numbers_are_aligned_right():
     html = panel_html(PANEL, [Rows(("name", "value"), (("a", "−1.50 %"), ("b", "–"), ("c", "+3")))], synthetic=False)
     assert '<th class="n">value</th>' in html
     assert '<th class="n">name</th>' not in html
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-0.035 to 0.063", "−0.035 to 0.063"),
+        ("difference -2, -3 to +1 (-4 %)", "difference −2, −3 to +1 (−4 %)"),
+        ("2024-12-18 to 2024-12-20 of us64-5min-2025", "2024-12-18 to 2024-12-20 of us64-5min-2025"),
+        ("see `aurora prove --seeds -1`: -1", "see <code>aurora prove --seeds -1</code>: −1"),
+    ],
+)
+def test_negative_numbers_of_a_text_have_the_minus_sign_of_the_figures(text, expected):
+    assert text_html(text) == expected
 
 
 @pytest.mark.parametrize(
