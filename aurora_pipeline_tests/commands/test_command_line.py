@@ -168,6 +168,24 @@ def test_promoting_a_model_that_does_not_reign_is_recorded(home):
     assert [said.kind for said in LifecycleLog(home).decisions()] == ["promote"], done.output
 
 
+def test_a_rollback_to_a_retired_model_is_refused_and_one_to_a_replaced_model_is_recorded(home, monkeypatch, capsys):
+    words = ["models", "rollback", "ridge", "--reason", "test", "--home", str(home.path)]
+    states(home)
+    for reason, refused in (("evidence 3.01 (limit 3.00)", True), ("replaced by ridge~short: better", False)):
+        shown = [
+            {"family": "ridge", "session": date(2024, 12, 19), "reason": why, **row}
+            for row, why in (
+                ({"model": "ridge", "state": "retired", "serves": False}, reason),
+                ({"model": "ridge~short", "state": "champion", "serves": True}, "better"),
+            )
+        ]
+        home.lake.write("model_states", rows("model_states", *shown), "2024-12-19", fingerprint="test")
+        code, text = called(monkeypatch, capsys, *words)
+        assert code == (2 if refused else 0), text
+        assert ("(ridge: evidence 3.01 (limit 3.00))" in " ".join(text.split())) == refused
+        assert len(LifecycleLog(home).decisions()) == (0 if refused else 1)
+
+
 def test_losses_are_shown_in_basis_points_and_times_to_the_second():
     measures = {
         "forecast volatility, mean": 0.0081,
