@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sqlite3
 from datetime import date
 
 import polars as pl
@@ -96,6 +97,22 @@ def test_a_home_that_cannot_be_written_is_told_in_one_sentence(number, home, mon
     assert code == AuroraError.exit_code
     assert os.strerror(number) in text
     assert str(home.path / "market.json") in text
+
+
+def test_a_disk_that_dagsters_database_finds_full_is_told_with_what_to_do(home, monkeypatch, capsys):
+    def full(*_, **__):
+        database = sqlite3.connect(":memory:")
+        database.execute("PRAGMA max_page_count = 1")
+        try:
+            database.execute("CREATE TABLE runs (id)")
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("could not store event") from error
+
+    monkeypatch.setattr("aurora_pipeline.workflows.main_job.run_main_job", full)
+    code, text = called(monkeypatch, capsys, "run", "--home", str(home.path))
+    assert code == AuroraError.exit_code
+    assert "database or disk is full" in text
+    assert "make room on its disk, then give the same command again" in text
 
 
 def test_health_of_a_home_that_was_never_live_fails(home, monkeypatch, capsys):
