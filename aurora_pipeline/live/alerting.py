@@ -38,8 +38,8 @@ def tell(home: Home, alerts: Iterable[Alert], send: Sender | None = None, now: d
     Returns
     -------
     list of Alert
-        Those that were news; all of them where the home cannot be written. Trouble while keeping or sending never stops the caller;
-        that while sending is kept beside the alerts.
+        Those that were news; all of them where the home cannot be written. Trouble while keeping or sending never stops the
+        caller; that while sending is kept beside the alerts.
     """
     wanted = list(alerts)
     if not wanted:
