@@ -138,6 +138,24 @@ def test_a_bar_ahead_of_the_clock_waits_and_one_far_ahead_is_refused(market):
     assert "ahead of the clock" in reason
 
 
+@pytest.mark.parametrize("clock", ["14:32", "14:35", "19:30"], ids=["off the grid", "still forming", "far ahead"])
+def test_a_bar_ahead_of_the_clock_does_not_hold_back_the_others_of_its_file(market, clock):
+    rows = pl.concat([bars("14:30"), bars("14:30", close=float("nan")), bars(clock)])
+    market.inbox.drop("bars", rows)
+    found = take(market, "14:35")
+    assert found.bars == 2
+    assert market.session_bars(TODAY)["bar_start"].unique().to_list() == bars("14:30")["bar_start"].to_list()
+    far = clock == "19:30"
+    assert (len(found.held), len(found.refused)) == ((0, 1) if far else (1, 0))
+    if far:
+        assert "2 of 3 row(s) were taken" in next(iter(found.refused.values()))
+        assert market.inbox.pending() == []
+        return
+    assert take(market, "14:36").bars == 0, "what was taken is a repetition until the file's time has come"
+    assert take(market, "14:40").bars == 1
+    assert market.inbox.pending() == []
+
+
 def test_a_half_written_file_is_not_seen(market):
     market.inbox.folder.mkdir(parents=True, exist_ok=True)
     (market.inbox.folder / ".bars-1.parquet.tmp").write_bytes(b"half")
