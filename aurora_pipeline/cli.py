@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
 import webbrowser
@@ -65,6 +66,9 @@ app.add_typer(live_bench_commands.bench, name="bench")
 app.add_typer(models, name="models")
 
 
+_MAKE_ROOM = "make room on its disk, then give the same command again: it goes on with what is missing"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -87,11 +91,33 @@ def main() -> None:
     except AuroraError as error:
         err.print(marked("aurora:", error), soft_wrap=True)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}:
+    except Exception as error:
+        said = _not_written(error)
+        if said is None:
             raise
-        err.print(marked("aurora:", error), soft_wrap=True)
+        err.print(marked("aurora:", said), soft_wrap=True)
         sys.exit(AuroraError.exit_code)
+
+
+def _not_written(error: BaseException) -> str | None:
+    """Say that files or databases of a home could not be written, and what to do; None of an error that means something else."""
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    for found in chain:
+        if isinstance(found, OSError) and found.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return f"{found}; {_MAKE_ROOM}"
+        if isinstance(found, OSError) and found is error and found.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            return str(found)
+        if isinstance(found, sqlite3.OperationalError):
+            code = getattr(found, "sqlite_errorcode", 0) & 0xFF  # the upper bytes tell kinds of one error apart
+            if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+                return f"a database of the home cannot grow ({found}); {_MAKE_ROOM}"
+            if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+                return f"a database of the home may not be written ({found})"
+    return None
 
 
 @app.command()

@@ -9,6 +9,9 @@
 
 A file is written under a name that starts with a dot and renamed: what is seen is whole. Nothing is deleted before its rows
 are in the market (:mod:`aurora_pipeline.adapters.live_market`).
+
+A file may end the process that reads it: a damaged one can abort the Parquet reader, one that is too large has the process
+killed. Each reading is counted beside the file until it is over; a file at which :data:`READINGS` processes ended is put aside.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +33,12 @@ from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import BARS, FEEDS, RawFile, contract_columns, require_columns
 
 KINDS: dict[str, RawFile] = {"bars": BARS, **FEEDS}
+READINGS = 3
+"""Processes that may end while they read a file, killed for another reason perhaps."""
 _CLOSED = re.compile(r"closed-(\d{8}T\d{6}Z)")
 _MOMENT = "%Y%m%dT%H%M%SZ"
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a damaged file raises, where it raises at all."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,13 @@ class InboxFile:
         Where it lies.
     kind : str
         `bars` or the name of a feed; empty where its name says neither.
+    stamp : tuple of int
+        Time of its last change (ns), size and inode when it was listed.
     """
 
     path: Path
     kind: str
+    stamp: tuple[int, int, int]
 
 
 class Inbox:
@@ -97,12 +108,14 @@ class Inbox:
 
     def pending(self) -> list[InboxFile]:
         """Files waiting, oldest first."""
-        files = [InboxFile(self.folder / name, _kind(name)) for name in self._names() if not _CLOSED.fullmatch(name)]
-        return sorted(files, key=lambda file: (_age(file.path), file.path.name))
+        paths = [self.folder / name for name in self._names() if not _CLOSED.fullmatch(name)]
+        stamps = {path: stamp for path in paths if (stamp := _stamp(path)) is not None}
+        files = [InboxFile(path, _kind(path.name), stamp) for path, stamp in stamps.items()]
+        return sorted(files, key=lambda file: (file.stamp[0], file.path.name))
 
     def newest(self) -> tuple[int, str]:
         """Time (ns) and name of the newest entry, marks included: changes whenever something is dropped."""
-        return max(((_age(self.folder / name), name) for name in self._names()), default=(0, ""))
+        return max((((_stamp(self.folder / name) or (0,))[0], name) for name in self._names()), default=(0, ""))
 
     def read(self, file: InboxFile) -> pl.DataFrame:
         """Rows of a file in the contract's columns.
@@ -110,30 +123,65 @@ class Inbox:
         Raises
         ------
         MarketDataError
-            The name says no kind, or the file is truncated, no Parquet, or lacks a required column.
+            The name says no kind, or the file is truncated, no Parquet, or lacks a required column; or as :meth:`reading`.
         """
         if not file.kind:
             raise MarketDataError(f"{file.path.name}: expected a name such as bars-0935.parquet or earnings-1.parquet")
         form = KINDS[file.kind]
         try:
-            schema = pl.Schema(pl.read_parquet_schema(file.path))
-            require_columns(schema, form, file.path.name)
-            return pl.read_parquet(file.path, glob=False).select(contract_columns(schema, form))
-        except (pl.exceptions.PolarsError, OSError) as error:
+            with self.reading(file):
+                schema = pl.Schema(pl.read_parquet_schema(file.path))
+                require_columns(schema, form, file.path.name)
+                return pl.read_parquet(file.path, glob=False).select(contract_columns(schema, form))
+        except UNREADABLE as error:
             raise MarketDataError(f"{file.path.name}: not readable as Parquet: {error}") from error
+
+    @contextmanager
+    def reading(self, file: InboxFile) -> Iterator[None]:
+        """Count that a file is being read, for as long as it is.
+
+        Raises
+        ------
+        MarketDataError
+            Too many processes ended while they read it.
+        """
+        count = self._count_of(file)
+        ended = count.stat().st_size if count.exists() else 0
+        if ended >= READINGS:
+            raise MarketDataError(
+                f"{file.path.name}: {ended} processes ended while they read it, damaged or too large for the memory; "
+                "write it anew, whole, under another name"
+            )
+        try:
+            with suppress(OSError), count.open("ab") as handle:  # a full disk is no reason not to read
+                handle.write(b".")
+            yield
+        finally:
+            count.unlink(missing_ok=True)
 
     def refuse(self, file: InboxFile, reason: str) -> Path:
         """Put a file aside with the reason beside it."""
         self.refused.mkdir(parents=True, exist_ok=True)
         target = self.refused / file.path.name
         atomic_text(target.with_name(target.name + ".reason"), reason + "\n")
-        file.path.replace(target)
+        with suppress(FileNotFoundError):
+            file.path.replace(target)
+        self._count_of(file).unlink(missing_ok=True)
         return target
 
     def done(self, files: Sequence[InboxFile]) -> None:
-        """Remove files whose rows are in the market."""
+        """Remove files whose rows are in the market; one that was written anew since it was listed stays, under another name."""
         for file in files:
-            file.path.unlink(missing_ok=True)
+            aside = self.folder / f".{file.kind}-{time.time_ns()}-{uuid4().hex[:8]}.parquet"
+            with suppress(FileNotFoundError):
+                file.path.rename(aside)
+                if _stamp(aside) == file.stamp:
+                    aside.unlink()
+                else:
+                    aside.rename(aside.with_name(aside.name[1:]))
+
+    def _count_of(self, file: InboxFile) -> Path:
+        return self.folder / f".reading-{file.path.name}"
 
     def _names(self) -> list[str]:
         if not self.folder.is_dir():
@@ -146,8 +194,10 @@ def _kind(name: str) -> str:
     return next((kind for kind in KINDS if name.startswith(f"{kind}-") and name.endswith(".parquet")), "")
 
 
-def _age(path: Path) -> int:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Time of a file's last change (ns), size and inode; None where another process took it between listing and looking."""
     try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # another process took it between listing and looking
-        return 0
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -27,7 +27,7 @@ from aurora_pipeline.market.session_bounds import owned_from
 
 FEEDS_MARK = "feeds"
 HELD_AHEAD = timedelta(minutes=10)
-"""A file with a bar this far ahead of the clock is wrong; up to that it waits for its time."""
+"""A bar this far ahead of the clock is wrong, up to that it waits for its time; neither holds back the others of its file."""
 
 
 @dataclass
@@ -97,30 +97,35 @@ class LiveMarket:
         found = Arrivals()
         bars: list[pl.DataFrame] = []
         taken: list[InboxFile] = []
+        wrong: list[tuple[InboxFile, str]] = []
         for file in self.inbox.pending():
             try:
                 rows = self.inbox.read(file)
-                ahead = _ahead(rows, now) if file.kind == "bars" else timedelta(0)
-                if ahead > HELD_AHEAD:
-                    raise MarketDataError(
-                        f"{file.path.name}: a bar ends {ahead} ahead of the clock ({now:%Y-%m-%d %H:%M:%S} UTC); "
-                        "check the clocks of this machine and of the feed, then drop the rows again"
-                    )
             except MarketDataError as error:
-                found.refused[file.path.name] = str(error)
-                self.inbox.refuse(file, str(error))
+                wrong.append((file, str(error)))
                 continue
-            if ahead > skew:
-                found.held[file.path.name] = f"a bar ends {ahead} ahead of the clock"
-                continue
-            taken.append(file)
-            if file.kind == "bars":
-                bars.append(rows)
-            else:
+            if file.kind != "bars":
                 self._add_feed(file.kind, rows, now, decided, found)
-        if bars:
+                taken.append(file)
+                continue
+            ahead, due = _ahead(rows, now), _due(rows, now + skew)
+            bars.append(due)
+            if ahead > HELD_AHEAD:
+                reason = (
+                    f"{file.path.name}: a bar ends {ahead} ahead of the clock ({now:%Y-%m-%d %H:%M:%S} UTC); {due.height} of "
+                    f"{rows.height} row(s) were taken; check this machine's clock and the feed's, then drop the others again"
+                )
+                wrong.append((file, reason))
+            elif ahead > skew:
+                found.held[file.path.name] = f"a bar ends {ahead} ahead of the clock"
+            else:
+                taken.append(file)
+        if any(not part.is_empty() for part in bars):
             self._add_bars(pl.concat(bars), session, now, decided, found)
         self.inbox.done(taken)
+        for file, reason in wrong:
+            found.refused[file.path.name] = reason
+            self.inbox.refuse(file, reason)
         return found
 
     def _add_bars(
@@ -263,6 +268,11 @@ def link(source: Path, target: Path) -> None:
 def _ahead(rows: pl.DataFrame, now: datetime) -> timedelta:
     newest = rows.get_column("bar_start").max()
     return newest + timedelta(minutes=BAR_MINUTES) - now if isinstance(newest, datetime) else timedelta(0)
+
+
+def _due(rows: pl.DataFrame, until: datetime) -> pl.DataFrame:
+    """Rows of bars that end by a moment; one without a moment is for the quarantine to name."""
+    return rows.filter((pl.col("bar_start") + timedelta(minutes=BAR_MINUTES) <= until).fill_null(value=True))
 
 
 def _read(path: Path, form: RawFile) -> pl.DataFrame:

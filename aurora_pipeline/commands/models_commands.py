@@ -110,11 +110,13 @@ def rollback(
 
 
 def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | None) -> None:
+    from aurora_pipeline.adapters.clock import clock_of
     from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog, next_session, user_name
     from aurora_pipeline.errors import ModelError
+    from aurora_pipeline.live.session_opening import reopen
     from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 
-    session = next_session(opened, datetime.now(tz=UTC), from_.date() if from_ else None)
+    session = next_session(opened, clock_of(opened.path / "live").now(), from_.date() if from_ else None)
     states = _states(opened, None)
     known = states.get_column("family" if kind == "rollback" else "model").unique().sort().to_list()
     if model not in known:
@@ -130,6 +132,11 @@ def _decide(opened: Home, kind: str, model: str, reason: str, from_: datetime | 
     decision: LifecycleDecision = LifecycleDecision(session, kind, model, user_name(), reason)  # type: ignore[arg-type]
     LifecycleLog(opened).append(decision)
     out.print(f"{kind} {model}: holds from the open of {session} on; states follow with the next run", highlight=False)
+    if opened.market().live and reopen(opened, session):
+        out.print(
+            f"what {session} opens with had been fixed and is made anew with it; `aurora preflight` looks at it again",
+            highlight=False,
+        )
 
 
 def _reigns(opened: Home, model: str, session: date) -> bool:
@@ -150,18 +157,27 @@ def _reigns(opened: Home, model: str, session: date) -> bool:
 def _check_rollback(opened: Home, family: str, session: date) -> None:
     from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
     from aurora_pipeline.errors import ModelError
+    from aurora_pipeline.monitoring.lifecycle_decisions import nothing_at_hand
+    from aurora_pipeline.monitoring.standings import withdrawn
 
     states = opened.lake.read("model_states").filter(pl.col("family") == family, pl.col("session") < session)
-    ever = states.filter("serves").get_column("model").unique()
-    current = states.filter(pl.col("session") == states.get_column("session").max(), pl.col("serves")).get_column(
-        "model"
-    )
+    newest = states.filter(pl.col("session") == states.get_column("session").max())
+    current = set(newest.filter("serves").get_column("model"))
+    last_served = states.filter("serves").group_by("model").agg(pl.col("session").max()).sort("session", "model")
     # A promotion that was decided but has not been run yet counts as well.
     promised = {
-        said.model for said in LifecycleLog(opened).decisions() if said.kind == "promote" and said.session < session
-    }
-    if not ({*ever, *(promised & set(states.get_column("model")))} - set(current)):
+        said.model
+        for said in LifecycleLog(opened).decisions()
+        if said.kind == "promote" and newest["session"][0] < said.session < session
+    } & set(states.get_column("model"))
+    former = [name for name in last_served.get_column("model") if name not in current]
+    if not former and not promised - current:
         raise ModelError(f"family {family} never had another champion before {session}: nothing to roll back to")
+    retired = {
+        row["model"]: row["reason"] for row in newest.iter_rows(named=True) if withdrawn(row["state"], row["reason"])
+    }
+    if not promised and set(former) <= set(retired):
+        raise ModelError(nothing_at_hand(family, {name: retired[name] for name in former}))
 
 
 def _states(opened: Home, session: date | None) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from aurora_pipeline.adapters.home import Home
@@ -37,12 +38,29 @@ def tell(home: Home, alerts: Iterable[Alert], send: Sender | None = None, now: d
     Returns
     -------
     list of Alert
-        Those that were news. Trouble while sending is kept beside the alerts, and never stops the caller.
+        Those that were news; all of them where the home cannot be written. Trouble while keeping or sending never stops the
+        caller; that while sending is kept beside the alerts.
     """
     wanted = list(alerts)
     if not wanted:
         return []
     moment = now or datetime.now(tz=UTC)
+    try:
+        news = _kept(home, wanted, moment)
+    except OSError:  # a full disk, or one that may not be written, is when somebody has to hear of it
+        news = wanted
+    for alert in news:
+        try:
+            (send or send_by_apprise)(alert)
+        except Exception as error:  # an unreachable address must not stop a tick
+            failure = Alert("warning", "alerting", f"could not send {alert.key}: {type(error).__name__}")
+            with suppress(OSError):
+                _keep(home, failure, moment, sent=False)
+    return news
+
+
+def _kept(home: Home, wanted: Sequence[Alert], moment: datetime) -> list[Alert]:
+    """Keep alerts, and return those that are news."""
     with home.locked("alerts"):
         path = home.path / "live" / "alerts-seen.json"
         seen = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -56,12 +74,6 @@ def tell(home: Home, alerts: Iterable[Alert], send: Sender | None = None, now: d
         atomic_text(path, json.dumps(recent, sort_keys=True) + "\n")
         for alert in wanted:
             _keep(home, alert, moment, sent=alert in news)
-    for alert in news:
-        try:
-            (send or send_by_apprise)(alert)
-        except Exception as error:  # an unreachable address must not stop a tick
-            failure = Alert("warning", "alerting", f"could not send {alert.key}: {type(error).__name__}")
-            _keep(home, failure, moment, sent=False)
     return news
 
 

@@ -11,8 +11,9 @@ import polars as pl
 
 from aurora_pipeline.adapters.clock import Clock
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.inbox import Inbox, InboxFile
+from aurora_pipeline.adapters.inbox import UNREADABLE, Inbox, InboxFile
 from aurora_pipeline.calendar import BAR_MINUTES
+from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.live.decision_log import decision_log
 
 RETRY_SECONDS = 45.0
@@ -115,8 +116,9 @@ class ArrivalWatch:
         name = file.path.name
         if name not in self._ends:
             try:
-                start = pl.scan_parquet(file.path, glob=False).select(pl.col("bar_start").max()).collect().item()
-            except (pl.exceptions.PolarsError, OSError):
+                with self.inbox.reading(file):
+                    start = pl.scan_parquet(file.path, glob=False).select(pl.col("bar_start").max()).collect().item()
+            except (MarketDataError, *UNREADABLE):
                 start = None
             self._ends[name] = start + timedelta(minutes=BAR_MINUTES) if isinstance(start, datetime) else None
         return self._ends[name]

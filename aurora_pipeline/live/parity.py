@@ -105,7 +105,7 @@ def _states(home: Home, session: date) -> pl.DataFrame:
     settings = home.settings()
     sessions = [day for day in home.sessions(settings) if day <= session]
     scored_from = make_folds(sessions, home.frequency, settings)[0].test_sessions[0]
-    return states_before(home, settings, [day for day in sessions if day >= scored_from])
+    return states_before(home, settings, [day for day in sessions if day >= scored_from])[0]
 
 
 def differences(live: Mapping[str, pl.DataFrame], again: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.live.capital import capital_step
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.homes import extend_market
-from aurora_pipeline.live.session_opening import BOOK, SessionOpening, opening_of
+from aurora_pipeline.live.session_opening import BOOK, opening_of, reopen
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.models.training_pipeline import load_trained
 from aurora_pipeline.models.walk_forward import make_folds
@@ -71,7 +71,7 @@ def run_preflight(home: Home, session: date, train: Callable[[Home, str], None])
             _checked("disk", lambda: _disk(home)),
             _checked("clock", lambda: _clock(home)),
             _checked("training", lambda: _train_if_due(home, session, train)),
-            _checked("opening", lambda: _opening(opening_of(home, session))),
+            _checked("opening", lambda: _opening(home, session)),
             _checked("models", lambda: _models(home, session)),
             _checked("book", lambda: _book(home, session)),
             _checked("kill switch", lambda: _kill_switch(home, session)),
@@ -156,7 +156,10 @@ def _clock(home: Home) -> str:
     return f"{skew:.2f} s between this machine and its disk"
 
 
-def _opening(opening: SessionOpening) -> str:
+def _opening(home: Home, session: date) -> str:
+    """Fix the opening of what is there now: a look ahead on the evening before saw less."""
+    reopen(home, session)
+    opening = opening_of(home, session)
     calibrated = bool(opening.calibration["calibrated"].all())
     return f"{opening.weights.height} weights, calibrated: {calibrated}, {opening.volatility.height} names with a volatility"
 

@@ -2,7 +2,8 @@
 
 States follow from the same function as in a backfill (:mod:`aurora_pipeline.adapters.models.champions_in_force`). Then the
 files of each champion are looked at: a family whose files are not what was written serves with its last good version, and
-without one it does not trade. Where no family is left the book goes flat. Whatever is not as it should be becomes an alert.
+without one it does not trade. A family whose training failed sits the fold out; where no family has been trained for it all trade
+with the fold before. Where no family is left the book goes flat. Whatever is not as it should be becomes an alert.
 """
 
 from __future__ import annotations
@@ -35,24 +36,32 @@ class SessionChampions:
     directories : dict of str to str
         Family to the directory of its files, relative to `models/`.
     problems : tuple of str
-        Families that had to fall back or drop out, one line each.
+        Families that had to fall back or drop out, or that trade with the model of an earlier fold; one line each.
+    ignored : tuple of str
+        Decisions of persons for this session that could not be carried out, each with the reason.
     """
 
     members: dict[str, str]
     directories: dict[str, str]
     problems: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def alerts(self, session: date) -> list[Alert]:
         """What somebody should hear of."""
         found = [Alert("warning", f"champion:{text.partition(':')[0]}", text) for text in self.problems]
+        found += [
+            Alert("warning", "decision", f"not carried out: {text}; see `aurora models list`") for text in self.ignored
+        ]
         if not self.members:
             text = f"{session}: no model trades, the book closes its positions; see `aurora models list`"
             found.append(Alert("critical", "no_champion", text))
         return found
 
 
-def states_before(home: Home, settings: Settings, axis: Sequence[date]) -> pl.DataFrame:
+def states_before(home: Home, settings: Settings, axis: Sequence[date]) -> tuple[pl.DataFrame, list[str]]:
     """Compute table `model_states` of the last session of an axis from what the lake holds of the sessions before.
+
+    Decisions of persons for that session that could not be carried out come with it.
 
     Parameters
     ----------
@@ -61,8 +70,9 @@ def states_before(home: Home, settings: Settings, axis: Sequence[date]) -> pl.Da
     axis : sequence of date
         Sessions from the first scored one to the wanted one.
     """
-    states, _ = states_of_zoo(home, settings, axis, health_at_open(home, settings, axis))
-    return states.filter(pl.col("session") == axis[-1])
+    states, ignored = states_of_zoo(home, settings, axis, health_at_open(home, settings, axis))
+    own = [text for text in ignored if f" from {axis[-1]}: " in text]
+    return states.filter(pl.col("session") == axis[-1]), own
 
 
 def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> SessionChampions:
@@ -71,13 +81,20 @@ def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> Se
     Parameters as in :func:`states_before`.
     """
     session = axis[-1]
-    states = states_before(home, settings, axis)
+    states, ignored = states_before(home, settings, axis)
     key = partition_of(session, home.frequency)
     home.lake.write("model_states", states, key, fingerprint=FINGERPRINT)
     write_champion_set(home, states, session)
     champions, problems = read_champion_set(home)
+    day, told = session.isoformat(), {text.partition(":")[0] for text in problems}
+    problems += [
+        f"{champion.family}: the fold of {day} has not been trained; trades with {champion.version}, run the job train_fold"
+        for champion in champions
+        if champion.model == champion.family not in told and not day.startswith(champion.directory.rpartition("/")[2])
+    ]
     return SessionChampions(
         {champion.family: champion.model for champion in champions},
         {champion.family: champion.directory for champion in champions},
         tuple(problems),
+        tuple(ignored),
     )

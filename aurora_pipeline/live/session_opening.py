@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.adapters.book.book_store import BookStore
+from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
 from aurora_pipeline.adapters.storage.lake import atomic_text
@@ -32,7 +33,7 @@ from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
-from aurora_pipeline.live.decision_log import session_folder
+from aurora_pipeline.live.decision_log import decision_log, session_folder
 from aurora_pipeline.live.paper_broker import BrokerView, carried_over, read_account
 from aurora_pipeline.live.session_champions import SessionChampions, choose_champions
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, stored_feeds
@@ -151,6 +152,22 @@ def opening_of(home: Home, session: date) -> SessionOpening:
                 tell(home, made.champions.alerts(session))
                 made.save(folder)
     return SessionOpening.load(folder)
+
+
+def reopen(home: Home, session: date) -> bool:
+    """Forget the opening of a session that has not begun, so that it is made of what the home holds by then.
+
+    Returns whether there was one. Evidence and decisions of persons that came after it was made would otherwise count from the
+    session after.
+    """
+    live = home.path / "live"
+    record = session_folder(live, session) / "opening" / RECORD
+    with home.locked("opening"):
+        begun = clock_of(live).now() >= home.calendar.open(session) or decision_log(live, session).newest() is not None
+        if begun or not record.exists():
+            return False
+        record.unlink()
+        return True
 
 
 def _record(folder: Path) -> dict[str, Any]:

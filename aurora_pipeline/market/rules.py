@@ -57,7 +57,9 @@ def judged(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
 def _with_detail(rows: pl.DataFrame, detail: pl.Expr) -> pl.DataFrame:
     """Write sentences for refused rows only: they are few, and text is costly."""
     numbered = rows.with_row_index("_row")
-    wrong = numbered.filter(pl.col("reason").is_not_null()).select("_row", detail.alias("detail"))
+    # In one piece: polars 2.1 aborts where rows to quote lie in several pieces, as in a file that arrived bit by bit.
+    refused = numbered.filter(pl.col("reason").is_not_null()).rechunk()
+    wrong = refused.select("_row", detail.alias("detail"))
     return numbered.join(wrong, on="_row", how="left", maintain_order="left").drop("_row")
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 State = Literal["candidate", "shadow", "champion", "probation", "retired"]
 SERVING: tuple[State, ...] = ("champion", "probation")
+_REPLACED = "replaced by "
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def crown(zoo: Zoo, model: Model, present: Sequence[Model], session: date, reaso
     champion = champion_of(zoo, present, model.family)
     if champion is not None and champion != model.name:
         replaced = next(other for other in present if other.name == champion)
-        move(zoo, replaced, "retired", session, f"replaced by {model.name}: {reason}", by)
+        move(zoo, replaced, "retired", session, f"{_REPLACED}{model.name}: {reason}", by)
     move(zoo, model, "champion", session, reason, by)
     zoo.past_champions.setdefault(model.family, []).append(model.name)
 
@@ -90,3 +91,8 @@ def champion_of(zoo: Zoo, present: Sequence[Model], family: str) -> str | None:
         if model.family == family and standing is not None and standing.state in SERVING:
             return model.name
     return None
+
+
+def withdrawn(state: str, reason: str) -> bool:
+    """Whether a model in a state, entered for a reason, was retired for its own sake and not because another took its place."""
+    return state == "retired" and not reason.startswith(_REPLACED)

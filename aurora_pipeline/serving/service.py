@@ -28,6 +28,8 @@ from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell
 
 LOOPBACK = "127.0.0.1"
+LOCK = "service.lock"
+"""File whose lock, held, says that a home is served."""
 _BACKOFF = (0.5, 1.0, 2.0, 5.0, 15.0)
 """Seconds before a process that died is started again; the last for every further time within `_STABLE`."""
 _STABLE = 60.0
@@ -85,6 +87,7 @@ class Service:
         self.restarts: dict[str, int] = {}
         self.supervised: list[Supervised] = []
         self._trouble = ""
+        self._lock: IO[str] | None = None
 
     @contextmanager
     def running(self) -> Iterator[Service]:
@@ -96,11 +99,12 @@ class Service:
             The home is served already.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "service.lock").open("w") as lock:
+        with (self.folder / LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ServiceError(f"home {self.home.path} is served already; one service per home") from error
+            self._lock = lock
             self._end_orphans()
             self.supervised = self.processes()
             previous = signal.signal(signal.SIGTERM, _leave)
@@ -109,14 +113,21 @@ class Service:
                     self._start(process)
                 yield self
             finally:
+                self._lock = None
                 self._end()
                 signal.signal(signal.SIGTERM, previous)
-                (self.folder / "service.json").unlink(missing_ok=True)
+                with suppress(OSError):
+                    (self.folder / "service.json").unlink(missing_ok=True)
 
     def look(self) -> None:
         """Start again what died and say that the service is alive; call it several times a second.
 
         A disk that takes nothing more does not end the service: what runs goes on, and is looked after as soon as there is room.
+
+        Raises
+        ------
+        ServiceError
+            The home is not there any more, or another one lies in its place.
         """
         trouble = ""
         try:
@@ -127,7 +138,23 @@ class Service:
             sys.stderr.write(f"{trouble}\n")
         self._trouble = trouble
 
+    def _require_home(self) -> None:
+        """Refuse to go on where a home was moved, removed or replaced: what is written under its path would be a second home."""
+        if self._lock is None:
+            return
+        held, path = os.fstat(self._lock.fileno()), self.folder / LOCK
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+            raise ServiceError(
+                f"home {self.home.path} was moved, removed or replaced while it was served, so the service ends; "
+                "start `aurora live` again where the home lies now"
+            )
+
     def _look(self) -> None:
+        self._require_home()
         now = time.monotonic()
         for process in self.supervised:
             popen = process.popen

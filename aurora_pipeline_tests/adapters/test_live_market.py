@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home, MarketRecord
-from aurora_pipeline.adapters.inbox import Inbox
+from aurora_pipeline.adapters.inbox import READINGS, Inbox
 from aurora_pipeline.adapters.live_market import LiveMarket, adopt_market, live_folder
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.folder import MarketFolder
@@ -138,6 +138,24 @@ def test_a_bar_ahead_of_the_clock_waits_and_one_far_ahead_is_refused(market):
     assert "ahead of the clock" in reason
 
 
+@pytest.mark.parametrize("clock", ["14:32", "14:35", "19:30"], ids=["off the grid", "still forming", "far ahead"])
+def test_a_bar_ahead_of_the_clock_does_not_hold_back_the_others_of_its_file(market, clock):
+    rows = pl.concat([bars("14:30"), bars("14:30", close=float("nan")), bars(clock)])
+    market.inbox.drop("bars", rows)
+    found = take(market, "14:35")
+    assert found.bars == 2
+    assert market.session_bars(TODAY)["bar_start"].unique().to_list() == bars("14:30")["bar_start"].to_list()
+    far = clock == "19:30"
+    assert (len(found.held), len(found.refused)) == ((0, 1) if far else (1, 0))
+    if far:
+        assert "2 of 3 row(s) were taken" in next(iter(found.refused.values()))
+        assert market.inbox.pending() == []
+        return
+    assert take(market, "14:36").bars == 0, "what was taken is a repetition until the file's time has come"
+    assert take(market, "14:40").bars == 1
+    assert market.inbox.pending() == []
+
+
 def test_a_half_written_file_is_not_seen(market):
     market.inbox.folder.mkdir(parents=True, exist_ok=True)
     (market.inbox.folder / ".bars-1.parquet.tmp").write_bytes(b"half")
@@ -182,3 +200,35 @@ def test_marks_of_complete_bars_are_kept_until_settled(tmp_path):
 def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(MarketDataError, match="bars, daily_bars"):
         Inbox(tmp_path).drop("quotes", bars("14:30"))
+
+
+def test_a_file_that_is_written_anew_while_it_is_taken_is_taken_too(market, monkeypatch):
+    path = market.inbox.drop("bars", bars("14:30"))
+    read = type(market.inbox).read
+
+    def replaced(self, file):
+        rows = read(self, file)
+        bars("14:35").write_parquet(file.path)
+        return rows
+
+    with monkeypatch.context() as racing:
+        racing.setattr(type(market.inbox), "read", replaced)
+        assert take(market, "14:40").bars == bars("14:30").height
+    assert len(market.inbox.pending()) == 1
+    assert take(market, "14:40").bars == bars("14:35").height
+    assert not list(path.parent.glob("*.parquet"))
+    assert not list(path.parent.glob(".*"))
+
+
+def test_a_file_that_ends_the_processes_that_read_it_is_put_aside(market):
+    market.inbox.drop("bars", bars("14:30"))
+    (file,) = market.inbox.pending()
+    never_over = [market.inbox.reading(file) for _ in range(READINGS)]
+    for reading in never_over:
+        reading.__enter__()
+    (reason,) = take(market, "14:35").refused.values()
+    assert f"{READINGS} processes ended while they read it" in reason
+    assert market.inbox.pending() == []
+    market.inbox.drop("bars", bars("14:30"))
+    assert take(market, "14:35").bars == bars("14:30").height
+    assert not list(market.inbox.folder.glob(".*"))

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sqlite3
 from datetime import date
 
 import polars as pl
@@ -98,6 +99,22 @@ def test_a_home_that_cannot_be_written_is_told_in_one_sentence(number, home, mon
     assert code == AuroraError.exit_code
     assert os.strerror(number) in text
     assert str(home.path / "market.json") in text
+
+
+def test_a_disk_that_dagsters_database_finds_full_is_told_with_what_to_do(home, monkeypatch, capsys):
+    def full(*_, **__):
+        database = sqlite3.connect(":memory:")
+        database.execute("PRAGMA max_page_count = 1")
+        try:
+            database.execute("CREATE TABLE runs (id)")
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("could not store event") from error
+
+    monkeypatch.setattr("aurora_pipeline.workflows.main_job.run_main_job", full)
+    code, text = called(monkeypatch, capsys, "run", "--home", str(home.path))
+    assert code == AuroraError.exit_code
+    assert "database or disk is full" in text
+    assert "make room on its disk, then give the same command again" in text
 
 
 def test_health_of_a_home_that_was_never_live_fails(home, monkeypatch, capsys):
@@ -209,6 +226,24 @@ def test_promoting_a_model_that_does_not_reign_is_recorded(home):
     states(home, state="probation")
     done = CliRunner().invoke(cli.app, ["models", "promote", "ridge", "--reason", "test", "--home", str(home.path)])
     assert [said.kind for said in LifecycleLog(home).decisions()] == ["promote"], done.output
+
+
+def test_a_rollback_to_a_retired_model_is_refused_and_one_to_a_replaced_model_is_recorded(home, monkeypatch, capsys):
+    words = ["models", "rollback", "ridge", "--reason", "test", "--home", str(home.path)]
+    states(home)
+    for reason, refused in (("evidence 3.01 (limit 3.00)", True), ("replaced by ridge~short: better", False)):
+        shown = [
+            {"family": "ridge", "session": date(2024, 12, 19), "reason": why, **row}
+            for row, why in (
+                ({"model": "ridge", "state": "retired", "serves": False}, reason),
+                ({"model": "ridge~short", "state": "champion", "serves": True}, "better"),
+            )
+        ]
+        home.lake.write("model_states", rows("model_states", *shown), "2024-12-19", fingerprint="test")
+        code, text = called(monkeypatch, capsys, *words)
+        assert code == (2 if refused else 0), text
+        assert ("(ridge: evidence 3.01 (limit 3.00))" in " ".join(text.split())) == refused
+        assert len(LifecycleLog(home).decisions()) == (0 if refused else 1)
 
 
 def test_losses_are_shown_in_basis_points_and_times_to_the_second():

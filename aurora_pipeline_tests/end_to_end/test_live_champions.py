@@ -154,3 +154,38 @@ def test_a_champion_whose_files_are_gone_falls_back_to_the_last_good_one(tiny_ho
     assert parity(loop.home, loop.session).is_empty()
     checks = {check.name: check for check in run_preflight(loop.home, loop.session, train_fold)}
     assert "fell back" in checks["models"].found
+
+
+def test_a_family_whose_training_failed_sits_the_fold_out_as_preflight_says(tiny_home, tmp_path):
+    def fail(loop):
+        home = loop.home
+        champions = home.champions()
+        fold = max(champions["ridge"])
+        home.champions_file.write_text(json.dumps(champions | {"ridge": {"2024-11": champions["ridge"][fold]}}))
+        LifecycleLog(home).append(LifecycleDecision(loop.session, "rollback", "xgboost", "kim", "test"))
+
+    loop = Loop(tiny_home, tmp_path / "replay", prepare=fail)
+    assert "ridge" not in loop.runner.opening.champions.members
+    assert loop.tick(0).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+    told = {row["key"]: row["text"] for row in kept_alerts(loop.home)}
+    assert "the family sits the fold out" in told["champion:ridge"]
+    assert "rollback xgboost" in told["decision"]
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, lambda *_: None)}
+    assert "the family sits the fold out" in checks["models"].found
+
+
+def test_where_no_family_was_trained_for_the_fold_all_trade_with_the_one_before_and_it_is_told(tiny_home, tmp_path):
+    def earlier(loop):
+        home = loop.home
+        for family, folds in home.champions().items():
+            (home.models / family / max(folds)).rename(home.models / family / "2024-11")
+        kept = {family: {"2024-11": f"{family}/2024-11"} for family in home.champions()}
+        home.champions_file.write_text(json.dumps(kept))
+
+    loop = Loop(tiny_home, tmp_path / "replay", prepare=earlier)
+    assert set(loop.runner.opening.champions.members) == set(loop.home.settings().models.families)
+    told = {row["key"]: row["text"] for row in kept_alerts(loop.home)}
+    assert f"the fold of {loop.session} has not been trained; trades with" in told["champion:ridge"]
+    checks = {check.name: check for check in run_preflight(loop.home, loop.session, lambda *_: None)}
+    assert not checks["models"].passed

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
+from aurora_pipeline.cli import app
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.retention import remove_tick_runs
@@ -19,8 +22,11 @@ from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.end_of_day import end_of_day
+from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.prune import prune
+from aurora_pipeline.live.session_opening import opening_of
+from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
 
@@ -114,8 +120,6 @@ def test_a_session_that_was_tampered_with_is_told_of(tiny_home, tmp_path):
     rows = loop.home.lake.read("signals", loop.session, loop.session)
     changed = rows.with_columns(pl.col("expected_return") + 1e-9)
     loop.home.lake.write("signals", changed, loop.session.isoformat(), fingerprint="live")
-    from aurora_pipeline.live.parity import parity
-
     found = parity(loop.home, loop.session)
     assert set(found["table"]) == {"signals"}
     assert set(found["column"]) == {"expected_return"}
@@ -144,6 +148,37 @@ def test_preflight_of_a_day_without_trading_says_so(tiny_home, tmp_path):
     (wrong,) = [check for check in run_preflight(loop.home, closed, train_fold) if not check.passed]
     assert wrong.name == "calendar"
     assert "not a session" in wrong.found
+
+
+def test_what_a_person_decides_between_preflight_and_open_holds_from_that_open(tiny_home, tmp_path):
+    loop = Loop(tiny_home, tmp_path / "replay")
+    home, opens = loop.home, loop.home.calendar.open(loop.session)
+    assert "ridge" in loop.runner.opening.champions.members
+    words = ["models", "retire", "ridge", "--reason", "its feed was dropped", "--home", str(home.path)]
+    loop.runner.clock.set(opens - timedelta(minutes=30))
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert f"holds from the open of {loop.session} on" in done.output
+    assert "made anew" in done.output
+    loop.restart()
+    assert "ridge" not in loop.runner.opening.champions.members
+    assert loop.tick(0).settled.status == "decided"
+    assert parity(home, loop.session).is_empty()
+    done = CliRunner().invoke(app, ["models", "retire", "xgboost", *words[3:]])
+    assert f"holds from the open of {home.calendar.shift(loop.session, 1)} on" in done.output
+    assert "made anew" not in done.output
+    assert "xgboost" in opening_of(Home(home.path), loop.session).champions.members
+
+
+def test_preflight_before_the_open_fixes_what_is_there_by_then(tiny_home, tmp_path):
+    loop = Loop(tiny_home, tmp_path / "replay")
+    before = loop.runner.opening.weights
+    LifecycleLog(loop.home).append(LifecycleDecision(loop.session, "retire", "ridge", "kim", "its feed was dropped"))
+    run_preflight(loop.home, loop.session, train_fold)
+    assert opening_of(loop.home, loop.session).weights.equals(before), "the session has begun"
+    loop.runner.clock.set(loop.home.calendar.open(loop.session) - timedelta(minutes=30))
+    run_preflight(loop.home, loop.session, train_fold)
+    assert set(before["model"]) - set(opening_of(loop.home, loop.session).weights["model"]) == {"ridge"}
 
 
 def test_a_session_the_service_was_down_for_is_settled_before_the_next_and_positions_stay(closed, tmp_path):

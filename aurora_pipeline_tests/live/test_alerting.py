@@ -1,3 +1,5 @@
+import errno
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +51,20 @@ def test_different_trouble_is_told_separately(home):
 def test_nothing_to_tell_writes_nothing(home):
     assert tell(home, [], lambda alert: None, NOON) == []
     assert not list(home.path.iterdir())
+
+
+def test_a_home_that_cannot_be_written_tells_all_the_same(home, monkeypatch):
+    sent = []
+    tell(home, [RIDGE], sent.append, NOON)
+    before = kept_alerts(home)
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("aurora_pipeline.live.alerting.atomic_text", no_space)
+    assert tell(home, [RIDGE, DISK], sent.append, NOON) == [RIDGE, DISK]
+    assert sent == [RIDGE, RIDGE, DISK]
+    assert kept_alerts(home) == before
 
 
 def test_an_address_that_cannot_be_reached_stops_nobody_and_is_not_written_down(home):

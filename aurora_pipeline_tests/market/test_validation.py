@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import validated
+from aurora_pipeline.market.rules import Rule, judged
 from aurora_pipeline.market.validation import FeedContext, validate_feed
 from aurora_pipeline_tests.market.tiny import CALENDAR, daily_rows, feed_rows, moment, sessions_from, universe
 
@@ -314,3 +315,22 @@ def test_rows_outside_the_span_are_filed_under_its_edges():
     late = early | {"known_at": moment("2026-05-05")}
     _, quarantine = validate_feed("earnings", feed_rows("earnings", [early, late]), context())
     assert sorted(quarantine["session"]) == [DAYS[0], DAYS[-1]]
+
+
+def test_refused_rows_of_a_feed_that_arrived_bit_by_bit_are_quoted():
+    told = [(["A"] * 40, [True] * 40), (["B"], [False]), (["C"], [False])]
+    rows = pl.concat(
+        [
+            pl.DataFrame({"name": names, "sound": sound}).with_columns(ratio=pl.lit(None, pl.Float64))
+            for names, sound in told
+        ],
+        rechunk=False,
+    )
+    rules = [
+        Rule("other", pl.col("name") == "Z", "another name", ("ratio",)),
+        Rule("wrong", ~pl.col("sound"), "a name", ("name",)),
+    ]
+    assert judged(rows, rules)["detail"].drop_nulls().to_list() == [
+        "name B, expected a name",
+        "name C, expected a name",
+    ]

@@ -220,6 +220,55 @@ def test_a_rollback_brings_the_old_champion_back_the_next_session_and_can_be_rol
     assert (rolled["reason"], rolled["decided_by"]) == ("rollback: worse in the book", "kim")
 
 
+def test_a_rollback_passes_over_a_former_champion_that_was_retired_for_its_own_sake():
+    evidence = Says(gain={("ridge~short", "ridge"): (DAYS[4], 9.0)})
+    said = [
+        LifecycleDecision(DAYS[5], "promote", "ridge~long", "kim", "better"),
+        LifecycleDecision(DAYS[6], "retire", "ridge~short", "kim", "its feed was dropped"),
+        LifecycleDecision(DAYS[8], "rollback", "ridge", "kim", "worse in the book"),
+    ]
+    frame, ignored = run([RIDGE, NEW, OTHER], evidence, decisions=said)
+    assert ignored == []
+    assert [serving(frame)[day]["ridge"] for day in DAYS[3:9]] == ["ridge", "ridge~short"] + ["ridge~long"] * 3 + [
+        "ridge"
+    ]
+    assert path(frame, "ridge~short")[-1] == "retired"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (Says(measured={("ridge", "keep"): (DAYS[5], 9.0)}), ()),
+        (Says(), (LifecycleDecision(DAYS[5], "retire", "ridge", "kim", "evidence 9.00"),)),
+    ],
+    ids=["by test", "by a person"],
+)
+def test_a_rollback_never_brings_back_what_was_retired_and_says_how_to(evidence, said):
+    back = LifecycleDecision(DAYS[8], "rollback", "ridge", "kim", "we need one")
+    frame, ignored = run([RIDGE, NEW], evidence, decisions=[*said, back])
+    assert path(frame, "ridge")[-1] == "retired"
+    assert serving(frame)[DAYS[-1]] == {}
+    assert len(ignored) == 1
+    assert "ridge: evidence 9.00" in ignored[0]
+    assert "aurora models promote ridge" in ignored[0]
+    by_name = LifecycleDecision(DAYS[9], "promote", "ridge", "kim", "we need one")
+    frame, ignored = run([RIDGE, NEW], decisions=[*said, by_name] if said else [by_name])
+    assert serving(frame)[DAYS[-1]] == {"ridge": "ridge"}
+
+
+def test_a_model_that_was_replaced_can_be_retired_so_that_no_rollback_brings_it_back():
+    evidence = Says(gain={("ridge~short", "ridge"): (DAYS[4], 9.0)})
+    said = [
+        LifecycleDecision(DAYS[6], "retire", "ridge", "kim", "its feed was dropped"),
+        LifecycleDecision(DAYS[8], "rollback", "ridge", "kim", "worse in the book"),
+        LifecycleDecision(DAYS[9], "retire", "ridge", "kim", "again"),
+    ]
+    frame, ignored = run([RIDGE, NEW], evidence, decisions=said)
+    assert serving(frame)[DAYS[-1]] == {"ridge": "ridge~short"}
+    assert "its feed was dropped" in ignored[0]
+    assert "retired already" in ignored[1]
+
+
 @pytest.mark.parametrize(
     ("decision", "why"),
     [

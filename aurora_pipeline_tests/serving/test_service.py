@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -77,6 +78,24 @@ def test_a_full_disk_does_not_end_the_service(service, monkeypatch, capsys):
 
 def no_space(*arguments):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_home_that_is_moved_ends_its_service_and_nothing_is_left_in_its_place(tmp_path, copied):
+    home, moved = tmp_path / "home", tmp_path / "moved"
+    service = Sleepers(Home(home), 0, "live")
+    with service.running():
+        service.look()
+        processes = [service.process_id("daemon"), service.process_id("webserver")]
+        home.rename(moved)
+        if copied:
+            shutil.copytree(moved, home)
+        with pytest.raises(ServiceError, match="start `aurora live` again where the home lies now"):
+            service.look()
+    assert all(gone(process) for process in processes)
+    assert home.exists() == copied
+    with Sleepers(Home(moved), 0, "live").running():
+        pass
 
 
 def test_one_service_per_home(service):

@@ -2,7 +2,8 @@
 
 ``<home>/champion_set.json`` is replaced by rename. Each family names its model version, directory, the sha256 of the version's
 manifest (which holds the sha256 of every file) and its features. A reader trusts nothing: a family whose files are not what
-was written falls back to the newest earlier version that is, and without one does not trade.
+was written falls back to the newest earlier version that is, back to the last time the family was retired, and without one does
+not trade. A family that could not be trained for a fold sits it out, as in a backfill; nothing earlier stands in for it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from aurora_pipeline.adapters.storage.lake import atomic_text
 FILE = "champion_set.json"
 KEPT = 20
 """Earlier entries kept per family."""
+_SITS_OUT = "sits_out"
+"""Key of an entry that names the fold a family has no model of."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,17 @@ def read_champion_set(home: Home) -> tuple[list[Champion], list[str]]:
     for family, history in sorted(content.get("families", {}).items()):
         if history[0]["model"] is None:
             continue
+        if fold := history[0].get(_SITS_OUT):
+            problems.append(
+                f"{family}: no model of fold {fold}, its training failed or was taken back; the family sits the fold out, run "
+                f"the job train_fold for {fold}"
+            )
+            continue
         faults = []
         for entry in history:
             if entry["model"] is None:
+                break
+            if entry.get(_SITS_OUT):
                 continue
             found = _fault(home, entry)
             if found is None:
@@ -147,6 +158,9 @@ def _fault(home: Home, entry: dict[str, Any]) -> str | None:
 
 def _entry(home: Home, family: str, model: str, session: date) -> dict[str, Any]:
     """Entry of a model that serves; one without files is written as such, so that a reader falls back and says so."""
+    missed = _fold_without(home, family, session) if model == family else None
+    if missed is not None:
+        return {"model": model, "version": "", "sha256": "", _SITS_OUT: missed, "since": session.isoformat()}
     directory = served_directory(home, family, model, session)
     digest = manifest_hash(home.models / directory) if directory is not None else None
     if directory is None or digest is None:
@@ -163,6 +177,14 @@ def _entry(home: Home, family: str, model: str, session: date) -> dict[str, Any]
     }
 
 
+def _fold_without(home: Home, family: str, session: date) -> str | None:
+    """Newest fold by a session that other families have a model of and this one has not."""
+    champions = home.champions()
+    folds = {fold for trained in champions.values() for fold in trained if fold <= session.isoformat()}
+    newest = max(folds, default=None)
+    return None if newest is None or newest in champions.get(family, {}) else newest
+
+
 def served_directory(home: Home, family: str, model: str, session: date) -> str | None:
     """Newest version of a model that serves by a session."""
     if model == family:
@@ -173,7 +195,7 @@ def served_directory(home: Home, family: str, model: str, session: date) -> str 
 
 
 def _identity(entry: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(entry.get(name) for name in ("model", "version", "sha256"))
+    return tuple(entry.get(name) for name in ("model", "version", "sha256", _SITS_OUT))
 
 
 def _read(home: Home) -> tuple[dict[str, Any], str | None]:

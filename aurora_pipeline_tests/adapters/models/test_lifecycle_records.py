@@ -108,6 +108,40 @@ def test_a_manifest_whose_hash_does_not_match_falls_back_to_the_last_good_one_or
     assert "does not trade" in problems[0]
 
 
+def test_a_family_without_a_model_of_the_fold_the_others_have_sits_it_out(tmp_path):
+    home = Home(tmp_path)
+    for family in ("ridge", "lightgbm"):
+        model_files(home, family, "2024-10")
+    write_champion_set(home, states(date(2024, 10, 31), {"ridge", "lightgbm"}), date(2024, 10, 31))
+    write_champion_set(home, states(FIRST, {"ridge", "lightgbm"}), FIRST)
+    assert len(read_champion_set(home)[0]) == 2, "no family has been trained for the fold: the one before serves"
+    model_files(home, "lightgbm", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge", "lightgbm"}), FIRST)
+    champions, problems = read_champion_set(home)
+    assert [champion.version for champion in champions] == ["lightgbm-2024-11-v1"]
+    assert len(problems) == 1
+    assert problems[0].startswith("ridge: no model of fold 2024-11")
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(FIRST, {"ridge", "lightgbm"}), FIRST)
+    assert (len(read_champion_set(home)[0]), read_champion_set(home)[1]) == (2, [])
+    (home.models / "ridge/2024-11/manifest.json").unlink()
+    assert "fell back to ridge-2024-10-v1" in read_champion_set(home)[1][0]
+
+
+def test_a_family_does_not_fall_back_to_a_model_that_was_retired(tmp_path):
+    home = Home(tmp_path)
+    model_files(home, "ridge", "2024-10")
+    write_champion_set(home, states(date(2024, 10, 31), {"ridge"}), date(2024, 10, 31))
+    write_champion_set(home, states(FIRST, {"lightgbm"}), FIRST)
+    model_files(home, "ridge", "2024-11")
+    write_champion_set(home, states(SECOND, {"ridge"}), SECOND)
+    assert [champion.version for champion in read_champion_set(home)[0]] == ["ridge-2024-11-v1"]
+    (home.models / "ridge/2024-11/manifest.json").unlink()
+    champions, problems = read_champion_set(home)
+    assert champions == []
+    assert "nothing earlier is sound: the family does not trade" in problems[0]
+
+
 def test_a_retired_last_model_leaves_an_empty_champion_set(tmp_path):
     home = Home(tmp_path)
     model_files(home, "ridge", "2024-11")
