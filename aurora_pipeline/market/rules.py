@@ -55,9 +55,13 @@ def judged(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
 
 
 def _with_detail(rows: pl.DataFrame, detail: pl.Expr) -> pl.DataFrame:
-    """Write sentences for refused rows only: they are few, and text is costly."""
+    """Write sentences for refused rows only: they are few, and text is costly.
+
+    They are laid out anew first: `polars.format` (2.1) panics on a column whose first chunk is empty, which is what the filter
+    leaves of a file with several row groups that is sound in the first.
+    """
     numbered = rows.with_row_index("_row")
-    wrong = numbered.filter(pl.col("reason").is_not_null()).select("_row", detail.alias("detail"))
+    wrong = numbered.filter(pl.col("reason").is_not_null()).rechunk().select("_row", detail.alias("detail"))
     return numbered.join(wrong, on="_row", how="left", maintain_order="left").drop("_row")
 
 
