@@ -24,7 +24,7 @@ from aurora_pipeline.market.columns import (
     contract_columns,
     require_columns,
 )
-from aurora_pipeline.market.file_facts import file_hash, moment_range, rows_per_day
+from aurora_pipeline.market.file_facts import file_hash, moment_range, parquet_rows, parquet_schema, rows_per_day
 from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
 from aurora_pipeline.market.session_bounds import owned_from, stretches
 
@@ -69,9 +69,10 @@ class MarketFolder:
         folder._require_bars()
         folder.universe()
         for name in folder.feeds:
-            require_columns(folder._schema(folder._feed_file(name)), FEEDS[name], str(folder._feed_file(name)))
+            file = folder._feed_file(name)
+            require_columns(parquet_schema(file), FEEDS[name], str(file))
         for file in folder._bar_files:
-            require_columns(folder._schema(file), BARS, str(file))
+            require_columns(parquet_schema(file), BARS, str(file))
         if folder.manifest.frequency == "5min":
             folder.calendar.require_regular_bars()
         _ = folder.span  # an empty market and an unknown calendar fail here, not in the middle of a run
@@ -158,11 +159,7 @@ class MarketFolder:
             empty = [pl.lit(None, pl.Float64).alias(name) for name in ("vwap", "trade_count")]
             return daily.with_columns(empty).select(list(BARS.columns))
         wanted = pl.any_horizontal([self._owned(first, last) for first, last in stretches(self.calendar, sessions)])
-        frames = [
-            pl.scan_parquet(file).select(contract_columns(self._schema(file), BARS)).filter(wanted)
-            for file in self._bar_files
-        ]
-        return pl.concat(frames).collect()
+        return pl.concat([self._select(file, BARS, wanted) for file in self._bar_files])
 
     @property
     def synthetic(self) -> bool:
@@ -215,17 +212,15 @@ class MarketFolder:
                 f"{self.path}: frequency {self.manifest.frequency} needs {self._bar_source}, which is missing or has no file"
             )
 
-    def _schema(self, file: Path) -> pl.Schema:
-        try:
-            return pl.Schema(pl.read_parquet_schema(file))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise MarketDataError(f"{file}: not readable as Parquet: {error}") from error
-
     def _read(self, file: Path, form: RawFile, wanted: pl.Expr | None = None) -> pl.DataFrame:
-        schema = self._schema(file)
-        require_columns(schema, form, str(file))
-        rows = pl.scan_parquet(file).select(contract_columns(schema, form))
-        return (rows if wanted is None else rows.filter(wanted)).collect()
+        require_columns(parquet_schema(file), form, str(file))
+        return self._select(file, form, wanted)
+
+    def _select(self, file: Path, form: RawFile, wanted: pl.Expr | None = None) -> pl.DataFrame:
+        columns = contract_columns(parquet_schema(file), form)
+        return parquet_rows(
+            file, lambda rows: rows.select(columns) if wanted is None else rows.select(columns).filter(wanted)
+        )
 
     def _rows_per_day(self) -> pl.DataFrame:
         if self.manifest.frequency == "session":

@@ -171,12 +171,12 @@ def _extend_universe(
 ) -> list[str]:
     """Extend the universe and say how it changed, and which rows belong to nobody in it."""
     file = folder / "universe.parquet"
-    held = pl.read_parquet(file) if file.exists() else None
+    held = pl.read_parquet(file, glob=False) if file.exists() else None
     decides = kind == ("bars" if manifest.frequency == "5min" else "daily_bars")
     joining = listed is None and (decides or held is None)
     symbols = set(rows.get_column("symbol").drop_nulls())
     extend_universe(folder, symbols if joining else (), manifest, listed)
-    known = set(pl.read_parquet(file).get_column("symbol"))
+    known = set(pl.read_parquet(file, glob=False).get_column("symbol"))
     notes = []
     if held is not None:
         before = set(held.get_column("symbol"))
@@ -219,7 +219,7 @@ def _require_usable(path: Path, manifest: MarketManifest) -> None:
 def _read(source: Path) -> pl.DataFrame:
     try:
         if source.suffix.lower() == ".parquet":
-            rows = pl.read_parquet(source)
+            rows = pl.read_parquet(source, glob=False)
         elif source.suffix.lower() == ".csv":
             # As text: a symbol may look like a number or a truth value, and a number like a whole one for many rows.
             rows = pl.read_csv(source, infer_schema=False, null_values="")

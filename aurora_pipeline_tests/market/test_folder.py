@@ -67,6 +67,24 @@ def test_unusable_folder_is_one_clear_error(tmp_path, spoil, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+def test_a_folder_is_read_whatever_characters_its_name_has(tmp_path):
+    sound(tmp_path / "of 1")
+    path = write_market(tmp_path / "of [1]" / "m", universe("BBB"), flat_sessions(["BBB"], DAYS))
+    folder = MarketFolder.open(path)
+    assert folder.universe()["symbol"].to_list() == folder.read_bars(DAYS)["symbol"].unique().to_list() == ["BBB"]
+
+
+def test_a_file_with_damaged_content_is_named(tmp_path):
+    path = sound(tmp_path, earnings=feed_rows("earnings", [{"symbol": "AAA", "known_at": moment("2025-03-04 21:00")}]))
+    file = path / "earnings.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:60] = bytes(56)
+    file.write_bytes(content)
+    folder = MarketFolder.open(path)
+    with pytest.raises(MarketDataError, match=r"earnings\.parquet: not readable as Parquet"):
+        folder.read("earnings")
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(MarketDataError, match="no such folder"):
         MarketFolder.open(tmp_path / "nowhere")
