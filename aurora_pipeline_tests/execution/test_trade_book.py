@@ -99,6 +99,15 @@ def test_a_short_pays_borrow_for_the_night():
     assert column(result.portfolio, "borrow_cost") == pytest.approx([3.92, 0.0])
 
 
+@pytest.mark.parametrize("event", [CorporateEvent("A", "delist", 0.0, 50.0), CorporateEvent("A", "split", 1.0 / 500.0)])
+def test_a_short_that_an_action_ends_pays_for_its_last_night(event):
+    rules = settings("costs.borrow_rate=0.0252")
+    opening = holding(-392.0, cash=1_039_200.0)
+    result = run(session_inputs(1, [NAN, NAN], events=(event,)), opening, rules)
+    assert column(result.portfolio, "borrow_cost") == pytest.approx([3.92, 0.0])
+    assert column(result.attribution, "cost") == pytest.approx([3.92])
+
+
 def test_a_split_changes_shares_but_not_value():
     event = CorporateEvent("A", "split", 2.0)
     result = run(session_inputs(1, [50.0], alpha=0.05, events=(event,)), holding())
