@@ -154,6 +154,13 @@ def test_a_moved_action_that_is_told_once_more_is_booked():
     assert [len(events(frame, session)) for session in SESSIONS] == [0, 0, 1, 0, 0]
 
 
+def test_every_dividend_of_a_weekly_payer_is_booked():
+    days = CALENDAR.sessions(date(2026, 1, 5), date(2026, 2, 27))
+    paid = days[::5]
+    told = [action("dividend", day, known=CALENDAR.open(CALENDAR.shift(day, -3)), amount=0.1) for day in paid]
+    assert [day for day in days if events(actions(*told), day)] == paid
+
+
 def test_an_ex_date_without_trading_counts_at_the_next_session():
     assert len(events(actions(action("delist", date(2026, 1, 10))), date(2026, 1, 12))) == 1
 
