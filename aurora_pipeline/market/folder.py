@@ -25,7 +25,7 @@ from aurora_pipeline.market.columns import (
     require_columns,
 )
 from aurora_pipeline.market.file_facts import file_hash, moment_range, parquet_rows, parquet_schema, rows_per_day
-from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
+from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest, require_known_columns
 from aurora_pipeline.market.session_bounds import owned_from, stretches
 
 __all__ = ["MarketFolder", "MarketManifest"]
@@ -68,9 +68,10 @@ class MarketFolder:
         folder = cls(directory, read_manifest(directory))
         folder._require_bars()
         folder.universe()
-        for name in folder.feeds:
-            file = folder._feed_file(name)
-            require_columns(parquet_schema(file), FEEDS[name], str(file))
+        schemas = {name: parquet_schema(folder._feed_file(name)) for name in folder.feeds}
+        for name, schema in schemas.items():
+            require_columns(schema, FEEDS[name], str(folder._feed_file(name)))
+        require_known_columns(folder.manifest, schemas, str(directory / MANIFEST_FILE))
         for file in folder._bar_files:
             require_columns(parquet_schema(file), BARS, str(file))
         if folder.manifest.frequency == "5min":

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import MarketDataError
+from aurora_pipeline.market.columns import FEEDS
 
 MANIFEST_FILE = "market.yaml"
+CAN_DO_WITHOUT = ("earnings", "fundamentals", "short_interest", "etf_flows", "options")
+"""Feeds whose columns features can be kept from."""
+SCALE_FREE = ("earnings.eps_estimate", "earnings.eps_actual", "fundamentals.shares_outstanding")
+"""Columns of which there is a use that a later split does not change."""
 
 
 class MarketManifest(BaseModel):
@@ -74,3 +81,39 @@ def read_manifest(directory: Path) -> MarketManifest:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise MarketDataError(f"{file}: {problems}. The keys are {', '.join(MarketManifest.model_fields)}") from error
+
+
+def require_known_columns(manifest: MarketManifest, schemas: Mapping[str, pl.Schema], file: str) -> None:
+    """Refuse declarations that would keep no feature from anything, such as a misspelt column.
+
+    Parameters
+    ----------
+    manifest : MarketManifest
+    schemas : mapping of str to polars.Schema
+        What the folder's feeds hold, by feed; a column beyond the contract may be declared too.
+    file : str
+        For the message.
+
+    Raises
+    ------
+    MarketDataError
+        Naming the entry and what to do.
+    """
+    declared = [("not_point_in_time", entry) for entry in manifest.not_point_in_time]
+    declared += [("rebased_for_later_splits", entry) for entry in manifest.rebased_for_later_splits]
+    for key, entry in declared:
+        feed, _, column = entry.partition(".")
+        if feed not in CAN_DO_WITHOUT:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r}: expected feed.column of {', '.join(CAN_DO_WITHOUT)}; "
+                "what bars are adjusted for is said by price_adjustment"
+            )
+        if column not in {*FEEDS[feed].columns, *schemas.get(feed, ())}:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r}: no such column; {feed} has {', '.join(FEEDS[feed].columns)}"
+            )
+        if key == "rebased_for_later_splits" and column in FEEDS[feed].columns and entry not in SCALE_FREE:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r}: there is no scale-free use of it, only of {', '.join(SCALE_FREE)}; "
+                "list it under not_point_in_time"
+            )

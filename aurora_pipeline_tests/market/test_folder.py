@@ -67,6 +67,31 @@ def test_unusable_folder_is_one_clear_error(tmp_path, spoil, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "entry", "words"),
+    [
+        ("not_point_in_time", "earnings.eps_actuals", "no such column; earnings has symbol"),
+        ("not_point_in_time", "earning.eps_actual", "expected feed.column of earnings, fundamentals"),
+        ("not_point_in_time", "daily_bars.volume", "price_adjustment"),
+        ("not_point_in_time", "earnings", "no such column"),
+        ("rebased_for_later_splits", "short_interest.shares_short", "list it under not_point_in_time"),
+        ("not_point_in_time", "short_interest.shares_short", None),
+        ("not_point_in_time", "earnings.analysts", None),
+        ("rebased_for_later_splits", "earnings.analysts", None),
+        ("rebased_for_later_splits", "earnings.eps_actual", None),
+    ],
+)
+def test_a_column_that_is_declared_unusable_must_exist(tmp_path, key, entry, words):
+    row = {"symbol": "AAA", "known_at": moment("2025-03-04 21:00")}
+    earnings = feed_rows("earnings", [row]).with_columns(analysts=pl.lit(3))
+    path = sound(tmp_path, earnings=earnings, manifest={key: [entry]})
+    if words is None:
+        MarketFolder.open(path)
+    else:
+        with pytest.raises(MarketDataError, match=words):
+            MarketFolder.open(path)
+
+
 def test_a_folder_is_read_whatever_characters_its_name_has(tmp_path):
     sound(tmp_path / "of 1")
     path = write_market(tmp_path / "of [1]" / "m", universe("BBB"), flat_sessions(["BBB"], DAYS))
