@@ -16,7 +16,8 @@ from aurora_pipeline.market.columns import FEEDS
 
 MANIFEST_FILE = "market.yaml"
 CAN_DO_WITHOUT = ("earnings", "fundamentals", "short_interest", "etf_flows", "options")
-"""Feeds whose columns features can be kept from."""
+"""Feeds whose columns features can be kept from; of the bars it is :data:`OPTIONAL_OF_BARS`."""
+OPTIONAL_OF_BARS = ("bars.vwap", "bars.trade_count")
 SCALE_FREE = ("earnings.eps_estimate", "earnings.eps_actual", "fundamentals.shares_outstanding")
 """Columns of which there is a use that a later split does not change."""
 
@@ -103,9 +104,11 @@ def require_known_columns(manifest: MarketManifest, schemas: Mapping[str, pl.Sch
     declared += [("rebased_for_later_splits", entry) for entry in manifest.rebased_for_later_splits]
     for key, entry in declared:
         feed, _, column = entry.partition(".")
+        if key == "not_point_in_time" and entry in OPTIONAL_OF_BARS:
+            continue
         if feed not in CAN_DO_WITHOUT:
             raise MarketDataError(
-                f"{file}: {key}: {entry!r}: expected feed.column of {', '.join(CAN_DO_WITHOUT)}; "
+                f"{file}: {key}: {entry!r}: expected feed.column of {', '.join(CAN_DO_WITHOUT)}, or {OPTIONAL_OF_BARS[0]}; "
                 "what bars are adjusted for is said by price_adjustment"
             )
         if column not in {*FEEDS[feed].columns, *schemas.get(feed, ())}:
