@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 import polars as pl
 
 from aurora_pipeline.errors import MarketDataError
+from aurora_pipeline.market.columns import within_years
 
 _Fact = TypeVar("_Fact")
 
@@ -67,17 +68,21 @@ def file_hash(path: Path) -> str:
 
 
 @_remembered
-def moment_range(path: Path, column: str) -> tuple[datetime, datetime] | None:
-    """Smallest and largest value of a timestamp column; None without any."""
-    ends = pl.col(column).min().alias("low"), pl.col(column).max().alias("high")
-    low, high = parquet_rows(path, lambda rows: rows.select(ends)).row(0)
+def day_range(path: Path, column: str) -> tuple[date, date] | None:
+    """Smallest and largest day (UTC) of a date or timestamp column; None without any."""
+    day = _day(column)
+    low, high = parquet_rows(path, lambda rows: rows.select(day.min().alias("low"), day.max().alias("high"))).row(0)
     return None if low is None else (low, high)
 
 
 @_remembered
 def rows_per_day(path: Path, column: str) -> pl.DataFrame:
     """Rows of each day (UTC) of a date or timestamp column, as `day` and `rows`."""
-    day = pl.col(column).cast(pl.Date).alias("day")
+    day = _day(column).alias("day")
     return parquet_rows(
         path, lambda rows: rows.select(day).drop_nulls().group_by("day").agg(pl.len().alias("rows")).sort("day")
     )
+
+
+def _day(column: str) -> pl.Expr:
+    return within_years(pl.col(column).cast(pl.Date), pl.Date())

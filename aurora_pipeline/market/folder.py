@@ -24,7 +24,7 @@ from aurora_pipeline.market.columns import (
     contract_columns,
     require_columns,
 )
-from aurora_pipeline.market.file_facts import file_hash, moment_range, parquet_rows, parquet_schema, rows_per_day
+from aurora_pipeline.market.file_facts import day_range, file_hash, parquet_rows, parquet_schema, rows_per_day
 from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest, require_known_columns
 from aurora_pipeline.market.session_bounds import owned_from, stretches
 
@@ -242,8 +242,8 @@ class MarketFolder:
 
 
 def _overlaps(file: Path, first: date, last: date) -> bool:
-    held = moment_range(file, "bar_start")
-    return held is not None and held[0].date() <= last and held[1].date() >= first
+    held = day_range(file, "bar_start")
+    return held is not None and held[0] <= last and held[1] >= first
 
 
 def _require_sound_universe(rows: pl.DataFrame, file: str) -> None:

@@ -99,6 +99,22 @@ def test_a_folder_is_read_whatever_characters_its_name_has(tmp_path):
     assert folder.universe()["symbol"].to_list() == folder.read_bars(DAYS)["symbol"].unique().to_list() == ["BBB"]
 
 
+@pytest.mark.parametrize(("unit", "edge"), [(10**18, date(9999, 12, 30)), (-(10**17), date(1, 1, 2))])
+def test_moments_beyond_the_years_of_python_are_moved_to_the_edge(tmp_path, unit, edge):
+    bars = flat_sessions(["AAA"], DAYS)
+    far = pl.lit(unit).cast(TIMESTAMP)
+    stray = bars.head(1).with_columns(far.alias("bar_start"))
+    late = bars.head(1).with_columns(far.alias("known_at"))
+    listed = universe("AAA").with_columns(far.cast(pl.Date).alias("valid_to" if unit > 0 else "valid_from"))
+    folder = MarketFolder.open(write_market(tmp_path / "m", listed, pl.concat([bars, stray, late])))
+    assert folder.span == (DAYS[0], DAYS[-1])
+    raw = folder.read_bars(DAYS)
+    assert raw.height == bars.height + 2
+    assert edge in raw["bar_start"].dt.date().to_list()
+    assert edge in raw["known_at"].dt.date().to_list()
+    assert len(folder.content_hash("bars/2025-03")) == 64
+
+
 def test_a_file_with_damaged_content_is_named(tmp_path):
     path = sound(tmp_path, earnings=feed_rows("earnings", [{"symbol": "AAA", "known_at": moment("2025-03-04 21:00")}]))
     file = path / "earnings.parquet"
