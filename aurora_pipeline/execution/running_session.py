@@ -193,6 +193,12 @@ class RunningSession:
         """Book the night's corporate actions; returns the orders that still go out, the others are taken back and recorded."""
         opening, ledger = self.opening, self.ledger
         for event in self.inputs.events:
+            if event.kind == "dividend" and event.value >= ledger.last_price(event.instrument):
+                detail = f"{event.value:g} USD per share, price {ledger.last_price(event.instrument):g}"
+                self.record.events.add(
+                    self.inputs.decision_times[0], BookEvent("dividend_refused", event.instrument, detail)
+                )
+                continue
             ledger.apply(event)
             self.broker.apply(event)
         waiting, gone = after_actions(opening.pending, self.inputs.events)

@@ -22,6 +22,7 @@ from aurora_pipeline.market.universe import inside_interval
 ACTION_KINDS = ("split", "dividend", "rename", "delist")
 UNREACHABLE = 130
 """Sessions at the calendar's end, the second half of the year to come, in which no row can have become known."""
+SPLIT_BOUNDS = (1e-4, 1e4)
 IMPLIED_VOLATILITY_BOUNDS = (0.01, 5.0)
 _NOT_NEGATIVE_STATEMENT = ("revenue", "total_assets", "total_debt", "shares_outstanding", "capital_expenditure")
 _IMPLIED = ("iv_30d", "iv_call_25d", "iv_put_25d")
@@ -160,8 +161,8 @@ def _action_rules(context: FeedContext) -> list[Rule]:
         Rule("unknown_kind", ~kind.is_in(list(ACTION_KINDS)), f"one of {', '.join(ACTION_KINDS)}", ("kind",)),
         Rule(
             "wrong_ratio",
-            (kind == "split") & (ratio.is_null() | ~ratio.is_finite() | (ratio <= 0.0)),
-            "new shares per old share, above 0",
+            (kind == "split") & (ratio.is_null() | ~ratio.is_between(*SPLIT_BOUNDS)),
+            "new shares per old share, from {:g} to {:g}".format(*SPLIT_BOUNDS),
             ("ratio",),
         ),
         Rule(

@@ -133,6 +133,15 @@ def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
     assert row["nav"] == pytest.approx(1_000_000 + pnl)
 
 
+def test_a_dividend_of_the_whole_price_is_a_fault_and_not_paid():
+    split = CorporateEvent("A", "split", 2.0)
+    for amount, paid in ((49.5, 784 * 49.5), (50.0, 0.0), (1e6, 0.0)):
+        events = (split, CorporateEvent("A", "dividend", amount))
+        result = run(session_inputs(1, [50.0], alpha=0.05, events=events), holding())
+        assert column(result.portfolio, "gross_pnl") == pytest.approx([paid])
+        assert ("dividend_refused" in column(result.events, "event")) is (paid == 0.0)
+
+
 def test_a_delisting_turns_the_position_into_cash_at_the_last_price():
     event = CorporateEvent("A", "delist", 0.0)
     result = run(session_inputs(1, [NAN], names=("B",), events=(event,)), holding())

@@ -109,6 +109,9 @@ def test_a_faulty_twin_does_not_take_the_sound_row_along():
     [
         ({"kind": "split", "ratio": 2.0}, None),
         ({"kind": "split", "ratio": -2.0}, "wrong_ratio"),
+        ({"kind": "split", "ratio": 1e9}, "wrong_ratio"),
+        ({"kind": "split", "ratio": 1e-9}, "wrong_ratio"),
+        ({"kind": "split", "ratio": float("nan")}, "wrong_ratio"),
         ({"kind": "split"}, "wrong_ratio"),
         ({"kind": "dividend", "amount": 0.1}, None),
         ({"kind": "dividend"}, "wrong_amount"),
