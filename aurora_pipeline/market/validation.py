@@ -16,7 +16,7 @@ from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.own_history import with_own_history
 from aurora_pipeline.market.quarantine import quarantine_rows
-from aurora_pipeline.market.rules import Rule, judged, price_rules, with_duplicates
+from aurora_pipeline.market.rules import Rule, judged, not_a_number, price_rules, with_duplicates
 from aurora_pipeline.market.universe import inside_interval
 
 ACTION_KINDS = ("split", "dividend", "rename", "delist")
@@ -168,7 +168,7 @@ def _action_rules(context: FeedContext) -> list[Rule]:
         Rule(
             "wrong_amount",
             ((kind == "dividend") & amount.is_null())
-            | (kind.is_in(["dividend", "delist"]) & (~amount.is_finite() | (amount < 0.0))),
+            | (kind.is_in(["dividend", "delist"]) & (not_a_number(amount) | (amount < 0.0))),
             "cash per share, at least 0",
             ("amount",),
         ),
@@ -236,7 +236,7 @@ def _empty(columns: Sequence[str]) -> Rule:
 
 
 def _finite(*columns: str) -> Rule:
-    return Rule("not_finite", pl.any_horizontal(~pl.col(list(columns)).is_finite()), "finite numbers", columns)
+    return Rule("not_finite", pl.any_horizontal(not_a_number(pl.col(list(columns)))), "finite numbers", columns)
 
 
 def _not_negative(column: str) -> Rule:

@@ -37,6 +37,8 @@ DAILY = {"symbol": "AAA", "session": DAYS[0], "open": 10.0, "high": 11.0, "low":
         ({"open": None}, "null_price"),
         ({"close": float("nan")}, "not_finite_price"),
         ({"high": float("inf")}, "not_finite_price"),
+        ({"high": 1.7976931348623157e308}, "not_finite_price"),
+        ({"volume": 2.0**63}, "wrong_volume"),
         ({"low": -9.0}, "not_positive_price"),
         ({"low": 0.0}, "not_positive_price"),
         ({"volume": -1.0}, "wrong_volume"),
