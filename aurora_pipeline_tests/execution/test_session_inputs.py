@@ -43,6 +43,12 @@ def arrays(*rows, count=4):
     return bar_arrays(pl.DataFrame(list(rows), schema_overrides=times), ["A", "B"], ENDS, count)
 
 
+@pytest.mark.parametrize("vwap", [8e17, 0.01, float("nan")])
+def test_a_vwap_outside_its_bar_is_no_price_to_fill_at(vwap):
+    found, without = arrays(bar("A", 0, 100.0, vwap=vwap)), arrays(bar("A", 0, 100.0))
+    assert found.fill_price[0, 0] == without.fill_price[0, 0] == pytest.approx(100.0, rel=0.02)
+
+
 def test_fills_use_vwap_or_the_typical_price():
     found = arrays(bar("A", 0, 100.0), bar("A", 1, 100.0, vwap=99.5))
     np.testing.assert_allclose(found.fill_price[:2, 0], [(101 + 98 + 100) / 3, 99.5])
