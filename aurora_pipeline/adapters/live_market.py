@@ -240,7 +240,7 @@ def feed_known(feed: str, path: Path, calendar: SessionCalendar) -> pl.Expr:
     columns = pl.read_parquet_schema(path)
     if feed != "daily_bars":
         return pl.col("known_at")
-    days = pl.read_parquet(path, columns=["session"])["session"].unique()
+    days = pl.read_parquet(path, glob=False, columns=["session"])["session"].unique()
     closes = {day: calendar.close(day) for day in days if calendar.is_session(day)}
     close = pl.col("session").replace_strict(closes, default=None, return_dtype=pl.Datetime("us", "UTC"))
     return pl.coalesce("known_at", close) if "known_at" in columns else close

@@ -129,7 +129,7 @@ def _listed(symbols: str | None) -> list[str]:
 
 def _wanted(market: Path, manifest: MarketManifest, feed: str, listed: Sequence[str]) -> list[str]:
     """Symbols to ask for: those listed, else the folder's; with the funds for bars, without them for filings."""
-    rows = pl.read_parquet(market / "universe.parquet")
+    rows = pl.read_parquet(market / "universe.parquet", glob=False)
     funds = set(rows.filter(pl.col("kind") == "etf")["symbol"])
     symbols = list(listed) or sorted(set(rows["symbol"]))
     if feed == "alpaca":

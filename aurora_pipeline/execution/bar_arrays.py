@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+VWAP_TOLERANCE = 1e-4
+"""How far a VWAP may lie outside its bar's range by rounding, fraction."""
+
 
 @dataclass(frozen=True)
 class BarArrays:
@@ -53,7 +56,9 @@ def bar_arrays(bars: pl.DataFrame, instruments: Sequence[str], ends: Sequence[da
     known = rows.get_column("known_at").to_physical().to_numpy()
     refused = rows.get_column("quarantined_at").to_physical().fill_null(never).to_numpy()
     typical = (pl.col("high") + pl.col("low") + pl.col("close")) / 3.0
-    vwap = pl.when(pl.col("vwap").is_finite() & (pl.col("vwap") > 0.0)).then(pl.col("vwap"))
+    # Nobody traded at a price outside the bar's own range: such a VWAP is a fault and no fill.
+    inside = pl.col("vwap").is_between(pl.col("low") * (1.0 - VWAP_TOLERANCE), pl.col("high") * (1.0 + VWAP_TOLERANCE))
+    vwap = pl.when(inside).then(pl.col("vwap"))
     # First decision time at which a version may be used, and the first at which it no longer may.
     usable_from = np.searchsorted(moments, known, side="left").astype(np.int64)
     usable_until = np.searchsorted(moments, refused, side="left").astype(np.int64)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from aurora_pipeline.calendar import SessionCalendar
-from aurora_pipeline.market.action_versions import REDATED_DAYS, TERMS, in_force, with_superseded
+from aurora_pipeline.market.action_versions import REDATED_DAYS, in_force, redated, with_superseded
 
 LATE_DAYS = 30
 KINDS_BY_ADJUSTMENT = {
@@ -80,7 +80,8 @@ def events_at_open(
     kinds = KINDS_BY_ADJUSTMENT[price_adjustment]
     opening, previous = calendar.open(session), calendar.shift(session, -1)
     days_late = (pl.lit(session) - pl.col("ex_date")).dt.total_days()
-    versions = with_superseded(actions.filter(pl.col("kind").is_in(kinds), days_late <= LATE_DAYS + REDATED_DAYS))
+    near = days_late <= LATE_DAYS + 2 * REDATED_DAYS
+    versions = with_superseded(actions.filter(pl.col("kind").is_in(kinds), near)).with_row_index("row")
     recent = versions.filter(pl.col("ex_date") <= session, days_late <= LATE_DAYS)
     first_known = recent.group_by(key).agg(pl.col("known_at").min().alias("first_known"))
     due = (
@@ -100,19 +101,14 @@ def events_at_open(
         .sort("instrument_id", "order", "ex_date")
     )
     if not due.is_empty():
-        due = due.filter(
-            ~pl.Series([_booked_with_another_date(row, versions, opening, calendar) for row in due.to_dicts()])
-        )
+        told_before = redated(versions).join(versions, on="row")
+        due = due.filter(~pl.Series([_booked_with_another_date(row, told_before, calendar) for row in due.to_dicts()]))
     return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value", "pays").iter_rows())
 
 
-def _booked_with_another_date(
-    row: dict[str, Any], actions: pl.DataFrame, opening: datetime, calendar: SessionCalendar
-) -> bool:
+def _booked_with_another_date(row: dict[str, Any], told_before: pl.DataFrame, calendar: SessionCalendar) -> bool:
     """Whether an action that is due was booked before it was told with this ex-date."""
-    near = (pl.col("ex_date") - row["ex_date"]).dt.total_days().abs().is_between(1, REDATED_DAYS)
-    same = [pl.col(name).eq_missing(pl.lit(row[name])) for name in ("instrument_id", *TERMS)]
-    others = actions.filter(near, pl.col("known_at") <= opening, *same)
+    others = told_before.filter(pl.col("again") == row["row"])
     for ex_date, known, superseded in others.select("ex_date", "known_at", "superseded_at").iter_rows():
         days = calendar.sessions(ex_date, max(ex_date, known.date()) + timedelta(days=REDATED_DAYS))
         booked = next(calendar.open(day) for day in days if calendar.open(day) >= known)

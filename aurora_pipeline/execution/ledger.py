@@ -79,6 +79,11 @@ class Ledger:
             self.cash += self.shares[index] * paid
             self.shares[index] = 0.0
 
+    def last_price(self, instrument: str) -> float:
+        """Last known price of an instrument, USD/share; NaN where none was seen."""
+        index = self.column.get(instrument)
+        return np.nan if index is None else float(self.price[index])
+
     def mark(self, prices: Floats) -> None:
         """Move to new prices, shape (n_names,); NaN keeps the last one."""
         new = np.where(np.isfinite(prices), prices, self.price)

@@ -91,6 +91,7 @@ class RunningSession:
         self.alpha = np.zeros(len(inputs.instruments))
         self.expected = np.array([opening.expected.get(name, 0.0) for name in inputs.instruments])
         self.weights = np.zeros(len(inputs.instruments))
+        self.night = self._borrow_of_the_night()
         self.pending: tuple[PendingOrder, ...] = ()
         self.peak = self._opening_peak()
         if self.scale != AS_ASSUMED:
@@ -192,6 +193,12 @@ class RunningSession:
         """Book the night's corporate actions; returns the orders that still go out, the others are taken back and recorded."""
         opening, ledger = self.opening, self.ledger
         for event in self.inputs.events:
+            if event.kind == "dividend" and event.value >= ledger.last_price(event.instrument):
+                detail = f"{event.value:g} USD per share, price {ledger.last_price(event.instrument):g}"
+                self.record.events.add(
+                    self.inputs.decision_times[0], BookEvent("dividend_refused", event.instrument, detail)
+                )
+                continue
             ledger.apply(event)
             self.broker.apply(event)
         waiting, gone = after_actions(opening.pending, self.inputs.events)
@@ -226,7 +233,7 @@ class RunningSession:
         if self.broker.costs_in_price:
             cost = TradeCost(np.zeros(len(filled)), cost.fee, np.zeros(len(filled)))
             self.cost_evidence = with_fills(self.cost_evidence, filled, settings.costs.stress)
-        night = self._borrow_of_the_night() if bar == 0 else np.zeros(ledger.shares.size)
+        night = self.night if bar == 0 else np.zeros(ledger.shares.size)
         ledger.mark(inputs.mark[bar])
         for item, charge in zip(filled, cost.total, strict=True):
             index = ledger.column[item.order.instrument]
@@ -276,7 +283,7 @@ class RunningSession:
                 self.broker.cancel(order.order_id)
 
     def _borrow_of_the_night(self) -> Floats:
-        """Cost of the shorts held overnight by name, USD, at the prices of the evening before."""
+        """Cost of the shorts held overnight by name, USD, at the prices of the evening: before what the night's actions do."""
         ledger = self.ledger
         short = (ledger.shares < 0.0) & np.isfinite(ledger.price)
         return borrow_cost(np.where(short, ledger.shares * ledger.price, 0.0), self.borrow, self.settings.costs)

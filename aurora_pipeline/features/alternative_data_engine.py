@@ -192,7 +192,8 @@ def _pressures(values: dict[str, NDArray[np.float64]], groups: SectorGroups) -> 
     """Flows times size standing, and the two products."""
     size = groups.standing(values["size"])
     pressure = values["flow_to_assets"] * size
-    short = groups.standing(np.log(values["short_interest_ratio"]))
+    ratio = values["short_interest_ratio"]
+    short = groups.standing(np.log(np.where(ratio > 0.0, ratio, np.nan)))
     return {
         "flow_pressure": pressure,
         "flow_to_volume_pressure": values["flow_to_volume"] * size,

@@ -1,4 +1,7 @@
-"""Short interest: how much is sold short, how long it would take to cover, and how it changed (Asquith, Pathak, Ritter 2005)."""
+"""Short interest: how much is sold short, how long it would take to cover, and how it changed (Asquith, Pathak, Ritter 2005).
+
+None sold short is a level like any other, and changes from or to it, being logarithms, are null.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +48,12 @@ def short_interest_features(
     -------
     dict of str to ndarray of shape (states,)
     """
-    short = np.where(history.values["shares_short"] > 0.0, history.values["shares_short"], np.nan)
+    short = history.values["shares_short"]
     settled = history.period // DAY
     told = market.take(history.example)
     now = short[:, 0][history.entry] * market.split_ratio(settled[:, 0][history.entry], market.newest_day)
-    level = np.log(short * told.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
+    positive = np.where(short > 0.0, short, np.nan)
+    level = np.log(positive * told.split_ratio(np.where(history.period == NEVER, 0, settled), settled[:, :1]))
     gap_days = history.gap_days()
     change = np.where(gap_days[:, 1] <= 24.0, level[:, 0] - level[:, 1], np.nan)
     surprise = np.where(gap_days[:, SURPRISE_PUBLICATIONS] <= 125.0, level[:, 0] - level[:, 1:].mean(axis=1), np.nan)

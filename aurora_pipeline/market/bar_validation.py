@@ -9,7 +9,7 @@ import polars as pl
 
 from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP, SessionCalendar
 from aurora_pipeline.market.columns import BARS
-from aurora_pipeline.market.rules import PRICE_COLUMNS, Rule, judged, price_rules, with_duplicates
+from aurora_pipeline.market.rules import PRICE_COLUMNS, Rule, judged, not_a_number, price_rules, with_duplicates
 from aurora_pipeline.market.session_bounds import owned_from, with_session
 
 _CONTENT = [name for name in BARS.columns if name != "known_at"]
@@ -116,6 +116,6 @@ def _time_rules(symbols: Sequence[str]) -> list[Rule]:
 def _volume_detail_rules() -> list[Rule]:
     vwap, trades = pl.col("vwap"), pl.col("trade_count")
     return [
-        Rule("wrong_vwap", ~vwap.is_finite() | (vwap <= 0.0), "a finite price above 0", ("vwap",)),
-        Rule("wrong_trade_count", ~trades.is_finite() | (trades < 0.0), "a count of at least 0", ("trade_count",)),
+        Rule("wrong_vwap", not_a_number(vwap) | (vwap <= 0.0), "a finite price above 0", ("vwap",)),
+        Rule("wrong_trade_count", not_a_number(trades) | (trades < 0.0), "a count of at least 0", ("trade_count",)),
     ]

@@ -2,18 +2,22 @@
 
 The declaration follows the market-folder contract, version 1. Columns not declared are ignored; declared columns a file
 lacks are null unless the contract requires them. Numbers become Float64; NaN in an optional number is the same as null
-(it is how pandas writes a missing value), NaN in a required one stays for the validation to refuse.
+(it is how pandas writes a missing value), NaN in a required one stays for the validation to refuse. Days and moments beyond the
+years 1 to 9999, as a wrong unit makes them, are moved to the edge, which no calendar reaches.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import polars as pl
 
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.errors import MarketDataError
 
+_DAYS = date(1, 1, 2), date(9999, 12, 30)
+_MOMENTS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _TEXT, _DAY, _NUMBER = pl.String(), pl.Date(), pl.Float64()
 
 
@@ -155,7 +159,15 @@ def contract_columns(schema: pl.Schema, form: RawFile) -> list[pl.Expr]:
         if isinstance(wanted, pl.Datetime):
             value = value.dt.convert_time_zone("UTC") if schema[column] != pl.Null else value
         value = value.cast(wanted)
+        if isinstance(wanted, pl.Datetime | pl.Date):
+            value = within_years(value, wanted)
         if isinstance(wanted, pl.Float64) and column not in form.required:
             value = value.fill_nan(None)
         chosen.append(value)
     return chosen
+
+
+def within_years(value: pl.Expr, wanted: pl.DataType) -> pl.Expr:
+    """Return days or moments with those that Python has no value for moved to the edge."""
+    first, last = _MOMENTS if isinstance(wanted, pl.Datetime) else _DAYS
+    return value.clip(first, last)

@@ -24,8 +24,8 @@ from aurora_pipeline.market.columns import (
     contract_columns,
     require_columns,
 )
-from aurora_pipeline.market.file_facts import file_hash, moment_range, rows_per_day
-from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
+from aurora_pipeline.market.file_facts import day_range, file_hash, parquet_rows, parquet_schema, rows_per_day
+from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest, require_known_columns
 from aurora_pipeline.market.session_bounds import owned_from, stretches
 
 __all__ = ["MarketFolder", "MarketManifest"]
@@ -68,10 +68,12 @@ class MarketFolder:
         folder = cls(directory, read_manifest(directory))
         folder._require_bars()
         folder.universe()
-        for name in folder.feeds:
-            require_columns(folder._schema(folder._feed_file(name)), FEEDS[name], str(folder._feed_file(name)))
+        schemas = {name: parquet_schema(folder._feed_file(name)) for name in folder.feeds}
+        for name, schema in schemas.items():
+            require_columns(schema, FEEDS[name], str(folder._feed_file(name)))
+        require_known_columns(folder.manifest, schemas, str(directory / MANIFEST_FILE))
         for file in folder._bar_files:
-            require_columns(folder._schema(file), BARS, str(file))
+            require_columns(parquet_schema(file), BARS, str(file))
         if folder.manifest.frequency == "5min":
             folder.calendar.require_regular_bars()
         _ = folder.span  # an empty market and an unknown calendar fail here, not in the middle of a run
@@ -158,11 +160,7 @@ class MarketFolder:
             empty = [pl.lit(None, pl.Float64).alias(name) for name in ("vwap", "trade_count")]
             return daily.with_columns(empty).select(list(BARS.columns))
         wanted = pl.any_horizontal([self._owned(first, last) for first, last in stretches(self.calendar, sessions)])
-        frames = [
-            pl.scan_parquet(file).select(contract_columns(self._schema(file), BARS)).filter(wanted)
-            for file in self._bar_files
-        ]
-        return pl.concat(frames).collect()
+        return pl.concat([self._select(file, BARS, wanted) for file in self._bar_files])
 
     @property
     def synthetic(self) -> bool:
@@ -217,17 +215,15 @@ class MarketFolder:
                 + ("; if daily bars are all there is, write frequency: session into market.yaml" if daily else "")
             )
 
-    def _schema(self, file: Path) -> pl.Schema:
-        try:
-            return pl.Schema(pl.read_parquet_schema(file))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise MarketDataError(f"{file}: not readable as Parquet: {error}") from error
-
     def _read(self, file: Path, form: RawFile, wanted: pl.Expr | None = None) -> pl.DataFrame:
-        schema = self._schema(file)
-        require_columns(schema, form, str(file))
-        rows = pl.scan_parquet(file).select(contract_columns(schema, form))
-        return (rows if wanted is None else rows.filter(wanted)).collect()
+        require_columns(parquet_schema(file), form, str(file))
+        return self._select(file, form, wanted)
+
+    def _select(self, file: Path, form: RawFile, wanted: pl.Expr | None = None) -> pl.DataFrame:
+        columns = contract_columns(parquet_schema(file), form)
+        return parquet_rows(
+            file, lambda rows: rows.select(columns) if wanted is None else rows.select(columns).filter(wanted)
+        )
 
     def _rows_per_day(self) -> pl.DataFrame:
         if self.manifest.frequency == "session":
@@ -248,8 +244,8 @@ class MarketFolder:
 
 
 def _overlaps(file: Path, first: date, last: date) -> bool:
-    held = moment_range(file, "bar_start")
-    return held is not None and held[0].date() <= last and held[1].date() >= first
+    held = day_range(file, "bar_start")
+    return held is not None and held[0] <= last and held[1] >= first
 
 
 def _require_sound_universe(rows: pl.DataFrame, file: str) -> None:

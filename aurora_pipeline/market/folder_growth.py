@@ -102,7 +102,7 @@ def extend_universe(
     """
     file = target / "universe.parquet"
     funds = {*manifest.sector_etfs.values(), *([manifest.benchmark] if manifest.benchmark else [])}
-    held = pl.read_parquet(file) if file.exists() else pl.DataFrame(schema=UNIVERSE.columns)
+    held = pl.read_parquet(file, glob=False) if file.exists() else pl.DataFrame(schema=UNIVERSE.columns)
     held = held if listed is None else listed
     sectors = {fund: sector for sector, fund in manifest.sector_etfs.items()}
     named = {symbol for symbol in (*symbols, *funds) if symbol.strip()}
@@ -126,7 +126,7 @@ def extend_universe(
 def extend_file(file: Path, rows: pl.DataFrame) -> None:
     """Add rows to a file; a row that is already there, every value the same, is not added twice."""
     if file.exists():
-        rows = pl.concat([pl.read_parquet(file).select(rows.columns), rows]).unique(maintain_order=True)
+        rows = pl.concat([pl.read_parquet(file, glob=False).select(rows.columns), rows]).unique(maintain_order=True)
     replace_file(file, rows.write_parquet)
 
 

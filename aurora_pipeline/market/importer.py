@@ -7,6 +7,7 @@ that names file, column and row, and leaves the folder as it was.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -154,7 +155,7 @@ def import_market(
         )
         notes = _extend_universe(folder, kind, rows, manifest, listed)
         if kind == "bars":
-            _write_bars(folder, rows)
+            _write_bars(folder, rows, source)
         else:
             extend_file(folder / f"{kind}.parquet", rows)
         if not _require_usable(folder, manifest):
@@ -178,12 +179,12 @@ def _extend_universe(
 ) -> list[str]:
     """Extend the universe and say how it changed, and which rows belong to nobody in it."""
     file = folder / "universe.parquet"
-    held = pl.read_parquet(file) if file.exists() else None
+    held = pl.read_parquet(file, glob=False) if file.exists() else None
     decides = kind == ("bars" if manifest.frequency == "5min" else "daily_bars")
     joining = listed is None and (decides or held is None)
     symbols = set(rows.get_column("symbol").drop_nulls())
     extend_universe(folder, symbols if joining else (), manifest, listed)
-    known = set(pl.read_parquet(file).get_column("symbol"))
+    known = set(pl.read_parquet(file, glob=False).get_column("symbol"))
     notes = []
     if held is not None:
         before = set(held.get_column("symbol"))
@@ -227,10 +228,9 @@ def _require_usable(path: Path, manifest: MarketManifest) -> bool:
 def _read(source: Path) -> pl.DataFrame:
     try:
         if source.suffix.lower() == ".parquet":
-            rows = pl.read_parquet(source)
+            rows = pl.read_parquet(source, glob=False)
         elif source.suffix.lower() == ".csv":
-            # As text: a symbol may look like a number or a truth value, and a number like a whole one for many rows.
-            rows = pl.read_csv(source, infer_schema=False, null_values="")
+            rows = _read_csv(source)
         else:
             raise MarketDataError(f"{source}: expected a .csv or .parquet file")
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -238,6 +238,29 @@ def _read(source: Path) -> pl.DataFrame:
     if rows.is_empty():
         raise MarketDataError(f"{source}: it has column names and no row; expected at least one row")
     return rows
+
+
+def _read_csv(source: Path) -> pl.DataFrame:
+    """Read all columns as text: a symbol may look like a number or a truth value, and a number like a whole one for many rows."""
+    with source.open(encoding="utf-8", errors="replace", newline="") as text:
+        header = text.readline()
+        if "\0" in header:
+            raise MarketDataError(f"{source}: not text in UTF-8; save it as CSV in UTF-8")
+        other = next((mark for mark in (";", "\t", "|") if mark in header and "," not in header), None)
+        if other is not None:
+            raise MarketDataError(
+                f"{source}: its values are separated by {other!r}; expected commas, and points in numbers"
+            )
+        try:
+            rows = pl.read_csv(source, infer_schema=False, null_values="")
+        except pl.exceptions.ComputeError as error:
+            names = len(next(csv.reader([header])))
+            lengths = enumerate((len(values) for values in csv.reader(text)), 1)
+            row, found = next((each for each in lengths if each[1] > names), (0, 0))
+            if not row:
+                raise
+            raise MarketDataError(f"{source}: row {row} has {found} values under {names} column name(s)") from error
+    return rows.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
 def _renamed(
@@ -302,9 +325,12 @@ def _require_all_read(before: pl.Series, after: pl.Series, source: Path) -> None
         )
 
 
-def _write_bars(target: Path, rows: pl.DataFrame) -> None:
-    if rows.get_column("bar_start").null_count():
-        raise MarketDataError("bar_start: a bar without a time cannot be filed")
+def _write_bars(target: Path, rows: pl.DataFrame, source: Path) -> None:
+    blank = rows.get_column("bar_start").is_null().arg_true()
+    if len(blank):
+        raise MarketDataError(
+            f"{source}: row {int(blank[0]) + 1}, column bar_start: blank; a bar without a time cannot be filed"
+        )
     months = rows.with_columns(pl.col("bar_start").dt.strftime("%Y-%m").alias("month"))
     for (month,), part in months.partition_by("month", as_dict=True, include_key=False).items():
         extend_file(target / "bars" / f"{month}.parquet", part)

@@ -8,7 +8,9 @@ from datetime import date
 
 import polars as pl
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
+from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
 from aurora_pipeline.settings import Settings
@@ -70,7 +72,7 @@ class MarketReport:
     refusals : list of RefusalReport
         Most frequent first.
     refused_share : float
-        Refused bar rows over all bar rows, fraction.
+        Refused bar rows over all bar rows of the decision frequency, fraction.
     eligible : frozenset of date
         Sessions on which at least one stock is eligible.
     notes : list of str
@@ -130,7 +132,8 @@ def inspect_market(
         if progress:
             progress("bars", start + len(block), len(sessions))
     quarantine, summary = pl.concat(refused), pl.concat(quality)
-    refused_bars = quarantine.filter(pl.col("source") == "bars").height
+    source = "bars" if folder.manifest.frequency == "5min" else "daily_bars"
+    refused_bars = quarantine.filter(pl.col("source") == source).height
     universe = folder.universe()
     return MarketReport(
         name=folder.manifest.name,
@@ -150,6 +153,7 @@ def inspect_market(
         notes=[
             *_trust_notes(bars, quarantine.filter(pl.col("source") == "bars")),
             *_late_notes(bars, late, folder),
+            *_early_notes(feeds),
             *_notes(folder, universe, traded),
         ],
     )
@@ -207,6 +211,26 @@ def _late_notes(accepted: int, late: int, folder: MarketFolder) -> list[str]:
         f"{100 * late / accepted:.0f} % of the daily bars have a known_at after their session's close, the moment at which the "
         "session is decided: a stock is left out of a session without its bar; leave known_at out where the close may be used"
     ]
+
+
+def _early_notes(feeds: FeedTables) -> list[str]:
+    """Name the feeds that know rows on the day they are about: a filing then, or what a session brought before it opened."""
+    notes = []
+    for name in ("earnings", "fundamentals", "short_interest", "etf_flows", "options"):
+        column = FEEDS[name].event or ""
+        rows = feeds[name].drop_nulls(column)
+        bound = pl.col(column).dt.offset_by("1d").cast(TIMESTAMP)
+        if name in ("etf_flows", "options") and not rows.is_empty():
+            days = feeds.calendar.sessions(rows[column].min(), rows[column].max())  # type: ignore[arg-type]
+            opens = {day: feeds.calendar.open(day) for day in days}
+            bound = pl.col(column).replace_strict(opens, default=bound, return_dtype=TIMESTAMP)
+        early = rows.filter(pl.col("known_at") < bound).height
+        if early:
+            notes.append(
+                f"{early} of {feeds[name].height} rows of {name} have a known_at on the day of their {column}, before anybody "
+                "can have had them: it looks filled in from that day, and decisions use what they could not have known"
+            )
+    return notes
 
 
 def _notes(folder: MarketFolder, universe: pl.DataFrame, traded: set[str]) -> list[str]:

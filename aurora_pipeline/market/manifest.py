@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import MarketDataError
@@ -19,8 +19,10 @@ FACT_FEEDS = ("earnings", "fundamentals", "short_interest", "etf_flows", "option
 HEEDED = {
     feed: tuple(name for name, dtype in FEEDS[feed].columns.items() if dtype == pl.Float64) for feed in FACT_FEEDS
 }
-HEEDED |= {"bars": ("vwap",), "earnings": (*HEEDED["earnings"], "known_at")}
+HEEDED |= {"bars": ("vwap", "trade_count"), "earnings": (*HEEDED["earnings"], "known_at")}
 """Feed to the columns that can be kept out one by one: those features declare; of other files all or nothing is used."""
+SCALE_FREE = ("earnings.eps_estimate", "earnings.eps_actual", "fundamentals.shares_outstanding")
+"""Columns of which there is a use that a later split does not change."""
 
 
 class MarketManifest(BaseModel):
@@ -41,7 +43,7 @@ class MarketManifest(BaseModel):
         What intraday and daily bars are already adjusted for.
     not_point_in_time, rebased_for_later_splits, decoys : list of str
         `feed.column` entries no feature may use; that only scale-free features may use; that carry nothing (planted markets).
-        The first two name columns of :data:`HEEDED`.
+        The first two name columns of :data:`HEEDED` or some that the contract does not know.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,26 +60,6 @@ class MarketManifest(BaseModel):
     not_point_in_time: list[str] = Field(default_factory=list)
     rebased_for_later_splits: list[str] = Field(default_factory=list)
     decoys: list[str] = Field(default_factory=list)
-
-    @field_validator("not_point_in_time", "rebased_for_later_splits")
-    @classmethod
-    def _columns_of_facts(cls, entries: list[str]) -> list[str]:
-        """Refuse what no feature could heed: a misspelt column would be used as if it were sound."""
-        for entry in entries:
-            feed, _, column = entry.partition(".")
-            if column not in HEEDED.get(feed, ()):
-                raise PydanticCustomError(
-                    "not_heeded",
-                    "{entry} is no column that can be kept out by itself; {known}",
-                    {"entry": repr(entry), "known": _known_columns(feed)},
-                )
-        return entries
-
-
-def _known_columns(feed: str) -> str:
-    if feed in HEEDED:
-        return f"of {feed} these are: {', '.join(HEEDED[feed])}"
-    return f"expected feed.column with a feed of {', '.join(HEEDED)}; another file can only be left out as a whole"
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -104,3 +86,40 @@ def read_manifest(directory: Path) -> MarketManifest:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise MarketDataError(f"{file}: {problems}. The keys are {', '.join(MarketManifest.model_fields)}") from error
+
+
+def require_known_columns(manifest: MarketManifest, schemas: Mapping[str, pl.Schema], file: str) -> None:
+    """Refuse declarations that would keep no feature from anything, such as a misspelt column.
+
+    Parameters
+    ----------
+    manifest : MarketManifest
+    schemas : mapping of str to polars.Schema
+        What the folder's feeds hold, by feed; a column beyond the contract may be declared too.
+    file : str
+        For the message.
+
+    Raises
+    ------
+    MarketDataError
+        Naming the entry and what to do.
+    """
+    declared = [("not_point_in_time", entry) for entry in manifest.not_point_in_time]
+    declared += [("rebased_for_later_splits", entry) for entry in manifest.rebased_for_later_splits]
+    for key, entry in declared:
+        feed, _, column = entry.partition(".")
+        if feed not in HEEDED:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r}: expected feed.column of {', '.join(HEEDED)}; another file can only be left out as a "
+                "whole, and what bars are adjusted for is said by price_adjustment"
+            )
+        beyond_contract = column in schemas.get(feed, ()) and column not in FEEDS[feed].columns
+        if column not in HEEDED[feed] and not beyond_contract:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r} is no column that can be kept out; of {feed} these are: {', '.join(HEEDED[feed])}"
+            )
+        if key == "rebased_for_later_splits" and not beyond_contract and entry not in SCALE_FREE:
+            raise MarketDataError(
+                f"{file}: {key}: {entry!r}: there is no scale-free use of it, only of {', '.join(SCALE_FREE)}; "
+                "list it under not_point_in_time"
+            )

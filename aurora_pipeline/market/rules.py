@@ -14,6 +14,8 @@ import polars as pl
 PRICE_COLUMNS = ("open", "high", "low", "close")
 RELATIVE_TOLERANCE = 1e-9
 """Prices that differ by less are equal: sources round open, high, low and close separately."""
+LARGEST = 1e18
+"""No price, count or amount is as large; sources write such numbers, the largest of their type above all, for a missing one."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,13 @@ def judged(rows: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
 
 
 def _with_detail(rows: pl.DataFrame, detail: pl.Expr) -> pl.DataFrame:
-    """Write sentences for refused rows only: they are few, and text is costly."""
+    """Write sentences for refused rows only: they are few, and text is costly.
+
+    They are laid out anew first: `polars.format` (2.1) panics on a column whose first chunk is empty, which is what the filter
+    leaves of a file with several row groups that is sound in the first.
+    """
     numbered = rows.with_row_index("_row")
-    # In one piece: polars 2.1 aborts where rows to quote lie in several pieces, as in a file that arrived bit by bit.
-    refused = numbered.filter(pl.col("reason").is_not_null()).rechunk()
-    wrong = refused.select("_row", detail.alias("detail"))
+    wrong = numbered.filter(pl.col("reason").is_not_null()).rechunk().select("_row", detail.alias("detail"))
     return numbered.join(wrong, on="_row", how="left", maintain_order="left").drop("_row")
 
 
@@ -67,6 +71,11 @@ def _sentence(rule: Rule) -> pl.Expr:
     found = [pl.format(name + " {}", pl.col(name).cast(pl.String).fill_null("null")) for name in rule.shown]
     text = pl.lit(f"expected {rule.expected}")
     return pl.concat_str([*found, text], separator=", ") if found else text
+
+
+def not_a_number(columns: pl.Expr) -> pl.Expr:
+    """Whether values are NaN, infinite or of a size beyond :data:`LARGEST`; null where null."""
+    return ~columns.is_between(-LARGEST, LARGEST, closed="none")
 
 
 def price_rules() -> list[Rule]:
@@ -77,11 +86,11 @@ def price_rules() -> list[Rule]:
     still = pl.all_horizontal(pl.col(name) == pl.col("open") for name in PRICE_COLUMNS)
     return [
         Rule("null_price", pl.any_horizontal(columns.is_null()), "a price in every column", PRICE_COLUMNS),
-        Rule("not_finite_price", pl.any_horizontal(~columns.is_finite()), "finite prices", PRICE_COLUMNS),
+        Rule("not_finite_price", pl.any_horizontal(not_a_number(columns)), "finite prices", PRICE_COLUMNS),
         Rule("not_positive_price", pl.any_horizontal(columns <= 0.0), "prices above 0", PRICE_COLUMNS),
         Rule(
             "wrong_volume",
-            pl.col("volume").is_null() | ~pl.col("volume").is_finite() | (pl.col("volume") < 0.0),
+            pl.col("volume").is_null() | not_a_number(pl.col("volume")) | (pl.col("volume") < 0.0),
             "a volume of at least 0",
             ("volume",),
         ),

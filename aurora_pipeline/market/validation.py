@@ -17,12 +17,13 @@ from aurora_pipeline.calendar import TIMESTAMP, SessionCalendar
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.own_history import with_own_history
 from aurora_pipeline.market.quarantine import quarantine_rows
-from aurora_pipeline.market.rules import Rule, judged, price_rules, with_duplicates
+from aurora_pipeline.market.rules import Rule, judged, not_a_number, price_rules, with_duplicates
 from aurora_pipeline.market.universe import inside_interval
 
 ACTION_KINDS = ("split", "dividend", "rename", "delist")
 UNREACHABLE = 130
 """Sessions at the calendar's end, the second half of the year to come, in which no row can have become known."""
+SPLIT_BOUNDS = (1e-4, 1e4)
 IMPLIED_VOLATILITY_BOUNDS = (0.01, 5.0)
 _NOT_NEGATIVE_STATEMENT = ("revenue", "total_assets", "total_debt", "shares_outstanding", "capital_expenditure")
 _IMPLIED = ("iv_30d", "iv_call_25d", "iv_put_25d")
@@ -164,14 +165,14 @@ def _action_rules(context: FeedContext) -> list[Rule]:
         Rule("unknown_kind", ~kind.is_in(list(ACTION_KINDS)), f"one of {', '.join(ACTION_KINDS)}", ("kind",)),
         Rule(
             "wrong_ratio",
-            (kind == "split") & (ratio.is_null() | ~ratio.is_finite() | (ratio <= 0.0)),
-            "new shares per old share, above 0",
+            (kind == "split") & (ratio.is_null() | ~ratio.is_between(*SPLIT_BOUNDS)),
+            "new shares per old share, from {:g} to {:g}".format(*SPLIT_BOUNDS),
             ("ratio",),
         ),
         Rule(
             "wrong_amount",
             ((kind == "dividend") & amount.is_null())
-            | (kind.is_in(["dividend", "delist"]) & (~amount.is_finite() | (amount < 0.0))),
+            | (kind.is_in(["dividend", "delist"]) & (not_a_number(amount) | (amount < 0.0))),
             "cash per share, at least 0",
             ("amount",),
         ),
@@ -239,7 +240,7 @@ def _empty(columns: Sequence[str]) -> Rule:
 
 
 def _finite(*columns: str) -> Rule:
-    return Rule("not_finite", pl.any_horizontal(~pl.col(list(columns)).is_finite()), "finite numbers", columns)
+    return Rule("not_finite", pl.any_horizontal(not_a_number(pl.col(list(columns)))), "finite numbers", columns)
 
 
 def _not_negative(column: str) -> Rule:

@@ -43,6 +43,12 @@ def arrays(*rows, count=4):
     return bar_arrays(pl.DataFrame(list(rows), schema_overrides=times), ["A", "B"], ENDS, count)
 
 
+@pytest.mark.parametrize("vwap", [8e17, 0.01, float("nan")])
+def test_a_vwap_outside_its_bar_is_no_price_to_fill_at(vwap):
+    found, without = arrays(bar("A", 0, 100.0, vwap=vwap)), arrays(bar("A", 0, 100.0))
+    assert found.fill_price[0, 0] == without.fill_price[0, 0] == pytest.approx(100.0, rel=0.02)
+
+
 def test_fills_use_vwap_or_the_typical_price():
     found = arrays(bar("A", 0, 100.0), bar("A", 1, 100.0, vwap=99.5))
     np.testing.assert_allclose(found.fill_price[:2, 0], [(101 + 98 + 100) / 3, 99.5])
@@ -152,6 +158,13 @@ def test_a_moved_action_that_is_told_once_more_is_booked():
     moved = [action("split", SESSIONS[2], known=known, ratio=2.0) for known in (early, late)]
     frame = actions(action("split", SESSIONS[1], ratio=2.0), *moved)
     assert [len(events(frame, session)) for session in SESSIONS] == [0, 0, 1, 0, 0]
+
+
+def test_every_dividend_of_a_weekly_payer_is_booked():
+    days = CALENDAR.sessions(date(2026, 1, 5), date(2026, 2, 27))
+    paid = days[::5]
+    told = [action("dividend", day, known=CALENDAR.open(CALENDAR.shift(day, -3)), amount=0.1) for day in paid]
+    assert [day for day in days if events(actions(*told), day)] == paid
 
 
 def test_an_ex_date_without_trading_counts_at_the_next_session():

@@ -99,6 +99,15 @@ def test_a_short_pays_borrow_for_the_night():
     assert column(result.portfolio, "borrow_cost") == pytest.approx([3.92, 0.0])
 
 
+@pytest.mark.parametrize("event", [CorporateEvent("A", "delist", 0.0, 50.0), CorporateEvent("A", "split", 1.0 / 500.0)])
+def test_a_short_that_an_action_ends_pays_for_its_last_night(event):
+    rules = settings("costs.borrow_rate=0.0252")
+    opening = holding(-392.0, cash=1_039_200.0)
+    result = run(session_inputs(1, [NAN, NAN], events=(event,)), opening, rules)
+    assert column(result.portfolio, "borrow_cost") == pytest.approx([3.92, 0.0])
+    assert column(result.attribution, "cost") == pytest.approx([3.92])
+
+
 def test_a_split_changes_shares_but_not_value():
     event = CorporateEvent("A", "split", 2.0)
     result = run(session_inputs(1, [50.0], alpha=0.05, events=(event,)), holding())
@@ -122,6 +131,15 @@ def test_a_dividend_is_received_on_longs_and_owed_on_shorts(shares, cash, pnl):
     row = result.portfolio.row(0, named=True)
     assert row["gross_pnl"] == pytest.approx(pnl)
     assert row["nav"] == pytest.approx(1_000_000 + pnl)
+
+
+def test_a_dividend_of_the_whole_price_is_a_fault_and_not_paid():
+    split = CorporateEvent("A", "split", 2.0)
+    for amount, paid in ((49.5, 784 * 49.5), (50.0, 0.0), (1e6, 0.0)):
+        events = (split, CorporateEvent("A", "dividend", amount))
+        result = run(session_inputs(1, [50.0], alpha=0.05, events=events), holding())
+        assert column(result.portfolio, "gross_pnl") == pytest.approx([paid])
+        assert ("dividend_refused" in column(result.events, "event")) is (paid == 0.0)
 
 
 def test_a_delisting_turns_the_position_into_cash_at_the_last_price():

@@ -286,6 +286,19 @@ def test_stale_feed_expires(name: str, feature: str, age: int) -> None:
         assert (last_value(features, feature) is not None) is present, expiry
 
 
+def test_none_sold_short_is_a_level_of_zero_and_no_change() -> None:
+    rows = short_rows()
+    for row in rows:
+        if (row["symbol"], row["settlement_date"]) == ("AAA", date(2024, 6, 14)):
+            row["shares_short"] = 0.0
+    features = computed(positioning(short_interest=feed("short_interest", rows)))
+    names = ["short_interest_ratio", "days_to_cover", "short_interest_change", "surprise_times_short_interest"]
+    assert [last_value(features, name) for name in names] == [0.0, 0.0, None, None]
+    assert last_value(features, "short_interest_missing") == 0.0
+    peer = features.filter(pl.col("symbol") == "BBB").get_column("surprise_times_short_interest")
+    assert peer.is_finite().all()
+
+
 def test_publication_lag_is_respected() -> None:
     published = date(2024, 6, 26)
     sessions = CALENDAR.sessions(date(2024, 6, 14), TODAY)

@@ -7,6 +7,7 @@ from aurora_pipeline.contracts import validated
 from aurora_pipeline.errors import ContractError
 from aurora_pipeline.features.panel_builder import build_panel, compute_view
 from aurora_pipeline.features.registry import REGISTRY, VIEWS, feature_names, unavailable_features
+from aurora_pipeline.market.manifest import require_known_columns
 from aurora_pipeline_tests.features.tiny_market import manifest, random_inputs
 
 
@@ -85,6 +86,11 @@ def test_views_with_other_rows_are_refused(inputs, views):
 def test_panel_without_a_view_is_refused(inputs, views):
     with pytest.raises(ContractError, match="residual_reversal"):
         build_panel([views[view] for view in VIEWS if view != "sector"], inputs.universe, inputs.settings)
+
+
+def test_every_column_a_feature_names_can_be_declared_not_point_in_time():
+    columns = sorted({column for spec in REGISTRY for column in spec.columns})
+    require_known_columns(manifest(not_point_in_time=columns), {}, "market.yaml")
 
 
 def test_columns_that_are_not_point_in_time_cost_their_features():

@@ -58,6 +58,36 @@ def test_the_ex_dates_may_be_ten_days_apart():
     assert actions["superseded_at"].to_list() == [MARCH[5], None]
 
 
+def dividends(*told_on):
+    """Dividends of one amount, each as ex-date and the day in March on which it was told."""
+    return [told(day, known, "dividend", amount=0.1, ratio=None) for day, known in told_on]
+
+
+@pytest.mark.parametrize(
+    ("told_on", "superseded"),
+    [
+        # a weekly payer who tells each on the day, some days before, or, from the second on, more than a week before
+        ([(date(2026, 3, 3), 2), (date(2026, 3, 10), 9), (date(2026, 3, 17), 16)], []),
+        ([(date(2026, 3, 3), 0), (date(2026, 3, 10), 4), (date(2026, 3, 17), 11)], []),
+        ([(date(2026, 3, 3), 0), (date(2026, 3, 10), 2), (date(2026, 3, 17), 3), (date(2026, 3, 24), 4)], []),
+        ([(date(2026, 3, 20), 1), (date(2026, 3, 26), 8), (date(2026, 4, 2), 15)], [0]),
+        # moved by a week ahead of time; by some days, even late
+        ([(date(2026, 3, 10), 1), (date(2026, 3, 17), 5)], [0]),
+        ([(date(2026, 3, 17), 1), (date(2026, 3, 10), 5)], [0]),
+        ([(date(2026, 3, 10), 1), (date(2026, 3, 13), 11)], [0]),
+    ],
+)
+def test_dividends_of_one_amount_are_a_series_or_one_that_was_moved(told_on, superseded):
+    actions = with_superseded(feed_rows("corporate_actions", dividends(*told_on)), "symbol")
+    assert actions["superseded_at"].is_not_null().arg_true().to_list() == superseded
+
+
+def test_only_dividends_known_by_then_make_a_series():
+    rows = dividends((date(2026, 3, 3), 12), (date(2026, 3, 10), 1), (date(2026, 3, 17), 5))
+    actions = with_superseded(feed_rows("corporate_actions", rows), "symbol")
+    assert actions["superseded_at"].to_list()[1] == MARCH[5]
+
+
 def test_no_actions():
     assert with_superseded(feed_rows("corporate_actions", []), "symbol").schema["superseded_at"] == pl.Datetime(
         "us", "UTC"

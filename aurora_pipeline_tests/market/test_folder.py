@@ -67,26 +67,65 @@ def test_unusable_folder_is_one_clear_error(tmp_path, spoil, words):
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-@pytest.mark.parametrize("key", ["not_point_in_time", "rebased_for_later_splits"])
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("key", "entry", "words"),
     [
-        ("earnings.eps_actul", ["eps_estimate, eps_actual, known_at"]),
-        ("earnings", ["eps_estimate, eps_actual, known_at"]),
-        ("earnigs.eps_actual", ["short_interest"]),
-        ("daily_bars.volume", ["left out as a whole"]),
+        ("not_point_in_time", "earnings.eps_actuals", "of earnings these are: eps_estimate, eps_actual, known_at"),
+        ("not_point_in_time", "earning.eps_actual", "expected feed.column of earnings, fundamentals"),
+        ("not_point_in_time", "daily_bars.volume", "price_adjustment"),
+        ("not_point_in_time", "earnings", "of earnings these are"),
+        ("not_point_in_time", "earnings.symbol", "no column that can be kept out"),
+        ("not_point_in_time", "bars.vwap", None),
+        ("rebased_for_later_splits", "short_interest.shares_short", "list it under not_point_in_time"),
+        ("not_point_in_time", "short_interest.shares_short", None),
+        ("not_point_in_time", "earnings.analysts", None),
+        ("rebased_for_later_splits", "earnings.analysts", None),
+        ("rebased_for_later_splits", "earnings.eps_actual", None),
     ],
 )
-def test_a_column_no_feature_could_heed_is_refused(tmp_path, key, entry, words):
-    path = sound(tmp_path)
-    file = path / "market.yaml"
-    written = file.read_text()
-    file.write_text(f"{written}\n{key}: [earnings.eps_actual]\n")
-    assert getattr(MarketFolder.open(path).manifest, key) == ["earnings.eps_actual"]
-    file.write_text(f"{written}\n{key}: [{entry}]\n")
-    with pytest.raises(MarketDataError) as error:
+def test_a_column_that_is_declared_unusable_must_exist(tmp_path, key, entry, words):
+    row = {"symbol": "AAA", "known_at": moment("2025-03-04 21:00")}
+    earnings = feed_rows("earnings", [row]).with_columns(analysts=pl.lit(3))
+    path = sound(tmp_path, earnings=earnings, manifest={key: [entry]})
+    if words is None:
         MarketFolder.open(path)
-    assert all(word in str(error.value) for word in ["market.yaml", key, entry, *words]), str(error.value)
+    else:
+        with pytest.raises(MarketDataError, match=words):
+            MarketFolder.open(path)
+
+
+def test_a_folder_is_read_whatever_characters_its_name_has(tmp_path):
+    sound(tmp_path / "of 1")
+    path = write_market(tmp_path / "of [1]" / "m", universe("BBB"), flat_sessions(["BBB"], DAYS))
+    folder = MarketFolder.open(path)
+    assert folder.universe()["symbol"].to_list() == folder.read_bars(DAYS)["symbol"].unique().to_list() == ["BBB"]
+
+
+@pytest.mark.parametrize(("unit", "edge"), [(10**18, date(9999, 12, 30)), (-(10**17), date(1, 1, 2))])
+def test_moments_beyond_the_years_of_python_are_moved_to_the_edge(tmp_path, unit, edge):
+    bars = flat_sessions(["AAA"], DAYS)
+    far = pl.lit(unit).cast(TIMESTAMP)
+    stray = bars.head(1).with_columns(far.alias("bar_start"))
+    late = bars.head(1).with_columns(far.alias("known_at"))
+    listed = universe("AAA").with_columns(far.cast(pl.Date).alias("valid_to" if unit > 0 else "valid_from"))
+    folder = MarketFolder.open(write_market(tmp_path / "m", listed, pl.concat([bars, stray, late])))
+    assert folder.span == (DAYS[0], DAYS[-1])
+    raw = folder.read_bars(DAYS)
+    assert raw.height == bars.height + 2
+    assert edge in raw["bar_start"].dt.date().to_list()
+    assert edge in raw["known_at"].dt.date().to_list()
+    assert len(folder.content_hash("bars/2025-03")) == 64
+
+
+def test_a_file_with_damaged_content_is_named(tmp_path):
+    path = sound(tmp_path, earnings=feed_rows("earnings", [{"symbol": "AAA", "known_at": moment("2025-03-04 21:00")}]))
+    file = path / "earnings.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:60] = bytes(56)
+    file.write_bytes(content)
+    folder = MarketFolder.open(path)
+    with pytest.raises(MarketDataError, match=r"earnings\.parquet: not readable as Parquet"):
+        folder.read("earnings")
 
 
 def test_missing_folder(tmp_path):

@@ -55,6 +55,34 @@ def test_numbers_that_become_fractions_after_many_rows_and_quoted_blanks_are_rea
     assert written.get_column("eps_estimate").null_count() == written.height
 
 
+def test_blank_lines_are_no_rows(tmp_path):
+    row = "AAA,2025-03-10 13:30:00,10,11,9,10.5,100"
+    source = _csv(tmp_path / "bars.csv", row, "", row.replace(":30", ":35"), "", "")
+    assert import_market(source, tmp_path / "market", columns=MAP).rows == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (HEADER.replace(",", ";") + "AAA;2025-03-10 13:30:00;10,5;11;9;10;100\n", "separated by ';'"),
+        (HEADER.replace(",", "\t"), "separated by"),
+        (
+            HEADER + "AAA,2025-03-10 13:30:00,10,11,9,10,100\n" * 2 + "AAA,2025-03-10 13:30:00,10,11,9,10,1,000\n",
+            "row 3 has 8",
+        ),
+        (HEADER + "TOTAL,,,,,,100\n", "row 1, column bar_start: blank"),
+        ((HEADER + "AAA,2025-03-10 13:30:00,10,11,9,10,100\n").encode("utf-16"), "UTF-8"),
+    ],
+)
+def test_a_file_of_another_form_says_which(tmp_path, content, words):
+    source = tmp_path / "bars.csv"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(MarketDataError, match=words) as error:
+        import_market(source, tmp_path / "market", columns=MAP)
+    assert str(source) in str(error.value)
+    assert not (tmp_path / "market").exists() or not list((tmp_path / "market").iterdir())
+
+
 def test_times_with_their_own_offset_keep_it(tmp_path):
     source = _csv(tmp_path / "bars.csv", "AAA,2025-03-10T09:30:00-04:00,10,11,9,10.5,100")
     import_market(source, tmp_path / "market", columns=MAP, time_zone="Asia/Tokyo")

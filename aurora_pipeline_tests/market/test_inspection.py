@@ -9,7 +9,16 @@ from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.inspection import inspect_market
 from aurora_pipeline.market.simulation import simulate_market
 from aurora_pipeline.settings import Settings
-from aurora_pipeline_tests.market.tiny import CALENDAR, daily_rows, flat_sessions, sessions_from, universe, write_market
+from aurora_pipeline_tests.market.tiny import (
+    CALENDAR,
+    daily_rows,
+    feed_rows,
+    flat_sessions,
+    moment,
+    sessions_from,
+    universe,
+    write_market,
+)
 
 MARKETS = Path(__file__).resolve().parents[3] / "shared" / "markets"
 
@@ -49,6 +58,34 @@ def test_a_missing_and_a_stopped_feed_are_named_with_their_cost(market, tmp_path
     assert "earnings-surprise" in report["earnings"].cost
     assert report["options"].status == "stops"
     assert "skew" in report["options"].cost
+
+
+@pytest.mark.parametrize("shift", [timedelta(0), timedelta(days=2)])
+def test_a_known_at_filled_in_from_the_day_of_its_event_is_named(tmp_path, shift):
+    days = sessions_from("2025-03-03", 3)
+    known = [moment(f"{day}T00:00:00") + shift for day in days]
+    row = {"symbol": "AAA", "known_at": known[0], "eps_actual": 1.0, "fiscal_period_end": days[0]}
+    options = [
+        {"symbol": "AAA", "known_at": at, "date": day, "iv_30d": 0.3} for at, day in zip(known, days, strict=True)
+    ]
+    path = write_market(
+        tmp_path / "m",
+        universe("AAA"),
+        flat_sessions(["AAA"], days),
+        earnings=feed_rows("earnings", [row]),
+        options=feed_rows("options", options),
+    )
+    notes = [note for note in inspect_market(MarketFolder.open(path), Settings()).notes if "filled in" in note]
+    found = ["1 of 1 rows of earnings", "3 of 3 rows of options"] if not shift else []
+    assert [note.split(" have")[0] for note in notes] == found
+
+
+def test_refused_daily_bars_count_where_they_decide(tmp_path):
+    days = sessions_from("2025-03-03", 4)
+    daily = daily_rows("AAA", days, [10.0] * 4)
+    broken = daily.with_columns(pl.when(pl.col("session") == days[1]).then(-1.0).otherwise("low").alias("low"))
+    path = write_market(tmp_path / "m", universe("AAA"), daily_bars=broken, manifest={"frequency": "session"})
+    assert inspect_market(MarketFolder.open(path), Settings()).refused_share == 0.25
 
 
 def test_refused_rows_are_counted_by_reason_with_one_example_per_symbol(market, tmp_path):

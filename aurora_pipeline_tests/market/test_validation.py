@@ -38,6 +38,8 @@ DAILY = {"symbol": "AAA", "session": DAYS[0], "open": 10.0, "high": 11.0, "low":
         ({"open": None}, "null_price"),
         ({"close": float("nan")}, "not_finite_price"),
         ({"high": float("inf")}, "not_finite_price"),
+        ({"high": 1.7976931348623157e308}, "not_finite_price"),
+        ({"volume": 2.0**63}, "wrong_volume"),
         ({"low": -9.0}, "not_positive_price"),
         ({"low": 0.0}, "not_positive_price"),
         ({"volume": -1.0}, "wrong_volume"),
@@ -87,6 +89,21 @@ def test_identical_duplicates_keep_one_different_ones_none_corrections_all():
     assert refused("daily_bars", [DAILY, DAILY | correction]) == []
 
 
+@pytest.mark.parametrize(
+    ("later", "reasons"),
+    [
+        ([{"kind": "spinoff"}, {"kind": "Split"}], ["unknown_kind"] * 2),
+        ([{"amount": 0.2}, {"amount": 0.3}], ["conflicting_duplicate"] * 2),
+        ([{"amount": 0.2}] * 3, ["duplicate"] * 2),
+    ],
+)
+def test_faults_that_are_all_in_a_later_row_group(later, reasons):
+    sound = {"symbol": "AAA", "ex_date": DAYS[0], "kind": "dividend", "amount": 0.1, "known_at": KNOWN}
+    wrong = [sound | {"ex_date": DAYS[1]} | change for change in later]
+    groups = [feed_rows("corporate_actions", rows) for rows in ([sound], wrong)]
+    assert refused("corporate_actions", pl.concat(groups, rechunk=False)) == reasons
+
+
 def test_a_faulty_twin_does_not_take_the_sound_row_along():
     assert refused("daily_bars", [DAILY, DAILY | {"high": 8.0}]) == ["high_below_low"]
 
@@ -96,6 +113,9 @@ def test_a_faulty_twin_does_not_take_the_sound_row_along():
     [
         ({"kind": "split", "ratio": 2.0}, None),
         ({"kind": "split", "ratio": -2.0}, "wrong_ratio"),
+        ({"kind": "split", "ratio": 1e9}, "wrong_ratio"),
+        ({"kind": "split", "ratio": 1e-9}, "wrong_ratio"),
+        ({"kind": "split", "ratio": float("nan")}, "wrong_ratio"),
         ({"kind": "split"}, "wrong_ratio"),
         ({"kind": "split", "ratio": 0.0}, "wrong_ratio"),
         ({"kind": "split", "ratio": float("inf")}, "wrong_ratio"),

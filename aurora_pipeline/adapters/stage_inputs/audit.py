@@ -68,7 +68,9 @@ def decoy_columns(home: Home, features: pl.DataFrame) -> tuple[pl.DataFrame, lis
     specs = []
     for column in folder.manifest.decoys:
         feed, _, name = column.partition(".")
-        told = pl.read_parquet(folder.path / f"{feed}.parquet", columns=["symbol", "known_at", name]).drop_nulls(name)
+        told = pl.read_parquet(
+            folder.path / f"{feed}.parquet", glob=False, columns=["symbol", "known_at", name]
+        ).drop_nulls(name)
         reader = "fund" if feed == "etf_flows" else "symbol"
         told = told.rename({name: f"decoy {column}"}).sort("known_at")
         rows = (

@@ -14,6 +14,7 @@ Layout::
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -283,14 +284,14 @@ class Lake:
     def view_statements(self) -> Iterable[str]:
         """SQL that makes one view per table; a table without files becomes an empty view of the right types."""
         for declared in TABLES.values():
-            pattern = self.root / declared.name / "/".join(["*"] * self._depth(declared) + [_FILE])
-            if not any((self.root / declared.name).glob("/".join(["*"] * self._depth(declared) + [_FILE]))):
+            partitions = "/".join(["*"] * self._depth(declared) + [_FILE])
+            if not any((self.root / declared.name).glob(partitions)):
                 columns = ", ".join(
                     f'NULL::{_sql_type(dtype)} AS "{name}"' for name, dtype in empty(declared.name).schema.items()
                 )
                 yield f'CREATE OR REPLACE VIEW "{declared.name}" AS SELECT {columns} WHERE false'
                 continue
-            escaped = str(pattern).replace("'", "''")
+            escaped = f"{glob.escape(str(self.root / declared.name))}/{partitions}".replace("'", "''")
             yield (
                 f'CREATE OR REPLACE VIEW "{declared.name}" AS '
                 f"SELECT * FROM read_parquet('{escaped}', hive_partitioning = false, union_by_name = true)"

@@ -106,6 +106,13 @@ def test_views_can_be_kept_open_while_the_lake_is_written(tmp_path):
         assert reader.execute("select count(*) from predictions").fetchall() == [(2,)]
 
 
+def test_queries_find_a_home_whatever_characters_its_name_has(tmp_path):
+    lake = Lake(tmp_path / "home [1]" / "lake", "5min")
+    lake.write("predictions", _predictions(), "2025-01-02", fingerprint="a", model="ridge")
+    with lake.connect() as connection:
+        assert connection.sql("select count(*) from predictions").fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize("kept", [0, 100, -1])
 def test_a_file_cut_off_counts_as_missing_and_costs_its_own_table_only(tmp_path, kept):
     lake = Lake(tmp_path / "lake", "5min")
