@@ -40,7 +40,8 @@ def plan_orders(
 ) -> list[PendingOrder]:
     """Turn targets into orders.
 
-    Shares are rounded towards what is held, so that rounding never takes a position beyond its target.
+    Shares are rounded towards what is held, so that rounding never takes a position beyond its target. Exempt from the turnover
+    budgets is what a forced reduction takes off; where sizing takes the position past what is held again, nothing is.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def plan_orders(
     unit = np.where(tradable, price, 1.0) / nav
     quantity = np.where(target == 0.0, -shares, np.trunc(np.round(target / unit - shares, 6)))
     quantity = np.where(tradable, quantity, 0.0)
-    forced = np.ceil(np.round(np.abs(base / unit - shares), 6))
+    reduction = base / unit - shares
+    forced = np.where(reduction * quantity > 0.0, np.ceil(np.round(np.abs(reduction), 6)), 0.0)
     reducing: list[PendingOrder] = []
     opening: list[PendingOrder] = []
     for index in np.flatnonzero(quantity).tolist():

@@ -58,6 +58,12 @@ def test_forced_shares_are_exempt_from_the_budget():
     assert order.budget_value == pytest.approx(10 * 100 * 1.02)
 
 
+@pytest.mark.parametrize(("shares", "base", "target"), [(30.0, 0.01, 0.035), (-30.0, -0.01, -0.035)])
+def test_what_sizing_takes_past_the_position_before_a_forced_reduction_is_not_exempt(shares, base, target):
+    (order,) = plan([shares], [100.0], [target], base=[base])
+    assert (order.shares, order.exempt_shares) == (5.0, 0.0)
+
+
 def test_the_same_decision_gives_the_same_id_and_another_does_not():
     first = client_order_id("live", NOW, "A", "buy", "open")
     assert first == client_order_id("live", NOW, "A", "buy", "open")
