@@ -164,11 +164,12 @@ def _check_rollback(opened: Home, family: str, session: date) -> None:
     newest = states.filter(pl.col("session") == states.get_column("session").max())
     current = set(newest.filter("serves").get_column("model"))
     last_served = states.filter("serves").group_by("model").agg(pl.col("session").max()).sort("session", "model")
+    newest_service = dict(last_served.iter_rows())
     # A promotion that was decided but has not been run yet counts as well.
     promised = {
         said.model
         for said in LifecycleLog(opened).decisions()
-        if said.kind == "promote" and newest["session"][0] < said.session < session
+        if said.kind == "promote" and said.session < session and newest_service.get(said.model, date.min) < said.session
     } & set(states.get_column("model"))
     former = [name for name in last_served.get_column("model") if name not in current]
     if not former and not promised - current:

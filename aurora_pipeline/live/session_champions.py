@@ -90,7 +90,9 @@ def choose_champions(home: Home, settings: Settings, axis: Sequence[date]) -> Se
     problems += [
         f"{champion.family}: the fold of {day} has not been trained; trades with {champion.version}, run the job train_fold"
         for champion in champions
-        if champion.model == champion.family not in told and not day.startswith(champion.directory.rpartition("/")[2])
+        if champion.model == champion.family
+        and champion.family not in told
+        and not day.startswith(champion.directory.rpartition("/")[2])
     ]
     return SessionChampions(
         {champion.family: champion.model for champion in champions},

@@ -246,6 +246,20 @@ def test_a_rollback_to_a_retired_model_is_refused_and_one_to_a_replaced_model_is
         assert len(LifecycleLog(home).decisions()) == (0 if refused else 1)
 
 
+def test_a_promotion_that_has_not_been_run_yet_can_be_rolled_back(home, monkeypatch, capsys):
+    shown = [
+        {"session": date(2024, 12, 18), "family": "ridge", "model": "ridge", "state": "champion", "serves": True},
+        {"session": date(2024, 12, 18), "family": "ridge", "model": "ridge~short", "state": "shadow", "serves": False},
+    ]
+    home.lake.write("model_states", rows("model_states", *shown), "2024-12-18", fingerprint="test")
+    rolled = ["models", "rollback", "ridge", "--reason", "test", "--from", "2024-12-19", "--home", home.path]
+    assert called(monkeypatch, capsys, *rolled)[0] == 2
+    promoted = ["models", "promote", "ridge~short", "--reason", "test", "--from", "2024-12-18", "--home", home.path]
+    assert called(monkeypatch, capsys, *promoted)[0] == 0
+    code, text = called(monkeypatch, capsys, *rolled)
+    assert code == 0, text
+
+
 def test_losses_are_shown_in_basis_points_and_times_to_the_second():
     measures = {
         "forecast volatility, mean": 0.0081,
