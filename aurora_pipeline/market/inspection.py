@@ -13,6 +13,7 @@ from aurora_pipeline.contracts import empty
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars, ingest_feeds
+from aurora_pipeline.market.manifest import FACT_FEEDS
 from aurora_pipeline.settings import Settings
 
 BLOCK_SESSIONS = 40
@@ -216,7 +217,7 @@ def _late_notes(accepted: int, late: int, folder: MarketFolder) -> list[str]:
 def _early_notes(feeds: FeedTables) -> list[str]:
     """Name the feeds that know rows on the day they are about: a filing then, or what a session brought before it opened."""
     notes = []
-    for name in ("earnings", "fundamentals", "short_interest", "etf_flows", "options"):
+    for name in FACT_FEEDS:
         column = FEEDS[name].event or ""
         rows = feeds[name].drop_nulls(column)
         bound = pl.col(column).dt.offset_by("1d").cast(TIMESTAMP)
