@@ -17,7 +17,6 @@ from numba import njit
 
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.windows import Panel
-from aurora_pipeline.market.action_versions import with_superseded
 
 _KINDS = {"none": ("dividend", "split"), "split": ("dividend",), "split_dividend": ()}
 """Actions that prices still contain, by how they are adjusted."""
@@ -65,12 +64,12 @@ class ActionHistory:
 
 def action_history(inputs: ResidualInputs) -> ActionHistory:
     """Order the corporate actions of some inputs, once."""
-    return inputs.once("actions", lambda: _ordered(inputs.corporate_actions))
+    return inputs.once("actions", lambda: _ordered(inputs.action_versions()))
 
 
 def _ordered(actions: pl.DataFrame) -> ActionHistory:
     versions: dict[tuple[date, str, str], list[ActionVersion]] = {}
-    ordered = with_superseded(actions).sort("ex_date", "kind", "instrument_id", "known_at")
+    ordered = actions.sort("ex_date", "kind", "instrument_id", "known_at")
     rows = ordered.select("ex_date", "kind", "instrument_id", "known_at", "superseded_at", "ratio", "amount")
     for ex_date, kind, instrument, *version in rows.iter_rows():
         versions.setdefault((ex_date, kind, instrument), []).append(ActionVersion(*version))

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency, SessionCalendar
+from aurora_pipeline.market.action_versions import with_superseded
 from aurora_pipeline.market.folder import MarketManifest
 from aurora_pipeline.settings import Settings
 
@@ -58,6 +59,10 @@ class ResidualInputs:
                 self.laid_out[name] = derive()
         derived: Derived = self.laid_out[name]
         return derived
+
+    def action_versions(self) -> pl.DataFrame:
+        """Corporate actions with the moment from which each row no longer counts, found once."""
+        return self.once("action_versions", lambda: with_superseded(self.corporate_actions))
 
     def session_cutoff(self, session: date) -> datetime:
         """Moment up to which session-level facts count for decisions of a session: its open, or its close at `session`."""

@@ -16,7 +16,7 @@ from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.readers import NEVER
 from aurora_pipeline.features.session_panel import SessionPanel, session_panels
 from aurora_pipeline.features.windows import Panel
-from aurora_pipeline.market.action_versions import in_force, with_superseded
+from aurora_pipeline.market.action_versions import in_force
 
 DAY = 86_400_000_000
 """Microseconds of a day."""
@@ -155,8 +155,7 @@ def market_states(
     day, instrument : ndarray of int of shape (states,)
         Session of each state, days since 1970, and code of its instrument.
     """
-    actions = with_superseded(inputs.corporate_actions)
-    splits = actions.filter(pl.col("kind") == "split", pl.col("ratio").is_not_null())
+    splits = inputs.action_versions().filter(pl.col("kind") == "split", pl.col("ratio").is_not_null())
     for group, panel in session_panels(inputs):
         axis = np.array(group, dtype="datetime64[D]").astype(np.int64)
         # The sessions of a group follow one another.

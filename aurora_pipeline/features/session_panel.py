@@ -25,7 +25,6 @@ from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
-from aurora_pipeline.market.action_versions import with_superseded
 
 HISTORY_SESSIONS = 760
 """Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252
@@ -140,7 +139,7 @@ def _due(inputs: ResidualInputs, axis: Sequence[date]) -> Moments:
 
 def _late_moments(inputs: ResidualInputs, feed: VersionedArrays, own: VersionedArrays) -> Moments:
     """Moments at which an earlier session's fact became known after the next cutoff that could have used it."""
-    actions = with_superseded(inputs.corporate_actions)
+    actions = inputs.action_versions()
     told = [
         moments_of(actions.filter(pl.col(name) > pl.col("ex_date").cast(TIMESTAMP)).get_column(name))
         for name in ("known_at", "superseded_at")
