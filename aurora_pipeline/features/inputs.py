@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from threading import Lock
 from typing import Any, TypeVar
@@ -100,6 +100,22 @@ class FeatureInputs(ResidualInputs):
     short_interest: pl.DataFrame
     etf_flows: pl.DataFrame
     options: pl.DataFrame
+
+    @classmethod
+    def following(cls, residual: ResidualInputs, **own: Any) -> FeatureInputs:
+        """Inputs of the views of the sessions whose residual returns were just computed.
+
+        Parameters
+        ----------
+        residual : ResidualInputs
+            Theirs: the frames are the same, and what was derived from them is not derived again.
+        **own
+            The members that only the views have.
+        """
+        shared = {member.name: getattr(residual, member.name) for member in fields(residual) if member.init}
+        inputs = cls(**shared, **own)
+        inputs.laid_out.update(residual.laid_out)
+        return inputs
 
     def with_frames(self, **changes: Any) -> FeatureInputs:
         """Return a copy with some members replaced."""

@@ -34,6 +34,7 @@ from aurora_pipeline.models.training_pipeline import TrainedModel, predict
 from aurora_pipeline.policy.cost_model import borrow_rates
 
 FREQUENCY: Frequency = "5min"
+_RESIDUAL_FEEDS = ("daily_bars", "corporate_actions")
 BOOK_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
 
 
@@ -113,32 +114,23 @@ def market_tables(
     made = ingest_bars(known, [session], feeds, manifest, calendar, opening.bars, settings, until)
     bars = pl.concat([opening.bars, made.bars])
     universe = pl.concat([opening.universe, made.universe])
-    residuals = compute_residual_returns(
-        ResidualInputs(
-            sessions=[session],
-            calendar=calendar,
-            frequency=FREQUENCY,
-            manifest=manifest,
-            settings=settings,
-            bars=bars,
-            session_bars=opening.session_bars,
-            universe=universe,
-            daily_bars=feeds["daily_bars"],
-            corporate_actions=feeds["corporate_actions"],
-        )
-    )
-    inputs = FeatureInputs(
+    of_residuals = ResidualInputs(
         sessions=[session],
-        until=until,
         calendar=calendar,
         frequency=FREQUENCY,
         manifest=manifest,
         settings=settings,
         bars=bars,
         session_bars=opening.session_bars,
-        residual_returns=pl.concat([opening.residual_returns, residuals]),
         universe=universe,
-        **{name: feeds[name] for name in FEATURE_FEEDS},
+        **{name: feeds[name] for name in _RESIDUAL_FEEDS},
+    )
+    residuals = compute_residual_returns(of_residuals)
+    inputs = FeatureInputs.following(
+        of_residuals,
+        until=until,
+        residual_returns=pl.concat([opening.residual_returns, residuals]),
+        **{name: feeds[name] for name in FEATURE_FEEDS if name not in _RESIDUAL_FEEDS},
     )
     views = compute_views(inputs)
     return MarketTables(made, residuals, views, build_panel(list(views.values()), universe, settings))

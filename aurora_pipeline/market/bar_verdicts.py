@@ -83,7 +83,9 @@ def judge_bars(
     calendar : SessionCalendar
     settings : QualitySettings
     """
-    judge = partial(_judge, daily=daily, splits=splits, calendar=calendar, settings=settings)
+    # A verdict looks at its own session's daily bar and asks whether the session before had one.
+    near = daily.filter(pl.col("session").is_between(calendar.shift(sessions[0], -1), sessions[-1]))
+    judge = partial(_judge, daily=near, splits=splits, calendar=calendar, settings=settings)
     at_once = judge(bars, recent, sessions)
     suspects = at_once.instruments(bars)
     if suspects.is_empty() or len(sessions) == 1:
@@ -123,13 +125,12 @@ def _judge(
     )
     series = in_time_order(pl.concat([marked.select(*_SERIES, "tested", "await_until"), earlier]))
     rules = LevelRules.of(settings, SCALE_SESSIONS, LOOKBACK_SESSIONS)
-    breaks = level_breaks(series, splits, axis, rules).join(series.select("row", "await_until"), on="row")
+    breaks = level_breaks(series, splits, axis, rules).join(marked.select("row", "await_until"), on="row")
     refused = breaks.filter(pl.col("await_until").is_null()).select("row", "detail")
     awaited = breaks.filter(pl.col("await_until").is_not_null()).select(
         "row", pl.col("await_until").alias("quarantined_at"), pl.lit("unexplained_split").alias("reason"), "detail"
     )
-    kept = series.join(refused.select("row"), on="row", how="anti", maintain_order="left")
-    spikes = _spikes(kept, daily, sessions, axis, settings)
+    spikes = _spikes(series, refused, daily, sessions, axis, settings)
     of_session = (
         bars.select("row", *_PAIR, "known_at")
         .join(whole, on=_PAIR)
@@ -182,12 +183,18 @@ def _coverage(bars: pl.DataFrame, daily: pl.DataFrame, axis: Sequence[date], cal
 
 
 def _spikes(
-    series: pl.DataFrame, daily: pl.DataFrame, sessions: Sequence[date], axis: Sequence[date], settings: QualitySettings
+    series: pl.DataFrame,
+    refused: pl.DataFrame,
+    daily: pl.DataFrame,
+    sessions: Sequence[date],
+    axis: Sequence[date],
+    settings: QualitySettings,
 ) -> pl.DataFrame:
     """Withdraw single bars; the scales are worked out only for instruments that left their daily range at all."""
     asked = series.filter(pl.col("row").is_not_null())
     outside = with_daily(asked, daily).filter(outside_daily(settings.daily_tolerance))["instrument_id"].unique()
-    suspects = with_previous(series.filter(pl.col("instrument_id").is_in(outside.implode())))
+    left = series.filter(pl.col("instrument_id").is_in(outside.implode()))
+    suspects = with_previous(left.join(refused.select("row"), on="row", how="anti", maintain_order="left"))
     found = contradicted_spikes(
         suspects.filter(pl.col("row").is_not_null()), daily, return_scales(suspects, sessions, axis), settings
     )
