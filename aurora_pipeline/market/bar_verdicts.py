@@ -123,7 +123,7 @@ def _judge(
         pl.lit(value=False).alias("tested"),
         pl.lit(None, TIMESTAMP).alias("await_until"),
     )
-    series = in_time_order(pl.concat([marked.select(*_SERIES, "tested", "await_until"), earlier]))
+    series = pl.concat([marked.select(*_SERIES, "tested", "await_until"), earlier])
     rules = LevelRules.of(settings, SCALE_SESSIONS, LOOKBACK_SESSIONS)
     breaks = level_breaks(series, splits, axis, rules).join(marked.select("row", "await_until"), on="row")
     refused = breaks.filter(pl.col("await_until").is_null()).select("row", "detail")
@@ -194,7 +194,7 @@ def _spikes(
     asked = series.filter(pl.col("row").is_not_null())
     outside = with_daily(asked, daily).filter(outside_daily(settings.daily_tolerance))["instrument_id"].unique()
     left = series.filter(pl.col("instrument_id").is_in(outside.implode()))
-    suspects = with_previous(left.join(refused.select("row"), on="row", how="anti", maintain_order="left"))
+    suspects = with_previous(in_time_order(left.join(refused.select("row"), on="row", how="anti")))
     found = contradicted_spikes(
         suspects.filter(pl.col("row").is_not_null()), daily, return_scales(suspects, sessions, axis), settings
     )

@@ -13,7 +13,7 @@ from aurora_pipeline.market.action_versions import with_superseded
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.instruments import instrument_map, with_instrument
-from aurora_pipeline.market.levels import LevelRules, in_time_order, level_breaks
+from aurora_pipeline.market.levels import LevelRules, level_breaks
 from aurora_pipeline.market.quarantine import quarantine_rows
 from aurora_pipeline.market.universe import close_history
 from aurora_pipeline.market.validation import FeedContext, filed, row_moment, validate_feed
@@ -158,7 +158,7 @@ def _without_broken_levels(
         pl.lit(None, TIMESTAMP).alias("quarantined_at"),
         pl.lit(value=True).alias("tested"),
     )
-    breaks = level_breaks(in_time_order(series), splits, sessions, LevelRules.of(settings.quality, DAILY_WINDOW))
+    breaks = level_breaks(series, splits, sessions, LevelRules.of(settings.quality, DAILY_WINDOW))
     broken = numbered.join(breaks, on="row").with_columns(
         pl.lit(UNEXPLAINED_SPLIT).alias("reason"), pl.col("known_at").alias("_known")
     )

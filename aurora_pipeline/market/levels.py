@@ -29,6 +29,7 @@ MINIMUM_STEPS = 5
 FALLBACK_SIGMA = 0.015
 """Scale of a night (and, safely large, of a bar) of a symbol with fewer than `MINIMUM_STEPS` earlier ones."""
 SMALLEST_SIGMA = 0.001
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -173,9 +174,8 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     Parameters
     ----------
     rows : polars.DataFrame
-        From :func:`in_time_order`: `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`,
-        `quarantined_at`, `open`, `close`, and `tested`: rows that are not are accepted as they are (earlier sessions, or
-        sessions a daily bar vouches for).
+        `row` (identifier), `instrument_id`, `session`, `bar_end`, `known_at`, `quarantined_at`, `open`, `close`, and `tested`:
+        rows that are not are accepted as they are (earlier sessions, or sessions a daily bar vouches for).
     splits : polars.DataFrame
         `instrument_id`, `ex_date`, `known_at`, `superseded_at`, `ratio`; empty where prices are adjusted already.
     sessions : sequence of date
@@ -189,6 +189,9 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     """
     # A split before all of the rows changes no step between two of them.
     splits = splits.filter(pl.col("ex_date") >= sessions[0])
+    rows = in_time_order(
+        rows.filter(pl.col("instrument_id").is_in(_unsteady(rows, rules) | set(splits["instrument_id"])))
+    )
     same = pl.col("instrument_id") == pl.col("instrument_id").shift(1)
     jump = same & ((pl.col("open") / pl.col("close").shift(1)).log().abs() >= rules.smallest_step)
     # Behind a withdrawn row the last sound price lies further back; a split on file may not have happened in the prices.
@@ -205,6 +208,14 @@ def level_breaks(rows: pl.DataFrame, splits: pl.DataFrame, sessions: Sequence[da
     ):
         found.extend(_refused(series, _Scan(rules, filed.get(str(name), [])), position))
     return pl.DataFrame(found, schema={"row": rows.schema["row"], "detail": pl.String}, orient="row")
+
+
+def _unsteady(rows: pl.DataFrame, rules: LevelRules) -> set[str]:
+    """Instruments with a withdrawn row, or whose prices lie far enough apart for a break: the others need not be sorted."""
+    prices = pl.max_horizontal("open", "close"), pl.min_horizontal("open", "close")
+    reach = (prices[0].max() / prices[1].min()).log()
+    asked = (reach >= rules.smallest_step - _ROUNDING) | pl.col("quarantined_at").is_not_null().any()
+    return set(rows.group_by("instrument_id").agg(asked.alias("asked")).filter("asked")["instrument_id"])
 
 
 def _refused(series: pl.DataFrame, scan: _Scan, position: dict[date, int]) -> Iterator[tuple[int, str]]:

@@ -1,5 +1,6 @@
 """One session, a range at once, or a session up to its newest bar: the same bits. And no feature knows a price's unit."""
 
+from dataclasses import fields
 from datetime import date
 
 import polars as pl
@@ -7,8 +8,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aurora_pipeline.features import session_panel
+from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.panel_builder import compute_panel, compute_view
 from aurora_pipeline.features.registry import REGISTRY
+from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
 from aurora_pipeline_tests.features.tiny_market import CALENDAR, random_inputs, with_residuals
 
 OWN_VIEWS = ("price", "sector", "microstructure")
@@ -62,6 +65,20 @@ def test_session_until_its_newest_bar_equals_the_range(inputs, bar):
     partial = partial.with_frames(residual_returns=pl.concat([earlier, own]))
     known = (pl.col("session") == session) & (pl.col("decision_time") <= until)
     assert compute_panel(partial).equals(compute_panel(inputs).filter(known))
+
+
+@pytest.mark.parametrize("frequency", ["5min", "session"])
+def test_views_that_follow_their_residual_returns_derive_nothing_twice_and_come_out_the_same(frequency):
+    inputs = random_inputs(seed=8, sessions=2, frequency=frequency)
+    names = {member.name for member in fields(ResidualInputs) if member.init}
+    residual = ResidualInputs(**{name: getattr(inputs, name) for name in names})
+    compute_residual_returns(residual)
+    own = {member.name: getattr(inputs, member.name) for member in fields(inputs) if member.init}
+    following = FeatureInputs.following(residual, **{name: value for name, value in own.items() if name not in names})
+    assert compute_panel(following).equals(compute_panel(inputs.with_frames()))
+    derived = residual.laid_out
+    assert {"daily_histories", "session_panels", "bar_block", "membership"} <= set(derived)
+    assert all(following.laid_out[name] is derived[name] for name in derived)
 
 
 @pytest.mark.parametrize("frequency", ["5min", "session"])

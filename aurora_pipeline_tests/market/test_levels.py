@@ -1,8 +1,10 @@
+import numpy as np
 import polars as pl
 import pytest
 
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
+from aurora_pipeline.market import levels
 from aurora_pipeline.market.feed_tables import known_splits
 from aurora_pipeline.market.levels import LevelRules, in_time_order, level_breaks
 from aurora_pipeline.settings import QualitySettings
@@ -124,3 +126,27 @@ def test_withdrawn_prices_are_no_reference():
 
 def test_memory_bounds_how_long_a_level_is_refused():
     assert refused(daily([*QUIET, *[50.0] * 12]), memory=5) == [20, 21, 22, 23, 24]
+
+
+def test_rows_may_come_in_any_order():
+    rows = daily([*QUIET, 50.0, 51.0, 99.0, 100.0])
+    assert refused(rows.sample(fraction=1.0, shuffle=True, seed=3)) == [20, 21]
+
+
+def random_series(seed):
+    """Closes of 40 sessions that jump to about a split's level and back now and then, one of them withdrawn."""
+    random = np.random.default_rng(seed)
+    steps = np.exp(0.01 * random.standard_normal(len(DAYS)))
+    jumps = random.choice([1.0, 0.5, 2.0, 1.5, 2 / 3, 1.44, 0.7], len(DAYS), p=[0.7, *[0.05] * 6])
+    closes = 100.0 * np.cumprod(steps) * jumps
+    opens = closes * np.exp(0.003 * random.standard_normal(len(DAYS)))
+    return daily(closes.tolist(), opens.tolist(), withdrawn={int(random.integers(40))} if seed % 2 else ())
+
+
+def test_what_is_not_walked_through_had_no_break(monkeypatch):
+    rows = [random_series(seed) for seed in range(12)] + [daily((100.0 * 1.4 ** np.linspace(0, 1, 40)).tolist())]
+    found = [refused(each) for each in rows]
+    monkeypatch.setattr(levels, "_unsteady", lambda rows, rules: set(rows["instrument_id"]))
+    assert found == [refused(each) for each in rows]
+    assert sum(map(bool, found)) > 5
+    assert found[-1] == []
