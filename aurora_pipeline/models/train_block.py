@@ -198,16 +198,18 @@ def feature_matrix(
     missing = [name for name in feature_names if name not in features.columns]
     if missing:
         raise error(f"{where}: feature(s) {', '.join(missing)} are not in the features table; rebuild it or train anew")
-    chosen = features.select(pl.col(name).cast(pl.Float32) for name in feature_names)
-    faults = chosen.select((pl.all().is_nan() | pl.all().is_infinite()).any())
-    for name in feature_names:
-        if faults.get_column(name).item():
+    chosen = features.select(feature_names).cast(pl.Float32)
+    matrix = np.ascontiguousarray(chosen.to_numpy(), dtype=np.float32)  # missing values become NaN
+    nulls = sum(column.null_count() for column in chosen.iter_columns())
+    if np.count_nonzero(np.isfinite(matrix)) + nulls < matrix.size:
+        faults = chosen.select((pl.all().is_nan() | pl.all().is_infinite()).any())
+        for name in (name for name in feature_names if faults.get_column(name).item()):
             bad = features.filter(pl.col(name).is_nan() | pl.col(name).is_infinite()).row(0, named=True)
             raise error(
                 f"{where}: feature {name} is {bad[name]} for {bad['symbol']} at {bad['decision_time']}; "
                 "features must be finite, or null where missing"
             )
-    return np.ascontiguousarray(chosen.to_numpy(), dtype=np.float32)
+    return matrix
 
 
 def rank_target(label: Float64, groups: Int64) -> Float32:
