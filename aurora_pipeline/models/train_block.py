@@ -195,7 +195,8 @@ def feature_matrix(
     AuroraError
         Of the given type: a feature is not a column, or has a NaN or an infinite value; the first one is named.
     """
-    missing = [name for name in feature_names if name not in features.columns]
+    present = set(features.columns)
+    missing = [name for name in feature_names if name not in present]
     if missing:
         raise error(f"{where}: feature(s) {', '.join(missing)} are not in the features table; rebuild it or train anew")
     chosen = features.select(feature_names).cast(pl.Float32)
