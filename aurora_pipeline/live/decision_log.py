@@ -60,10 +60,15 @@ class DecisionLog:
     ----------
     folder : Path
         `<home>/live/sessions/<session>`; made when the first bar is settled.
+
+    Notes
+    -----
+    What was settled stays as it is, so each file is read once.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "decisions"
+        self._settled: dict[str, Settled] = {}
 
     def settle(self, bar_end: datetime, status: Status, reason: str = "", **content: Any) -> Settled:
         """Settle a bar.
@@ -92,18 +97,23 @@ class DecisionLog:
     def get(self, bar_end: datetime) -> Settled | None:
         """Return what became of a bar; None while it is open."""
         path = self._path(bar_end)
-        return _settled(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        return self._read(path) if path.exists() else None
 
     def __iter__(self) -> Iterator[Settled]:
         """Iterate over settled bars in time order."""
         if self.folder.is_dir():
             for path in sorted(self.folder.glob("*.json")):
-                yield _settled(json.loads(path.read_text(encoding="utf-8")))
+                yield self._read(path)
 
     def newest(self) -> datetime | None:
         """Newest settled bar end."""
         names = sorted(path.stem for path in self.folder.glob("*.json")) if self.folder.is_dir() else []
         return datetime.strptime(names[-1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if names else None
+
+    def _read(self, path: Path) -> Settled:
+        if path.name not in self._settled:
+            self._settled[path.name] = _settled(json.loads(path.read_text(encoding="utf-8")))
+        return self._settled[path.name]
 
     def _path(self, bar_end: datetime) -> Path:
         return self.folder / f"{bar_end.astimezone(UTC):%Y%m%dT%H%M%S}.json"
