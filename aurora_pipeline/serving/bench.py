@@ -107,8 +107,12 @@ class TickBench:
         self.empty: list[float] = []
 
     def run(self, bars: int) -> list[Measured]:
-        """Measure `bars` bars each way; the first of each way warms up and does not count."""
-        alone = computation(self.source, self.session, self.work / "computation", bars, self.told)
+        """Measure `bars` bars each way; the first of each way warms up and does not count.
+
+        The sensor's bars come first in the session and the armed ones after them; the computation alone takes the bars of both,
+        since a later bar has more of the session before it.
+        """
+        alone = computation(self.source, self.session, self.work / "computation", 2 * bars + 1, self.told)
         with self._served("replay"):
             sensor = self._ways("arrival sensor", bars, self._through_sensor)
         with self._served("armed"):
