@@ -139,6 +139,8 @@ def test_one_other_bar_known_within_the_hour_tells_a_missing_bar_from_a_silent_m
     close = CALENDAR.close(DAYS[3])
     assert label_of([*rows, ("B", close, 0.0, close + LATE_LIMIT)], 0) == (0.02, close + LATE_LIMIT)
     assert label_of([*rows, ("B", close, 0.0, close + LATE_LIMIT + timedelta(microseconds=1))], 0) is None
+    corrected = [("B", close, 0.0, close), ("B", close, 0.1, close + timedelta(hours=3))]
+    assert label_of([*rows, *corrected], 0) == (0.02, close + LATE_LIMIT)
     ends = CALENDAR.bar_ends(DAYS[0])
     gap = [("A", end, 0.001, end) for end in ends if end != ends[40]]
     frame = compute_labels(DAYS[:1], returns_frame(gap), universe_frame(["A"]), CALENDAR, "5min", 30, 1)
