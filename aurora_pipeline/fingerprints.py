@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.market.folder import MarketFolder
-from aurora_pipeline.settings import Settings
+from aurora_pipeline.settings import Section, Settings
 
 FOUNDATIONS = ("calendar.py", "contracts", "market/point_in_time.py")
 """Code that every stage rests on."""
@@ -48,6 +49,40 @@ def settings_hash(settings: Settings, keys: Iterable[str]) -> str:
             value = value[part]
         chosen[key] = value
     return joint_hash(json.dumps(chosen, sort_keys=True))
+
+
+def sections_of(settings: Settings, keys: Iterable[str]) -> set[type[Section]]:
+    """Return the sections that hold the named sections or keys; the settings themselves are one."""
+    found: set[type[Section]] = set()
+    for key in keys:
+        section: Section = settings
+        for part in key.split("."):
+            value = getattr(section, part)
+            section = value if isinstance(value, Section) else section
+        found.add(type(section))
+    return found
+
+
+def derivations(section: type[Section]) -> dict[str, str]:
+    """Source of the methods by which a section derives values from its own, such as a default that depends on the frequency."""
+    members = {name: member.fget if isinstance(member, property) else member for name, member in vars(section).items()}
+    return {
+        name: inspect.getsource(member)
+        for name, member in members.items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+
+
+def derivation_hashes(settings: Settings, keys: Iterable[str]) -> list[str]:
+    """Hash of what each section that holds one of the keys derives from its values; none for one that derives nothing."""
+    sections = sorted(sections_of(settings, keys), key=lambda section: section.__name__)
+    return [digest for section in sections if (digest := _derivation_hash(section))]
+
+
+@lru_cache(maxsize=64)
+def _derivation_hash(section: type[Section]) -> str:
+    sources = derivations(section)
+    return joint_hash(*(sources[name] for name in sorted(sources))) if sources else ""
 
 
 def feeds_fingerprint(folder: MarketFolder, settings: Settings) -> str:

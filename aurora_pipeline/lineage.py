@@ -20,7 +20,7 @@ from aurora_pipeline.adapters.models.configuration_log import Configured, record
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.contracts import table
-from aurora_pipeline.fingerprints import code_hash, joint_hash, settings_hash, told_by
+from aurora_pipeline.fingerprints import code_hash, derivation_hashes, joint_hash, settings_hash, told_by
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.models.stored_model import stored_fingerprint
 from aurora_pipeline.models.walk_forward import Fold, make_folds
@@ -175,6 +175,7 @@ class Lineage:
 
     def _combine(self, stage: Stage, key: str, upstream: Callable[[Stage, str], str]) -> str:
         parts = [stage.name, code_hash(stage.code), settings_hash(self.settings, stage.settings), stage.configuration]
+        parts += derivation_hashes(self.settings, stage.settings)
         parts += [f"{read.table}:{self._input(read, key, upstream)}" for read in stage.reads]
         return joint_hash("\n".join(parts))
 

@@ -1,4 +1,4 @@
-"""Which modules of the package a function runs, told from the source: the names it uses, the names those use, and so on."""
+"""Which code of the package a function runs, told from the source: the names it uses, the names those use, and so on."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def reached_files(file: str, function: str, walls: tuple[str, ...]) -> set[str]:
     walls : tuple of str
         Beginnings of files that are not looked into.
     """
+    return {module for module, _ in _reached(file, function, walls)} - {file}
+
+
+def reached_attributes(file: str, function: str, walls: tuple[str, ...]) -> set[str]:
+    """Names of all attributes and methods a function uses, and all it reaches; parameters as in :func:`reached_files`."""
+    definitions = [_parsed(module).defined.get(name) for module, name in _reached(file, function, walls)]
+    nodes = [node for definition in definitions if definition for node in ast.walk(definition)]
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+@cache
+def _reached(file: str, function: str, walls: tuple[str, ...]) -> frozenset[tuple[str, str]]:
     waiting, seen = [(file, function)], {(file, function)}
     while waiting:
         module, name = waiting.pop()
@@ -37,7 +49,7 @@ def reached_files(file: str, function: str, walls: tuple[str, ...]) -> set[str]:
             if used not in seen and not used[0].startswith(walls):
                 seen.add(used)
                 waiting.append(used)
-    return {module for module, _ in seen} - {file}
+    return frozenset(seen)
 
 
 @cache

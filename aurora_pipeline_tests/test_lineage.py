@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
+from aurora_pipeline import fingerprints
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.adapters.models.model_store import name_champion, withdraw_champion
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.fingerprints import settings_hash
 from aurora_pipeline.lineage import Lineage, contiguous
 from aurora_pipeline.models.stored_model import FINGERPRINT, MANIFEST
-from aurora_pipeline.settings import Settings, load_settings
+from aurora_pipeline.settings import CalibrationSettings, Settings, load_settings
 from aurora_pipeline.stage import Read, Stage
 from aurora_pipeline.stages import book_name, label_reach
 
@@ -92,6 +93,22 @@ def test_a_setting_makes_the_stages_that_read_it_stale_and_what_follows(home):
     assert _lineage(home, other).stale(BY_NAME["weights"], DAYS) == []
     other = load_settings(None, ["quality.stale_bars=3"], {})
     assert all(_lineage(home, other).stale(stage, DAYS) == DAYS for stage in STAGES)
+
+
+def test_a_changed_derivation_of_a_setting_makes_the_stages_that_read_its_section_stale(home, monkeypatch):
+    stage = Stage("labels", ("labels",), (), ("horizon", "calibration"), ("errors.py",))
+
+    def fingerprint():
+        fingerprints._derivation_hash.cache_clear()
+        return _lineage(home).actual(stage, DAYS[0])
+
+    before, others = fingerprint(), _lineage(home).actual(BY_NAME["same"], DAYS[0])
+    for section, method in ((Settings, "purge_bars"), (CalibrationSettings, "volatility_pull")):
+        with monkeypatch.context() as patch:
+            patch.setattr(section, method, lambda self, bars: 2)
+            assert fingerprint() != before
+            assert _lineage(home).actual(BY_NAME["same"], DAYS[0]) == others
+    assert fingerprint() == before
 
 
 def test_a_partition_made_from_stale_input_is_itself_stale(home):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from aurora_pipeline.fingerprints import FOUNDATIONS, code_hash
+from aurora_pipeline.fingerprints import FOUNDATIONS, code_hash, derivations, sections_of
+from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import VIEWS, build_stages
-from aurora_pipeline_tests.reached_code import reached_files
+from aurora_pipeline_tests.reached_code import reached_attributes, reached_files
 
 BODIES = {
     "session_data": ("defs/market_data.py", "session_data_asset"),
@@ -37,7 +38,7 @@ FRAME = (
     ),
     *("settings/", "errors.py", "adapters/home.py", "adapters/storage/", "adapters/clock.py", "adapters/progress.py"),
 )
-"""What finds, opens and stores partitions, and the settings, whose values are part of the fingerprint."""
+"""What finds, opens and stores partitions, and the settings, whose values and derivations are part of the fingerprint."""
 KEEPING = {
     *("adapters/worker_processes.py", "one_thread.py"),
     *("adapters/book/book_store.py", "adapters/models/model_store.py", "adapters/models/model_registry.py"),
@@ -54,27 +55,38 @@ for _stage in STAGES.values():
         WRITERS.setdefault(_table, []).append(_stage.name)
 
 
-def _declared(name, seen):
-    """Code of a stage and of all it reads, whose fingerprints are part of its own."""
-    if name in seen:
-        return set()
-    seen.add(name)
-    code = set(STAGES[name].code)
-    for read in STAGES[name].reads:
-        for source in WRITERS.get(read.table, [read.table] if read.table in STAGES else []):
-            code |= _declared(source, seen)
-    return code
+def _upstream(name, seen):
+    """A stage and all it reads, whose fingerprints are part of its own."""
+    if name not in seen:
+        seen.add(name)
+        for read in STAGES[name].reads:
+            for source in WRITERS.get(read.table, [read.table] if read.table in STAGES else []):
+                _upstream(source, seen)
+    return [STAGES[stage] for stage in seen]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_all_code_that_makes_a_stages_numbers_is_part_of_its_fingerprint(name):
-    covered = (*_declared(name, set()), *FOUNDATIONS)
+    covered = (*{place for stage in _upstream(name, set()) for place in stage.code}, *FOUNDATIONS)
     reached = reached_files(*BODIES[name], walls=FRAME)
     assert len(reached) > 1
     hidden = {
         file
         for file in reached - KEEPING
         if file not in covered and not file.startswith(tuple(f"{place}/" for place in covered)) and file[:5] != "defs/"
+    }
+    assert not hidden
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_all_that_settings_derive_for_a_stage_is_part_of_its_fingerprint(name):
+    given = Settings()
+    covered = set().union(*(sections_of(given, stage.settings) for stage in _upstream(name, set())))
+    hidden = {
+        f"{section.__name__}.{method}"
+        for section in sections_of(given, Settings.model_fields) - covered
+        for method in derivations(section)
+        if method in reached_attributes(*BODIES[name], walls=FRAME)
     }
     assert not hidden
 

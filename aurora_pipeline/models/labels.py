@@ -17,7 +17,9 @@ What is not there:
   when it is certain that the bar is absent; a bar that comes later than that does not count. Any reader therefore
   finds the same labels whether it computed them then or years later.
 - **A delisting**: returns stop, so the label ends at the last price and holds cash.
-- **The future**: a label whose last bar lies beyond the data is absent.
+- **The future**: a label whose last bar lies beyond the data is absent. So is one where nobody had that bar or a later one by
+  :data:`LATE_LIMIT` after its end, because the whole market stood still or its data did not come: at that moment the two are
+  not told apart, and what is heard of the market later decides nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from numba import njit
 
 from aurora_pipeline.calendar import TIMESTAMP, Frequency, SessionCalendar
 from aurora_pipeline.contracts import empty
-from aurora_pipeline.models.versioned_panel import version_known_at, versioned_panel
+from aurora_pipeline.models.versioned_panel import NEVER, version_known_at, versioned_panel
 
 LATE_LIMIT = timedelta(hours=1)
 """How late a bar may come and still count; shorter than any night, so that by each open it is settled."""
@@ -157,10 +159,12 @@ def _label_kernel(
     late: int,
 ) -> Any:
     bars = len(bar_ends)
-    newest = 0  # the last bar anybody has: labels ending after it have not matured
+    heard = np.full(bars, NEVER)  # when anybody's bar of this place or a later one was first known
     for cell in range(len(offsets) - 1):
-        if offsets[cell + 1] > offsets[cell] and cell % bars > newest:
-            newest = cell % bars
+        if offsets[cell + 1] > offsets[cell]:
+            heard[cell % bars] = min(heard[cell % bars], known[offsets[cell]])
+    for bar in range(bars - 2, -1, -1):
+        heard[bar] = min(heard[bar], heard[bar + 1])
     size = counts.sum()
     pair_of = np.empty(size, np.int64)
     bar_of = np.empty(size, np.int64)
@@ -172,12 +176,12 @@ def _label_kernel(
         for bar in range(starts[pair], starts[pair] + counts[pair]):
             entry = bar + lag
             last = entry + horizon
-            if last > newest:
+            if last >= bars:
                 break
-            if offsets[base + entry + 1] == offsets[base + entry]:
+            settled = bar_ends[last] + late
+            if heard[last] > settled or offsets[base + entry + 1] == offsets[base + entry]:
                 continue
             entry_known = known[offsets[base + entry]]
-            settled = bar_ends[last] + late
             moment = settled
             if offsets[base + last + 1] > offsets[base + last] and known[offsets[base + last]] <= settled:
                 moment = max(bar_ends[last], known[offsets[base + last]])

@@ -2,8 +2,11 @@
 
     maximise  alpha'w - gamma H / 2 w'Sigma w - linear'|w - base| - impact'|w - base|^1.5 - borrow'(-w)+
 
-over the H sessions a position is expected to be held, where `base` is what is held after forced reductions. The
-linear cost leaves a no-trade band around it; the turnover budget widens the band to what may be spent, so trades go
+over the H sessions a position is expected to be held, where `base` is what is held after forced reductions. Caps of names,
+sectors, net and gross are planned with 98 % of what is allowed, so that price moves do not force trades; where `base` is above
+that, or above the volatility limit, what `base` has is the limit.
+
+The linear cost leaves a no-trade band around `base`; the turnover budget widens the band to what may be spent, so trades go
 where the net edge per unit of turnover is highest. What a unit of turnover has been worth lately is a cost too
 (:mod:`aurora_pipeline.policy.turnover_price`): an edge below it leaves its budget to a better one. The answer is feasible or
 the book stays at `base`; each name says why.

@@ -1,9 +1,11 @@
 """Factor covariance of session returns: market, sectors and styles, plus specific risk.
 
-``Sigma = B F B' + diag(d)`` with loadings `B` from the betas in force and the style z-scores (:mod:`.style_factors`),
-factor covariance `F` and specific variances `d` exponentially weighted over the sessions before the decision. The
-off-diagonal of `F` is shrunk towards zero, specific variances towards the median of their sector: little history says
-little. Variances are per session.
+``Sigma = B F B' + diag(d)`` with loadings `B` from the newest known betas and the style z-scores (:mod:`.style_factors`),
+factor covariance `F` and specific variances `d` exponentially weighted (half-life 30 sessions) over the newest 60 sessions before
+the decision, taken about zero: a mean of so few sessions is noise. A factor's return in a session is the median of its names',
+0 without any. The off-diagonal of `F` is shrunk by a fifth towards zero; variances of names, specific and total, towards the
+median of their sector (of all names for a name without one), of which n sessions leave 20 / (n + 20): little history says little.
+Variances are per session.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class RiskModel:
     specific_variance : ndarray of shape (n_names,)
         Per session; NaN for every name where there is no history at all.
     total_volatility : ndarray of shape (n_names,)
-        Volatility of the total return per session, the sigma of the impact law; NaN as above.
+        Volatility of the total return per session, shrunk as the specific variance, the sigma of the impact law; NaN as above.
     """
 
     factors: tuple[str, ...]

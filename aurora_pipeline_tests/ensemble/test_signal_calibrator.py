@@ -7,7 +7,9 @@ import pytest
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.ensemble import signal_calibrator
+from aurora_pipeline.ensemble.calibration_state import RunningCalibration
 from aurora_pipeline.ensemble.maturity import unmatured_rows
+from aurora_pipeline.ensemble.residual_volatility import residual_volatility
 from aurora_pipeline.ensemble.signal_calibrator import calibrate, calibration_states, interval_violations
 from aurora_pipeline.errors import LeakageError
 from aurora_pipeline.monitoring.calibration_quality import coverage, mincer_zarnowitz
@@ -198,6 +200,50 @@ def test_a_label_maturing_at_the_open_counts_from_the_session_after() -> None:
     assert through.get_column("evidence_through")[41] > PANEL.opens[session]
 
 
+def delayed(session: int, days: int, names: pl.Expr) -> pl.DataFrame:
+    """Labels of which some of one session mature a minute after the close of the session so many days later."""
+    late = pl.lit(CALENDAR.close(PANEL.sessions[session + days])).cast(TIMESTAMP) + pl.duration(minutes=1)
+    chosen = (pl.col("session") == PANEL.sessions[session]) & names
+    return PANEL.labels.with_columns(pl.when(chosen).then(late).otherwise("matured_at").alias("matured_at"))
+
+
+def test_the_evidence_reaches_through_the_latest_of_all_that_matured() -> None:
+    everybody = pl.lit(value=True)
+    states = calibration_states(
+        PANEL.opens, ENSEMBLE, delayed(10, 2, everybody), flat_volatility(), SETTINGS.calibration, 2
+    )
+    # Session 11's labels, which mature during session 12, come after them in order but not in time.
+    through = CALENDAR.close(PANEL.sessions[12]).timestamp() + 60
+    assert states.get_column("evidence_through")[13].timestamp() == through
+
+
+def test_a_session_counts_once_however_its_labels_come() -> None:
+    unaged = CalibrationSettings(half_life_sessions=1e9)
+    halves = delayed(10, 2, pl.col("symbol") < "S20")
+    whole, parts = (
+        calibration_states(PANEL.opens, ENSEMBLE, labels, flat_volatility(), unaged, 2)
+        for labels in (PANEL.labels, halves)
+    )
+    column = "information_coefficient"
+    assert parts.get_column(column)[12] != pytest.approx(whole.get_column(column)[12])
+    assert parts.get_column(column)[13:].to_list() == pytest.approx(whole.get_column(column)[13:].to_list())
+
+
+def test_errors_are_held_against_the_forecast_of_their_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Spy(RunningCalibration):
+        def observe(self, source: int, z: np.ndarray, *rest: object) -> None:
+            seen.append((source, len(self.issued)))
+            super().observe(source, z, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(signal_calibrator, "RunningCalibration", Spy)
+    labels = delayed(10, 3, pl.lit(value=True))
+    calibration_states(PANEL.opens, ENSEMBLE, labels, flat_volatility(), SETTINGS.calibration, 2)
+    # (session scored, session that opens next); labels mature during the session after their own.
+    assert seen[:14] == [*((k, k + 2) for k in range(10)), (11, 13), (10, 14), (12, 14), (13, 15)]
+
+
 def test_a_name_without_volatility_is_not_calibrated() -> None:
     unknown = RETURNS.filter(pl.col("symbol") != "S07")
     signals = calibrate(PANEL.sessions, PANEL.opens, ENSEMBLE, PANEL.labels, unknown, SETTINGS, 1)
@@ -209,6 +255,27 @@ def test_no_matured_history_is_uncalibrated() -> None:
     signals = signals_of(labels=PANEL.labels.clear())
     assert not signals.get_column("calibrated").any()
     assert validated("signals", signals).get_column("evidence_through").null_count() == signals.height
+
+
+def test_volatility_and_reach_follow_the_bars_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bars a session: span and pull are those of intraday bars, and lag and horizon reach over two sessions."""
+    loud = pl.when(pl.col("symbol") < "S20").then(3.0).otherwise(1.0)
+    scaled = RETURNS.with_columns(pl.col("residual_return") * loud)
+    earlier = [(pl.col(name) - pl.duration(hours=1)).alias(name) for name in ("bar_end", "known_at")]
+    returns = pl.concat([scaled, scaled.with_columns(earlier)])
+    reaches = []
+
+    def spy(*arguments):  # type: ignore[no-untyped-def]
+        reaches.append(arguments[-1])
+        return calibration_states(*arguments)
+
+    monkeypatch.setattr(signal_calibrator, "calibration_states", spy)
+    signals = calibrate(PANEL.sessions[-2:], PANEL.opens, ENSEMBLE, PANEL.labels, returns, SETTINGS, 2)
+    assert reaches == [2]  # (1 + 2) / 2, rounded up
+    wanted = residual_volatility(PANEL.sessions, PANEL.opens, returns, 20.0, 2, 0.1)
+    joined = signals.join(wanted, on=["session", "symbol"])
+    assert joined.height == signals.height
+    assert joined.get_column("residual_volatility").to_list() == joined.get_column("volatility").to_list()
 
 
 def test_a_stronger_prior_expects_less() -> None:
@@ -226,10 +293,12 @@ def test_interval_violations_are_found() -> None:
         pl.col("upper_80") * 0 - 1,
         pl.lit(None, pl.Float64).alias("upper_80"),
         pl.lit(float("nan")).alias("upper_80"),
+        pl.lit(float("inf")).alias("upper_90"),
     ]
     for change in changes:
         assert interval_violations(calibrated.with_columns(change)).height == 4
     assert interval_violations(calibrated.with_columns(pl.lit(value=False).alias("calibrated"))).height == 4
+    assert interval_violations(calibrated.with_columns(pl.col("expected_return").alias("upper_50"))).is_empty()
 
 
 def test_missing_opening_moments_are_refused() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from aurora_pipeline.calendar import TIMESTAMP, Frequency, session_calendar
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.errors import MarketDataError
-from aurora_pipeline.models.labels import compute_labels, maturity_violations
+from aurora_pipeline.models.label_leakage import LABEL_CHECKS, LabelInputs, label_leaks
+from aurora_pipeline.models.labels import LATE_LIMIT, compute_labels, maturity_violations
 
 CALENDAR = session_calendar()
 HALF_DAY = date(2025, 11, 28)
@@ -118,6 +119,34 @@ def test_a_session_going_on_has_labels_up_to_its_newest_bar() -> None:
     assert cut.filter(symbol="A").get_column("matured_at").max() == ends[99] + timedelta(hours=1)
 
 
+def test_a_label_ending_where_the_whole_market_is_silent_is_absent_whatever_came_later() -> None:
+    days = [k for k in range(12) if k not in (5, 6)]
+    frame = returns_frame([row for symbol in "AB" for row in daily(dict.fromkeys(days, 0.01), symbol)])
+    together = compute_labels(DAYS[:8], frame, universe_frame(["A", "B"]), CALENDAR, "session", 2, 1)
+    # The labels of days 2 and 3 would end on days 5 and 6; those of 4 and 5 have no entry.
+    assert together.filter(symbol="A").get_column("session").to_list() == [DAYS[0], DAYS[1], DAYS[6], DAYS[7]]
+    for day in DAYS[:8]:
+        near = frame.filter(pl.col("session") <= CALENDAR.shift(day, 4))
+        alone = compute_labels([day], near, universe_frame(["A", "B"]), CALENDAR, "session", 2, 1)
+        assert alone.equals(together.filter(session=day))
+    given = (frame, universe_frame(["A", "B"]), CALENDAR, "session", 2, 1)
+    cuts = [CALENDAR.close(day) + LATE_LIMIT for day in DAYS[:8]]
+    assert label_leaks(LabelInputs(DAYS[:8], *given), together, cuts, 1, LABEL_CHECKS[:2]).is_empty()  # type: ignore[arg-type]
+
+
+def test_one_other_bar_known_within_the_hour_tells_a_missing_bar_from_a_silent_market() -> None:
+    rows = daily({0: 0.1, 1: 0.01, 2: 0.02, 4: 0.04})
+    close = CALENDAR.close(DAYS[3])
+    assert label_of([*rows, ("B", close, 0.0, close + LATE_LIMIT)], 0) == (0.02, close + LATE_LIMIT)
+    assert label_of([*rows, ("B", close, 0.0, close + LATE_LIMIT + timedelta(microseconds=1))], 0) is None
+    corrected = [("B", close, 0.0, close), ("B", close, 0.1, close + timedelta(hours=3))]
+    assert label_of([*rows, *corrected], 0) == (0.02, close + LATE_LIMIT)
+    ends = CALENDAR.bar_ends(DAYS[0])
+    gap = [("A", end, 0.001, end) for end in ends if end != ends[40]]
+    frame = compute_labels(DAYS[:1], returns_frame(gap), universe_frame(["A"]), CALENDAR, "5min", 30, 1)
+    assert ends[9] in frame.get_column("decision_time").to_list()  # ends at bar 40, which nobody has; 41 follows
+
+
 def test_an_entry_bar_unknown_at_maturity_gives_no_label() -> None:
     others = daily(dict.fromkeys(range(8), 0.0), "B")
     late_entry = ("A", CALENDAR.close(DAYS[1]), 0.01, CALENDAR.close(DAYS[6]))
@@ -150,7 +179,7 @@ def test_a_bar_withdrawn_by_maturity_is_missing_and_one_withdrawn_later_is_not()
 
 
 def test_a_last_bar_that_comes_late_delays_maturity_up_to_an_hour() -> None:
-    rows = daily({0: 0.1, 1: 0.01, 2: 0.02, 4: 0.04})
+    rows = daily({0: 0.1, 1: 0.01, 2: 0.02, 4: 0.04}) + daily(dict.fromkeys(range(8), 0.0), "B")
     close = CALENDAR.close(DAYS[3])
     within, beyond = close + timedelta(minutes=10), close + timedelta(hours=2)
     assert label_of([*rows, ("A", close, 0.03, within)], 0) == (0.05, within)
@@ -230,12 +259,7 @@ def test_labels_known_at_a_moment_do_not_depend_on_what_comes_later(
     everything = compute_labels(DAYS, frame, universe_frame(list("ABC")), CALENDAR, "session", horizon, 1)
     cut = frame.filter(pl.col("known_at") <= moment)
     then = compute_labels(DAYS, cut, universe_frame(list("ABC")), CALENDAR, "session", horizon, 1)
-    # What the data of the moment cannot say is which bars the market has had; a bar nobody has yet ends them.
-    newest = cut.get_column("bar_end").max()
-    reach = [end for end in (CALENDAR.close(d) for d in DAYS) if newest is not None and end <= newest]
-    known = (pl.col("matured_at") <= moment) & (
-        pl.col("decision_time").is_in(reach[: max(0, len(reach) - horizon - 1)])
-    )
+    known = pl.col("matured_at") <= moment
     assert then.filter(known).equals(everything.filter(known))
 
 

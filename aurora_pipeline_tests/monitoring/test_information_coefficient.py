@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.monitoring.information_coefficient import (
     average_ranks,
     correlation_with_truth,
@@ -101,6 +103,11 @@ def test_session_mean_leaves_undefined_decision_times_out() -> None:
     assert defined.get_column("decision_times")[0] == 2
 
 
+def test_session_means_do_not_depend_on_the_order_of_rows() -> None:
+    correlations = decision_time_correlations(scores_of(noise=1.0), PANEL.labels)
+    assert session_means(correlations.sample(fraction=1.0, shuffle=True, seed=2)).equals(session_means(correlations))
+
+
 def test_long_run_variance_by_hand() -> None:
     series = np.array([1.0, 2.0, 4.0, 3.0, 0.0])
     assert cosine_terms(5) == 1  # floor(0.41 * 2.924)
@@ -112,6 +119,11 @@ def test_long_run_variance_by_hand() -> None:
     assert estimate.t == pytest.approx(2.0 / math.sqrt(projection**2 / 5))
     assert estimate.critical == pytest.approx(12.7062, abs=1e-4)
     assert estimate.p_value == pytest.approx(2 * stats.t.sf(estimate.t, 1))
+    half_width = stats.t.ppf(0.975, 1) * math.sqrt(projection**2 / 5)
+    assert (estimate.lower, estimate.upper) == (pytest.approx(2.0 - half_width), pytest.approx(2.0 + half_width))
+    negative = mean_with_interval(-series)
+    assert (negative.t, negative.p_value) == (pytest.approx(-estimate.t), pytest.approx(estimate.p_value))
+    assert (negative.lower, negative.upper) == (-estimate.upper, -estimate.lower)
 
 
 def test_terms_grow_as_two_thirds_power() -> None:
@@ -120,7 +132,7 @@ def test_terms_grow_as_two_thirds_power() -> None:
 
 def test_too_little_to_say() -> None:
     assert mean_with_interval(np.array([])).mean is None
-    short = mean_with_interval(np.array([0.1, 0.2, 0.3]))
+    short = mean_with_interval(np.array([0.1, 0.2, 0.3, 0.2]))  # one session fewer than an interval needs
     assert (short.mean, short.t, short.lower) == (pytest.approx(0.2), None, None)
     constant = mean_with_interval(np.full(30, 0.1))
     assert (constant.mean, constant.t) == (pytest.approx(0.1), None)
@@ -155,3 +167,20 @@ def test_correlation_with_truth() -> None:
     assert noisy is not None
     assert 0.6 < noisy < 0.75  # 1 / sqrt(2) by Pearson
     assert correlation_with_truth(scores_of(), PANEL.truth.clear()).mean is None
+
+
+def test_correlation_with_truth_weighs_decision_times_equally() -> None:
+    days = [
+        (date(2025, 1, 2), 1, 1.0),
+        (date(2025, 1, 2), 2, 1.0),
+        (date(2025, 1, 2), 3, 1.0),
+        (date(2025, 1, 3), 4, -1.0),
+    ]
+    rows = pl.DataFrame(
+        [
+            {"session": day, "symbol": f"S{k}", "decision_time": moment, "score": sign * k, "truth": float(k)}
+            for day, moment, sign in days
+            for k in range(5)
+        ]
+    ).with_columns(pl.from_epoch("decision_time").cast(TIMESTAMP))
+    assert correlation_with_truth(rows, rows, outcome="truth").mean == pytest.approx((3 * 1.0 - 1.0) / 4)

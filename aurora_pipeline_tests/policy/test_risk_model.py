@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.market.point_in_time import as_known_at
-from aurora_pipeline.policy.risk_model import PRIOR_SESSIONS, estimate_risk_model
+from aurora_pipeline.policy.risk_model import estimate_risk_model
 from aurora_pipeline.policy.session_returns import session_returns
 
 FIRST = date(2026, 1, 1)
@@ -49,7 +49,7 @@ def test_short_history_is_pulled_to_the_sectors_median():
         history({"A": long, "B": long, "C": short}), ["A", "B", "C", "D"], ["Tech", "Tech", "Tech", "Tech"]
     )
     assert model.specific_variance[0] == pytest.approx(1e-4)
-    pulled = (1 * 0.05**2 + PRIOR_SESSIONS * 1e-4) / (1 + PRIOR_SESSIONS)
+    pulled = (1 * 0.05**2 + 20 * 1e-4) / (1 + 20)
     assert model.specific_variance[2] == pytest.approx(pulled)
     assert model.specific_variance[3] == pytest.approx(1e-4)  # no history at all
     np.testing.assert_allclose(model.loadings[3], [1.0, 1.0])
@@ -70,9 +70,83 @@ def test_no_history_at_all_says_so():
 def test_newer_sessions_weigh_more_and_old_ones_drop_out():
     rising = estimate_risk_model(history({"A": [0.01] * 30 + [0.03] * 30}), ["A"], [None])
     falling = estimate_risk_model(history({"A": [0.03] * 30 + [0.01] * 30}), ["A"], [None])
-    assert rising.specific_variance[0] > falling.specific_variance[0]
+    # With a half-life of 30 sessions the newer 30 of 60 weigh two thirds.
+    assert rising.specific_variance[0] == pytest.approx(0.01**2 / 3 + 0.03**2 * 2 / 3)
+    assert falling.specific_variance[0] == pytest.approx(0.03**2 / 3 + 0.01**2 * 2 / 3)
     old = estimate_risk_model(history({"A": [0.5] * 20 + [0.01] * 60}), ["A"], [None])
     assert old.specific_variance[0] == pytest.approx(1e-4)
+
+
+def test_risk_of_a_book_by_hand():
+    model = estimate_risk_model(history({"A": [0.02], "B": [0.02]}, market=0.01, sector=0.02), ["A", "B"], ["T", "T"])
+    # Market and sector return always come together; a fifth of their covariance is shrunk away.
+    np.testing.assert_allclose(model.factor_covariance, [[1e-4, 1.6e-4], [1.6e-4, 4e-4]])
+    np.testing.assert_allclose(model.total_volatility, 1.2 * 0.01 + 0.02)
+    weights = np.array([0.2, 0.1])
+    np.testing.assert_allclose(model.exposures(weights), [0.36, 0.15])
+    market, sector = 0.36 * (0.36e-4 + 0.15 * 1.6e-4), 0.15 * (0.36 * 1.6e-4 + 0.15 * 4e-4)
+    total = market + sector + (0.2**2 + 0.1**2) * 4e-4
+    assert model.variance(weights) == pytest.approx(total)
+    np.testing.assert_allclose(model.factor_shares(weights), [market / total, sector / total])
+    per_unit = 1.2 * market / 0.36 + 0.5 * sector / 0.15
+    own = [0.2 * (per_unit + 0.2 * 4e-4) / total, 0.1 * (per_unit + 0.1 * 4e-4) / total]
+    np.testing.assert_allclose(model.contributions(weights), own)
+    assert sum(own) == pytest.approx(1.0)
+
+
+def test_a_factors_return_is_the_median_of_its_own_names():
+    frames = [
+        history({"A": [0.0]}, market=0.01, sector=0.002),
+        history({"B": [0.0, 0.0]}, market=0.03, sector=0.004),
+        history({"C": [0.0]}, market=0.02, sector=-0.05),
+        history({"D": [0.0]}, market=0.09, sector=-0.07),
+    ]
+    model = estimate_risk_model(pl.concat(frames), ["A", "B", "C", "D"], ["T", "T", "U", "U"])
+    newer = 2 ** (1 / 30) / (1 + 2 ** (1 / 30))
+    # First session: medians of all, of T and of U; second: B alone, and U has no return.
+    squares = [[0.025**2, 0.003**2, 0.06**2], [0.03**2, 0.004**2, 0.0]]
+    np.testing.assert_allclose(
+        np.diag(model.factor_covariance), np.average(squares, axis=0, weights=[1 - newer, newer])
+    )
+
+
+def test_an_unknown_variance_is_the_median_of_its_sector_or_else_of_all():
+    known = history({"A": [0.01], "B": [0.02], "C": [0.03], "D": [0.09]})
+    model = estimate_risk_model(known, ["A", "B", "C", "D", "new", "alone"], ["T", "T", "T", "U", "T", None])
+    assert model.specific_variance[4] == pytest.approx(0.02**2)
+    assert model.specific_variance[5] == pytest.approx((0.02**2 + 0.03**2) / 2)
+
+
+def test_the_newest_beta_counts():
+    later = pl.col("session") > FIRST
+    frame = history({"A": [0.01, 0.01], "B": [0.01, None]}).with_columns(
+        pl.when(later).then(1.5).otherwise(0.9).alias("beta_market"),
+        pl.when(later).then(0.7).otherwise(0.4).alias("beta_sector"),
+    )
+    model = estimate_risk_model(frame, ["A", "B"], ["T", "T"])
+    np.testing.assert_allclose(model.loadings, [[1.5, 0.7], [0.9, 0.4]])
+
+
+def test_specific_risk_is_what_styles_leave():
+    names = [f"N{k:02d}" for k in range(20)]
+    large = [k < 10 for k in range(20)]
+    frame = history({name: [0.01 if big else -0.01] * 3 for name, big in zip(names, large, strict=True)}, market=0.0)
+    model = estimate_risk_model(frame, names, [None] * 20, np.where(large, 4e6, 1e6))
+    assert model.factors == ("market", "size", "momentum", "volatility")
+    np.testing.assert_allclose(model.loadings[:, 1], np.where(large, 1.0, -1.0))
+    slope = 0.01 / 1.001  # but for the ridge of 0.001, size explains all
+    assert model.factor_covariance[1, 1] == pytest.approx(slope**2)
+    np.testing.assert_allclose(model.specific_variance, (0.01 - slope) ** 2)
+
+
+def test_momentum_is_of_total_returns():
+    names = [f"N{k:02d}" for k in range(20)]
+    rising = pl.col("instrument_id") < "N10"
+    frame = history({name: [0.0] * 20 for name in names}).with_columns(
+        pl.when(rising).then(0.01).otherwise(-0.01).alias("bar_return")
+    )
+    model = estimate_risk_model(frame, names, [None] * 20)
+    np.testing.assert_allclose(model.loadings[:, 2], [1.0] * 10 + [-1.0] * 10)
 
 
 def test_factor_root_reproduces_the_covariance():
