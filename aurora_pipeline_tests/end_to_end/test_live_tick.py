@@ -31,6 +31,7 @@ from aurora_pipeline.live.paper_broker import sent_orders
 from aurora_pipeline.live.parity import differences, live_tables, parity
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
+from aurora_pipeline.market.columns import FEEDS
 
 EAGER = (
     "costs.impact_coefficient=0.01",
@@ -256,6 +257,30 @@ def test_before_the_first_bar_a_correction_of_a_session_that_was_decided_counts_
     assert loop.tick(0).settled.status == "decided"
     corrected = loop.home.lake.read("bars", yesterday, yesterday).filter(pl.col("known_at") > pl.col("bar_end"))
     assert corrected["known_at"].to_list() == [loop.ends[0]]
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_delisting_and_a_rename_of_an_earlier_day_told_in_the_session_name_nothing_else_in_it(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    decided = live_tables(loop.home, loop.session)
+    held = sorted(loop.runner.opening.state.shares)
+    told = {"ex_date": loop.home.calendar.shift(loop.session, -2), "known_at": loop.ends[1] + timedelta(minutes=1)}
+    rows = [{"symbol": held[0], "kind": "delist"}, {"symbol": held[1], "kind": "rename", "new_symbol": held[2]}]
+    schema = pl.Schema(FEEDS["corporate_actions"].columns)
+    loop.feed(2)
+    loop.runner.market.inbox.drop("corporate_actions", pl.DataFrame([row | told for row in rows], schema=schema))
+    for bar in (2, 3):
+        assert loop.tick(bar).settled.status == "decided"
+    actions = loop.home.lake.read("corporate_actions").filter(pl.col("known_at") > loop.ends[1])
+    assert set(actions["instrument_id"]) == set(held[:2])
+    kept = live_tables(loop.home, loop.session)
+    for name in ("features", "targets"):
+        past = kept[name].filter(pl.col("decision_time") <= loop.ends[1])
+        assert differences({name: decided[name]}, {name: past}).is_empty()
+    assert set(held) <= set(loop.home.lake.read("bars", loop.session, loop.session)["instrument_id"])
+    loop.restart()
+    assert loop.tick(4).settled.status == "decided"
     assert parity(loop.home, loop.session).is_empty()
 
 
