@@ -314,7 +314,9 @@ def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
         calibrated=np.hstack([inputs.calibrated, nothing.astype(bool)]),
         half_spread=np.append(inputs.half_spread, np.full(count, inputs.half_spread.max(initial=0.0))),
         average_value=np.append(inputs.average_value, np.full(count, np.nan)),
-        quoted_borrow=(*inputs.quoted_borrow, *(None,) * count) if inputs.quoted_borrow else (),
+        quoted_borrow=(*inputs.quoted_borrow, *(inputs.unlisted_borrow.get(name) for name in extra))
+        if inputs.quoted_borrow
+        else (),
         risk=RiskModel(
             factors=risk.factors,
             loadings=np.vstack([risk.loadings, np.zeros((count, len(risk.factors)))]),
