@@ -20,6 +20,7 @@ RANKS = {"critical": 0, "warning": 1, "info": 2}
 TONES = {"critical": "bad", "warning": "warn", "info": "quiet"}
 SERIOUS_EVENTS = {
     "position_drift": ("critical", "look at the broker's account, then `aurora resume`"),
+    "split_refused": ("warning", "see whether the split took place, and correct `corporate_actions` or the prices"),
     "halted": ("critical", "find out why, then `aurora resume`"),
     "limits_out_of_reach": ("warning", "see the exposures: the book is being brought back"),
     "solver_failed": ("warning", "see the run's log"),
