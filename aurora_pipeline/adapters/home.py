@@ -217,8 +217,13 @@ class Home:
 
     @cached_property
     def shared(self) -> SharedHome | None:
-        """What this home shares with other machines; None in the profile `local`."""
-        settings = self.settings()
+        """What this home shares with other machines; None in the profile `local`, which every home that trades has."""
+        try:
+            settings = self.settings()
+        except SettingsError:
+            if self.market().live:  # its loop, locks and alerts must outlive a file somebody has just damaged
+                return None
+            raise
         if settings.profile == "local":
             return None
         from aurora_pipeline.adapters.storage.shared_home import SharedHome

@@ -14,8 +14,10 @@ from rich.table import Table
 from aurora_pipeline.commands.terminal import (
     HomeOption,
     SetOption,
+    err,
     existing_home,
     holds_anything,
+    marked,
     market_named,
     opened_home,
     out,
@@ -96,6 +98,7 @@ def ablate(
 def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
     from aurora_pipeline.adapters.book.kill_switch import FileSwitch
     from aurora_pipeline.adapters.clock import clock_of
+    from aurora_pipeline.live.standstill import standstill
 
     opened = opened_home(home)
     if not holds_anything(opened):
@@ -105,6 +108,8 @@ def _throw(mode: Mode, home: HomeOption, reason: str) -> None:
     state = FileSwitch(opened.kill_switch_file, clock_of(opened.path / "live")).throw(mode, reason)
     since = "" if state.since is None else f", since {_moment(state.since)}"
     out.print(f"{opened.kill_switch_file}: {state.mode}, {state.reason}{since}", highlight=False, soft_wrap=True)
+    for text in standstill(opened) if mode != "halt" else ():
+        err.print(marked("nothing acts on it now:", text), soft_wrap=True)
 
 
 @book.command()

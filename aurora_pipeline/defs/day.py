@@ -130,10 +130,21 @@ def failure_sensor(home: Home, *, running: bool = False) -> dg.SensorDefinition:
         from aurora_pipeline.live.alerting import tell
 
         job = context.dagster_run.job_name
-        text = f"run {context.dagster_run.run_id} of {job} failed: {context.failure_event.message}"
+        reasons = [_cause(event) for event in context.get_step_failure_events()]
+        text = (
+            f"run {context.dagster_run.run_id} of {job} failed: {'; '.join(reasons) or context.failure_event.message}"
+        )
         tell(home, [Alert("critical" if job in {TICK_JOB, CLOSE_JOB} else "warning", f"run:{job}", text)])
 
     return failed_runs
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """What a step failed with, on one line: the error where it began, without what passed it on."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {' '.join((error.message if error else '').split())}"
 
 
 def _request(job: str, op: str, session: date) -> dg.RunRequest:

@@ -106,6 +106,8 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
     @dg.op(name=OP, description="Take the inbox in, decide the bar, make it durable, replace today's partitions.")
     def decide(context: dg.OpExecutionContext, config: TickConfig, home: HomeResource) -> None:
         from aurora_pipeline.adapters.clock import clock_of
+        from aurora_pipeline.errors import AuroraError
+        from aurora_pipeline.live.alert import TICK_FAILED, Alert
         from aurora_pipeline.live.alerting import tell
         from aurora_pipeline.live.homes import extend_market
         from aurora_pipeline.live.process_clock import process_started
@@ -115,13 +117,17 @@ def tick_job(families: Sequence[str]) -> dg.JobDefinition:
         opened = home.open()
         now = clock_of(opened.path / "live").now()
         session = date.fromisoformat(config.session) if config.session else opened.calendar.running_session(now)
-        runner = TickRunner(extend_market(opened, session), session)
-        runner.moments |= moments
-        bar_end = datetime.fromisoformat(config.bar_end) if config.bar_end else runner.due(now)
-        outcome = runner.attempt(bar_end)
-        if outcome is None:
-            runner.warm_up()
-            outcome = runner.wait(bar_end)
+        try:
+            runner = TickRunner(extend_market(opened, session), session)
+            runner.moments |= moments
+            bar_end = datetime.fromisoformat(config.bar_end) if config.bar_end else runner.due(now)
+            outcome = runner.attempt(bar_end)
+            if outcome is None:
+                runner.warm_up()
+                outcome = runner.wait(bar_end)
+        except AuroraError as error:
+            tell(opened, [Alert("critical", TICK_FAILED, f"session {session}, no decision was taken: {error}")])
+            raise
         tell(opened, outcome.alerts)
         settled = outcome.settled
         context.log.info(f"{bar_end:%H:%M} UTC {settled.status} {settled.reason}".strip())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.execution.corporate_events import RefusedSplit
 from aurora_pipeline.policy.cost_fit import NO_EVIDENCE, CostEvidence
 from aurora_pipeline.policy.turnover_manager import TurnoverHistory
 
@@ -113,6 +114,8 @@ class BookState:
         See :mod:`aurora_pipeline.policy.turnover_price`.
     cost_evidence : CostEvidence
         What own fills have shown of costs, see :mod:`aurora_pipeline.policy.cost_fit`.
+    refused_splits : tuple of RefusedSplit
+        Splits the price contradicted, which it may still show.
     """
 
     book: str
@@ -131,6 +134,7 @@ class BookState:
     expected: dict[str, float] = field(default_factory=dict)
     turnover_price: float | None = None
     cost_evidence: CostEvidence = NO_EVIDENCE
+    refused_splits: tuple[RefusedSplit, ...] = ()
 
     @classmethod
     def flat(cls, book: str, nav: float) -> BookState:
@@ -162,6 +166,7 @@ class BookState:
             content["turnover"] = TurnoverHistory(tuple(content["turnover"]))
             content["pending"] = tuple(read_order(order) for order in content["pending"])
             content["cost_evidence"] = CostEvidence(**content.get("cost_evidence", {}))
+            content["refused_splits"] = tuple(RefusedSplit(**split) for split in content.get("refused_splits", ()))
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise BookError(f"stored state of a book is not readable ({error}); rebuild the book") from error

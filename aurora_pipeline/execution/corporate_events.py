@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from aurora_pipeline.calendar import SessionCalendar
 from aurora_pipeline.market.action_versions import REDATED_DAYS, in_force, redated, with_superseded
 
 LATE_DAYS = 30
+SMALLEST_TOLD = math.log(2.0) - 1e-9
+"""Log of the smallest split that a price can contradict: overnight moves of a third happen."""
 KINDS_BY_ADJUSTMENT = {
     "none": ("split", "dividend", "delist"),
     "split": ("dividend", "delist"),
@@ -36,12 +39,59 @@ class CorporateEvent:
         New shares per old share, or cash per share in USD; 0 for a delisting.
     pays : float or None
         Of a delisting, cash per share, USD; None for the last price.
+    overnight : bool
+        Whether it went ex since the session before: prices of that session do not contain it, those of this one do.
     """
 
     instrument: str
     kind: str
     value: float
     pays: float | None = None
+    overnight: bool = True
+
+
+@dataclass(frozen=True)
+class RefusedSplit:
+    """A split that the price of its day contradicted: it may have been told for too early a day.
+
+    Attributes
+    ----------
+    instrument : str
+        Permanent name.
+    ratio : float
+        New shares per old share.
+    session : str
+        Session it was refused in, ISO date.
+    """
+
+    instrument: str
+    ratio: float
+    session: str
+
+
+def contradicts(ratio: float, before: float, after: float) -> bool:
+    """Whether two prices on either side of a split say that it did not take place: the level is where it was.
+
+    Only ratios of two and more, or a half and less, are told from a move: after one that took place, the price would have had to
+    move by three quarters of it, to +68 % for 2:1, between the two.
+
+    Parameters
+    ----------
+    ratio : float
+        New shares per old share.
+    before, after : float
+        USD per share; NaN where unknown, which contradicts nothing.
+    """
+    return _told_from_a_move(ratio) and abs(math.log(after / before)) < abs(math.log(ratio)) / 4.0
+
+
+def confirms(ratio: float, before: float, after: float) -> bool:
+    """Whether two prices say that a split took place between them; parameters as of :func:`contradicts`."""
+    return _told_from_a_move(ratio) and abs(math.log(after * ratio / before)) < abs(math.log(ratio)) / 4.0
+
+
+def _told_from_a_move(ratio: float) -> bool:
+    return abs(math.log(ratio)) >= SMALLEST_TOLD
 
 
 def shares_after(shares: float, event: CorporateEvent) -> float:
@@ -96,6 +146,7 @@ def events_at_open(
                 0.0,
             ).alias("value"),
             pl.when(pl.col("kind") == "delist").then("amount").alias("pays"),
+            (pl.col("ex_date") > previous).alias("overnight"),
         )
         .filter((pl.col("kind") != "split") | (pl.col("value") > 0.0))
         .sort("instrument_id", "order", "ex_date")
@@ -103,7 +154,9 @@ def events_at_open(
     if not due.is_empty():
         told_before = redated(versions).join(versions, on="row")
         due = due.filter(~pl.Series([_booked_with_another_date(row, told_before, calendar) for row in due.to_dicts()]))
-    return tuple(CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value", "pays").iter_rows())
+    return tuple(
+        CorporateEvent(*row) for row in due.select("instrument_id", "kind", "value", "pays", "overnight").iter_rows()
+    )
 
 
 def _booked_with_another_date(row: dict[str, Any], told_before: pl.DataFrame, calendar: SessionCalendar) -> bool:

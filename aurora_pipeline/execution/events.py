@@ -21,6 +21,7 @@ ACTIONS: dict[str, str] = {
     "solver_standby": "the general solver answered in place of the fast one",
     "solver_failed": "the best feasible point found was taken, or the book stayed where it was",
     "dividend_refused": "nothing was paid: no price leaves room for such a dividend",
+    "split_refused": "shares stay as they are: the price shows no split; it is booked once it does, within ten days",
     "order_refused": "the order was not sent and nothing replaces it",
     "unknown_fill": "the fill was not booked; reconciliation decides",
     "duplicate_fill": "the fill was booked once",

@@ -14,7 +14,7 @@ from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Broker, ExecutedOrder, known_executions, require_paper, send_orders
 from aurora_pipeline.execution.carried_orders import after_actions, within_limits
-from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.corporate_events import CorporateEvent, RefusedSplit, confirms, contradicts
 from aurora_pipeline.execution.cost_forecast import with_fills
 from aurora_pipeline.execution.decision import Decision, decide
 from aurora_pipeline.execution.decision_terms import BookSituation, session_value
@@ -25,6 +25,7 @@ from aurora_pipeline.execution.reconciliation import reconcile
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.execution.session_result import SessionRecord, SessionResult
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker, fill_costs
+from aurora_pipeline.market.action_versions import REDATED_DAYS
 from aurora_pipeline.policy.cost_fit import AS_ASSUMED, cost_scale
 from aurora_pipeline.policy.cost_model import TradeCost, borrow_cost, borrow_rates
 from aurora_pipeline.policy.risk_budgeting import drawdown_scale, restarted_peak
@@ -186,13 +187,15 @@ class RunningSession:
             expected={name: float(self.expected[ledger.column[name]]) for name in shares},
             turnover_price=self.turnover_price,
             cost_evidence=self.cost_evidence,
+            refused_splits=self.refused_splits,
         )
         return self.record.result(closing, opening.nav, opening.turnover)
 
     def _orders_of_the_evening(self) -> tuple[PendingOrder, ...]:
         """Book the night's corporate actions; returns the orders that still go out, the others are taken back and recorded."""
         opening, ledger = self.opening, self.ledger
-        for event in self.inputs.events:
+        events = self._events_of_the_night()
+        for event in events:
             if event.kind == "dividend" and event.value >= ledger.last_price(event.instrument):
                 detail = f"{event.value:g} USD per share, price {ledger.last_price(event.instrument):g}"
                 self.record.events.add(
@@ -201,7 +204,7 @@ class RunningSession:
                 continue
             ledger.apply(event)
             self.broker.apply(event)
-        waiting, gone = after_actions(opening.pending, self.inputs.events)
+        waiting, gone = after_actions(opening.pending, events)
         allowed, refused = within_limits(waiting, ledger, opening.nav, self.turnover, self.settings.book)
         for order in (*gone, *(order for order, _ in refused)):
             self.broker.cancel(order.order_id)
@@ -212,6 +215,41 @@ class RunningSession:
         found = [BookEvent("order_refused", order.instrument, code) for order, code in refused]
         self.record.events.add(self.inputs.decision_times[0], *found)
         return allowed
+
+    def _events_of_the_night(self) -> list[CorporateEvent]:
+        """Actions to book: those told, without splits that the first price contradicts, and refused ones it shows by now."""
+        inputs, moment = self.inputs, self.inputs.decision_times[0]
+        told = {event.instrument for event in inputs.events if event.kind == "split"}
+        booked, refused = [], []
+        for split in self.opening.refused_splits:
+            days = (inputs.session - date.fromisoformat(split.session)).days
+            if split.instrument in told or days > REDATED_DAYS:
+                continue
+            if confirms(split.ratio, *self._around_the_night(split.instrument)):
+                booked.append(CorporateEvent(split.instrument, "split", split.ratio))
+            else:
+                refused.append(split)
+        for event in inputs.events:
+            before, after = self._around_the_night(event.instrument)
+            if event.kind == "split" and event.overnight and contradicts(event.value, before, after):
+                refused.append(RefusedSplit(event.instrument, event.value, inputs.session.isoformat()))
+                detail = f"{event.value:g} shares for one, price {before:g} before and {after:g} after"
+                self.record.events.add(moment, BookEvent("split_refused", event.instrument, detail))
+            else:
+                booked.append(event)
+        self.refused_splits = tuple(refused)
+        return booked
+
+    def _around_the_night(self, instrument: str) -> tuple[float, float]:
+        """Price the book knew an instrument at in the evening, and its first one of the session, USD/share; NaN where unknown.
+
+        At frequency `session` the first price is the close, a whole day's move away, and says nothing.
+        """
+        ordered = {order.instrument: order.reference_price for order in self.opening.pending}
+        evening = self.opening.prices.get(instrument, ordered.get(instrument, np.nan))
+        column = self.ledger.column.get(instrument)
+        said = column is not None and self.inputs.full_session_bars > 1
+        return evening, float(self.inputs.mark[0, column]) if said else np.nan
 
     def _send(self, orders: tuple[PendingOrder, ...], switch: KillSwitch, time: datetime) -> None:
         self.pending, refused, events = send_orders(self.broker, orders, switch)
@@ -314,7 +352,9 @@ def with_held_names(inputs: SessionInputs, state: BookState) -> SessionInputs:
         calibrated=np.hstack([inputs.calibrated, nothing.astype(bool)]),
         half_spread=np.append(inputs.half_spread, np.full(count, inputs.half_spread.max(initial=0.0))),
         average_value=np.append(inputs.average_value, np.full(count, np.nan)),
-        quoted_borrow=(*inputs.quoted_borrow, *(None,) * count) if inputs.quoted_borrow else (),
+        quoted_borrow=(*inputs.quoted_borrow, *(inputs.unlisted_borrow.get(name) for name in extra))
+        if inputs.quoted_borrow
+        else (),
         risk=RiskModel(
             factors=risk.factors,
             loadings=np.vstack([risk.loadings, np.zeros((count, len(risk.factors)))]),

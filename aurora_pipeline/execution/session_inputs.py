@@ -7,8 +7,8 @@ arrives late was no bar to a trader, and later corrections do not change what wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
@@ -94,6 +94,8 @@ class SessionInputs:
     quoted_borrow : tuple of float or None
         What the feed quotes for a short of each name, see :func:`aurora_pipeline.policy.cost_model.quoted_borrow`; empty without
         a feed.
+    unlisted_borrow : mapping of str to float or None
+        The same for the names the feed knows beside those of the session.
     served : bool
         Whether any model trades the session; without one the book goes flat.
     """
@@ -123,6 +125,7 @@ class SessionInputs:
     holding_horizons: float = 1.0
     fees: SaleFees = NO_SALE_FEES
     quoted_borrow: tuple[float | None, ...] = ()
+    unlisted_borrow: Mapping[str, float | None] = field(default_factory=dict)
     served: bool = True
 
 
@@ -205,6 +208,7 @@ def prepare_session_inputs(
     persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
     estimate = estimate_half_spread(risk.total_volatility, average_value)
     expired = calendar.open(calendar.shift(session, -settings.costs.borrow_expiry_sessions))
+    unlisted = [] if borrow is None else sorted(set(borrow.get_column("instrument_id").drop_nulls()) - set(instruments))
     return SessionInputs(
         session=session,
         previous_session=calendar.shift(session, -1),
@@ -231,6 +235,9 @@ def prepare_session_inputs(
         holding_horizons=persistence.horizons(horizon_sessions, replacement_sessions(settings.book)),
         fees=sale_fees(session) if settings.costs.regulatory_fees else NO_SALE_FEES,
         quoted_borrow=() if borrow is None else quoted_borrow(borrow, instruments, opening, expired),
+        unlisted_borrow={}
+        if borrow is None
+        else dict(zip(unlisted, quoted_borrow(borrow, unlisted, opening, expired), strict=True)),
         served=not listed.get_column("reason").eq(NO_MODEL).any(),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TICK_FAILED = "tick"
+"""Key of what kept a tick from deciding."""
 Severity = Literal["info", "warning", "critical"]
 
 

@@ -15,6 +15,7 @@ from aurora_pipeline.adapters.inbox import UNREADABLE, Inbox, InboxFile
 from aurora_pipeline.calendar import BAR_MINUTES
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.live.decision_log import decision_log
+from aurora_pipeline.live.last_settings import last_settings
 
 RETRY_SECONDS = 45.0
 """A bar that is not settled this long after its tick was asked for gets another: a run may have been killed."""
@@ -58,7 +59,7 @@ class ArrivalWatch:
         self.home = home
         self.clock = clock
         self.inbox = Inbox(home.path / "inbox")
-        self.skew = timedelta(seconds=home.settings().live.clock_skew_seconds)
+        self.skew = timedelta(seconds=last_settings(home).live.clock_skew_seconds)
         self.reason = "nothing in the inbox"
         self._ends: dict[str, datetime | None] = {}
 

@@ -26,6 +26,7 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.execution.book_state import BookState
+from aurora_pipeline.live.last_settings import last_settings, settings_trouble
 from aurora_pipeline.monitoring.book_quality import step_evidence
 from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step, set_back
 from aurora_pipeline.policy.risk_budgeting import peak_at_smaller_target
@@ -136,7 +137,12 @@ def stepped_down(home: Home, settings: Settings, session: date, state: BookState
 
 
 def settings_in_force(home: Home) -> Settings:
-    """Settings with the limits of the live book at the newest step it was given; as the home has them before its first."""
+    """Settings with the limits of the live book at the newest step it was given; as the home has them before its first.
+
+    Where the home's file cannot be used, those of the newest session's opening, which are at the step it had.
+    """
+    if settings_trouble(home):
+        return last_settings(home)
     settings, moves = home.settings(), _moves(home)
     steps = settings.book.capital_steps
     return settings_at(settings, steps[min(moves[-1]["step"], len(steps) - 1)]) if moves else settings
@@ -144,7 +150,7 @@ def settings_in_force(home: Home) -> Settings:
 
 def step_downs(home: Home) -> list[tuple[date, float]]:
     """First session of each smaller step the live book was given, and its share of the step before."""
-    steps, moves = home.settings().book.capital_steps, _moves(home)
+    steps, moves = last_settings(home).book.capital_steps, _moves(home)
     shares = [(date.fromisoformat(move["since"]), steps[min(move["step"], len(steps) - 1)]) for move in moves]
     return [(since, new / old) for (_, old), (since, new) in pairwise(shares) if new < old]
 

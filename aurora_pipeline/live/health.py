@@ -1,6 +1,6 @@
 """The dead-man check: whether the loop is alive, told from its files alone. Works when daemon and UI are dead.
 
-Run it from cron. It looks at the supervisor's sign of life and at the age of the newest settled bar.
+Run it from cron. It looks at the supervisor's sign of life, at the age of the newest settled bar and at the settings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import Sender, tell
 from aurora_pipeline.live.decision_log import decision_log
+from aurora_pipeline.live.last_settings import settings_trouble
 
 SIGN_OF_LIFE = timedelta(seconds=60)
 OVERDUE = timedelta(minutes=8)
@@ -37,12 +38,13 @@ def check_health(home: Home, clock: Clock | None = None, send: Sender | None = N
         text = f"home {home.path} was never live, so nothing in it can be alive; `aurora live --home {home.path}` makes it so"
         return [Alert("critical", "dead:home", text)]
     now = (clock or WallClock()).now()
-    found = [*_supervisor(home.path / "live" / "service.json", now), *_bars(home, now)]
+    found = [*supervisor(home.path / "live" / "service.json", now), *_bars(home, now), *_settings(home)]
     tell(home, found, send, now)
     return found
 
 
-def _supervisor(path: Path, now: datetime) -> list[Alert]:
+def supervisor(path: Path, now: datetime) -> list[Alert]:
+    """Tell whether no service is at work, by what it wrote to `live/service.json`."""
     if not path.exists():
         return [Alert("critical", "dead:service", f"{path.parent.parent}: no service runs; start `aurora live`")]
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -62,6 +64,11 @@ def _bars(home: Home, now: datetime) -> list[Alert]:
     newest = "none" if settled is None else f"{settled:%H:%M} UTC"
     text = f"{home.path}: the bar that ended {due[-1]:%H:%M} UTC is not settled, the newest settled is {newest}; look at the runs"
     return [Alert("critical", "dead:bars", text)]
+
+
+def _settings(home: Home) -> list[Alert]:
+    trouble = settings_trouble(home)
+    return [Alert("critical", "dead:settings", f"{home.path}: {trouble}")] if trouble else []
 
 
 def _alive(process: int) -> bool:

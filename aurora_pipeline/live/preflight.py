@@ -26,6 +26,7 @@ from aurora_pipeline.live.alerting import tell
 from aurora_pipeline.live.capital import capital_step
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.homes import extend_market
+from aurora_pipeline.live.last_settings import settings_trouble
 from aurora_pipeline.live.session_opening import BOOK, opening_of, reopen
 from aurora_pipeline.live.tick import TickRunner
 from aurora_pipeline.models.training_pipeline import load_trained
@@ -90,6 +91,8 @@ def _checked(name: str, look: Callable[[], str]) -> Check:
 
 
 def _settings(home: Home) -> str:
+    if trouble := settings_trouble(home):
+        raise SettingsError(trouble)
     settings = home.settings()
     return f"{len(settings.models.families)} families: {', '.join(settings.models.families)}"
 
@@ -107,7 +110,7 @@ def _catch_up(home: Home, session: date) -> str:
     store = BookStore(home.lake, BOOK)
     for day in days:
         newest = decision_log(home.path / "live", day).newest()
-        if day.isoformat() not in held or newest not in {None, home.calendar.close(day)} or not store.holds(day):
+        if day.isoformat() not in held or newest not in {None, home.calendar.close(day)} or not store.ends(day):
             TickRunner(home, day).close()
     missed = [day for day in days if day.isoformat() not in held]
     return f"settled {', '.join(map(str, missed))} as skipped" if missed else "none"

@@ -156,6 +156,6 @@ class SessionComputation:
     def _refuse(self, name: str, where: str) -> None:
         raise BookError(
             f"book {BOOK}, session {self._session}: {name} of {where} would come out differently now, so nothing is decided. "
-            "Code or stored inputs changed during the session, or it was told a rename or delisting of an earlier day; put "
-            "back what changed, or let the session end: its positions stay"
+            "Code or stored inputs changed during the session; put back what changed: until then neither a decision nor "
+            "`aurora flatten` can act, positions stay"
         )

@@ -229,12 +229,15 @@ class TickRunner:
         self._skip_missed(bar_end)
         age = (self.clock.now() - bar_end).total_seconds()
         free = shutil.disk_usage(self.home.path).free / _MEGABYTE
-        reason = reason_to_skip(age, coverage, free, self.settings.live)
+        switch = self.computation.switch()
+        flatten = (
+            switch.state(bar_end).mode == "flatten"
+        )  # closes what it can: thin bars and missing models do not hold it up
+        reason = reason_to_skip(age, 1.0 if flatten else coverage, free, self.settings.live)
         if reason is not None:
             return self._skip(bar_end, reason)
-        switch = self.computation.switch()
         made = self.computation.up_to(bar_end, switch)
-        reason = self._reason_not_to_trust(made)
+        reason = None if flatten else self._reason_not_to_trust(made)
         if reason is not None:
             return self._skip(bar_end, reason)
         breaches = limit_violations(made.result, made.inputs, self.settings).filter(pl.col("decision_time") == bar_end)

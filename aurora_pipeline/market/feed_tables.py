@@ -12,7 +12,7 @@ from aurora_pipeline.contracts import FEED_TABLES, TABLES, empty
 from aurora_pipeline.market.action_versions import with_superseded
 from aurora_pipeline.market.columns import FEEDS
 from aurora_pipeline.market.folder import MarketFolder
-from aurora_pipeline.market.instruments import instrument_map, with_instrument
+from aurora_pipeline.market.instruments import instrument_intervals, instrument_map, with_instrument
 from aurora_pipeline.market.levels import LevelRules, level_breaks
 from aurora_pipeline.market.quarantine import quarantine_rows
 from aurora_pipeline.market.universe import close_history
@@ -84,13 +84,13 @@ def ingest_feeds(folder: MarketFolder, settings: Settings) -> FeedTables:
     for name in FEED_TABLES:
         accepted[name], rows = validate_feed(name, folder.read(name), context)
         refused.append(rows)
-    mapping = instrument_map(universe, accepted["corporate_actions"])
+    mapping = instrument_map(universe, accepted["corporate_actions"], folder.calendar)
     named = {name: with_instrument(rows, mapping, instrument_day(name)) for name, rows in accepted.items()}
     splits = known_splits(named["corporate_actions"], folder.manifest.price_adjustment)
     named["daily_bars"], broken = _without_broken_levels(named["daily_bars"], splits, context, settings)
     refused.append(broken)
     tables = {name: _contract_form(name, rows) for name, rows in named.items()}
-    intervals = with_instrument(universe, mapping, pl.coalesce("valid_from", pl.date(1, 1, 1)))
+    intervals = instrument_intervals(universe, mapping)
     quarantine = pl.concat(refused).sort("session", "source", "row_id", "reason")
     return FeedTables(tables, intervals, quarantine, folder.calendar)
 
@@ -98,8 +98,8 @@ def ingest_feeds(folder: MarketFolder, settings: Settings) -> FeedTables:
 def stored_feeds(folder: MarketFolder, tables: dict[str, pl.DataFrame]) -> FeedTables:
     """Rebuild the feeds from the lake's tables; their quarantine is in the lake and not repeated here."""
     universe = folder.universe()
-    mapping = instrument_map(universe, tables["corporate_actions"])
-    intervals = with_instrument(universe, mapping, pl.coalesce("valid_from", pl.date(1, 1, 1)))
+    mapping = instrument_map(universe, tables["corporate_actions"], folder.calendar)
+    intervals = instrument_intervals(universe, mapping)
     return FeedTables(dict(tables), intervals, empty("quarantine"), folder.calendar)
 
 

@@ -122,6 +122,8 @@ def _read_yaml(file: Path | None) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(f"{file}: not readable as YAML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{file}: expected a mapping of sections, found {type(content).__name__}")
     return content

@@ -128,6 +128,7 @@ def test_a_failed_run_is_told_of(home):
     (row,) = kept_alerts(home)
     assert (row["severity"], row["key"]) == ("critical", "run:tick")
     assert result.run_id in row["text"]
+    assert row["text"].endswith("broken: ValueError: no such luck")
 
 
 def test_the_sensor_asks_for_the_newest_bar_once(home):

@@ -211,7 +211,7 @@ def test_a_session_whose_last_commit_was_cut_off_is_committed_again_before_the_n
     cut = before.filter(pl.col("decision_time") < closed.ends[-1])
     own = cut.filter(pl.col("session") == closed.session)
     home.lake.write("portfolio", own, closed.session.isoformat(), fingerprint="live-earlier", book="live")
-    assert not BookStore(home.lake, "live").holds(closed.session)
+    assert not BookStore(home.lake, "live").ends(closed.session)
     checks = {
         check.name: check
         for check in run_preflight(Home(home.path), closed.home.calendar.shift(closed.session, 1), train_fold)

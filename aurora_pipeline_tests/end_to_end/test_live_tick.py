@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.feeds import pump
 from aurora_pipeline.adapters.feeds.replayer import Replayer
@@ -23,14 +24,19 @@ from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.cli import app
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.live import TICK_JOB, asset_tables
+from aurora_pipeline.defs.session_jobs import train_fold
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
+from aurora_pipeline.live.alerting import kept_alerts
+from aurora_pipeline.live.arrival_watch import ArrivalWatch
 from aurora_pipeline.live.decision_log import AlreadySettled, decision_log
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.paper_broker import sent_orders
 from aurora_pipeline.live.parity import differences, live_tables, parity
+from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import TickRunner
+from aurora_pipeline.market.columns import FEEDS
 
 EAGER = (
     "costs.impact_coefficient=0.01",
@@ -256,6 +262,71 @@ def test_before_the_first_bar_a_correction_of_a_session_that_was_decided_counts_
     assert loop.tick(0).settled.status == "decided"
     corrected = loop.home.lake.read("bars", yesterday, yesterday).filter(pl.col("known_at") > pl.col("bar_end"))
     assert corrected["known_at"].to_list() == [loop.ends[0]]
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_a_delisting_and_a_rename_of_an_earlier_day_told_in_the_session_name_nothing_else_in_it(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    decided = live_tables(loop.home, loop.session)
+    held = sorted(loop.runner.opening.state.shares)
+    told = {"ex_date": loop.home.calendar.shift(loop.session, -2), "known_at": loop.ends[1] + timedelta(minutes=1)}
+    rows = [{"symbol": held[0], "kind": "delist"}, {"symbol": held[1], "kind": "rename", "new_symbol": held[2]}]
+    schema = pl.Schema(FEEDS["corporate_actions"].columns)
+    loop.feed(2)
+    loop.runner.market.inbox.drop("corporate_actions", pl.DataFrame([row | told for row in rows], schema=schema))
+    for bar in (2, 3):
+        assert loop.tick(bar).settled.status == "decided"
+    actions = loop.home.lake.read("corporate_actions").filter(pl.col("known_at") > loop.ends[1])
+    assert set(actions["instrument_id"]) == set(held[:2])
+    kept = live_tables(loop.home, loop.session)
+    for name in ("features", "targets"):
+        past = kept[name].filter(pl.col("decision_time") <= loop.ends[1])
+        assert differences({name: decided[name]}, {name: past}).is_empty()
+    assert set(held) <= set(loop.home.lake.read("bars", loop.session, loop.session)["instrument_id"])
+    loop.restart()
+    assert loop.tick(4).settled.status == "decided"
+    assert parity(loop.home, loop.session).is_empty()
+
+
+def test_settings_damaged_at_noon_stop_no_tick_and_flatten_acts(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    loop.home.settings_file.write_text("book: [")
+    loop.restart()
+    assert ArrivalWatch(Home(loop.home.path), loop.runner.clock).newest_bar(None) is None
+    assert loop.tick(2).settled.status == "decided"
+    FileSwitch(loop.home.kill_switch_file, loop.runner.clock).throw("flatten", "for the test")
+    assert loop.tick(3).settled.status == "decided"
+    targets = live_tables(loop.home, loop.session)["targets"].filter(pl.col("decision_time") == loop.ends[3])
+    assert targets["target_weight"].abs().sum() < targets["current_weight"].abs().sum()
+    assert set(targets.filter(pl.col("target_weight") != pl.col("current_weight"))["reason"]) == {"flatten"}
+
+
+@pytest.mark.parametrize("trouble", ["thin", "no model"])
+def test_flatten_acts_at_a_bar_that_is_too_thin_or_without_models_to_open_anything(
+    tiny_home, tmp_path, monkeypatch, trouble
+):
+    loop = Loop(tiny_home, tmp_path / "replay", "live.minimum_families=9", "live.coverage=1.0")
+    held = sorted(loop.runner.opening.state.shares)
+    loop.runner.clock.set(loop.ends[0] - timedelta(minutes=1))
+    FileSwitch(loop.home.kill_switch_file, loop.runner.clock).throw("flatten", "for the test")
+    loop.feed(0)
+    if trouble == "thin":
+        inbox = loop.runner.market.inbox
+        (file,) = [file for file in inbox.pending() if file.kind == "bars"]
+        rows = inbox.read(file)
+        inbox.done([file])
+        inbox.drop("bars", rows.filter(pl.col("symbol").is_in(held[:2])))
+        open_names = set(held[2:])
+    else:
+        monkeypatch.setattr(type(loop.runner.models["ridge"].model), "predict", lambda self, X: 1 / 0)
+        open_names = set()
+    settled = loop.runner.attempt(loop.ends[0]).settled
+    orders = settled.content["orders"]
+    assert (settled.status, {order["reason"] for order in orders}) == ("decided", {"flatten"})
+    assert {order["instrument"] for order in orders} <= set(held) - open_names
+    assert sent_orders(loop.runner.folder) == {order["order_id"] for order in orders}
     assert parity(loop.home, loop.session).is_empty()
 
 
@@ -529,6 +600,37 @@ def test_the_job_of_the_tick_reports_todays_partition_of_the_graphs_assets(loop)
         again = definitions.resolve_job_def(TICK_JOB).execute_in_process(instance=instance, run_config=config)
         assert not [event for event in again.all_events if event.is_step_materialization]
     assert loop.status() == ["decided"]
+
+
+def test_a_halted_session_is_told_of_to_whoever_flattens_and_holds_up_the_next_until_it_is_put_back(loop):
+    for bar in range(2):
+        loop.tick(bar)
+    record = loop.runner.folder / "opening" / "opening.json"
+    sound = record.read_text()
+    content = json.loads(sound)
+    content["settings"]["book"]["name_cap"] *= 0.7
+    record.write_text(json.dumps(content))
+    loop.feed(2)
+    config = {"ops": {"decide": {"config": {"session": loop.session.isoformat(), "bar_end": loop.ends[2].isoformat()}}}}
+    tick = build_definitions(Home(loop.home.path)).resolve_job_def(TICK_JOB)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not tick.execute_in_process(instance=instance, run_config=config, raise_on_error=False).success
+    (alert,) = [row for row in kept_alerts(loop.home) if row["key"] == "tick"]
+    assert (alert["severity"], "would come out differently" in alert["text"]) == ("critical", True)
+    for command, told in (("flatten", True), ("kill", False)):
+        done = CliRunner().invoke(app, [command, "--home", str(loop.home.path)])
+        assert (done.exit_code, "would come out differently" in done.output) == (0, told)
+    loop.runner.clock.set(loop.ends[-1])
+    with pytest.raises(BookError, match="would come out differently"):
+        TickRunner(Home(loop.home.path), loop.session).close()
+    following = loop.home.calendar.shift(loop.session, 1)
+    loop.runner.clock.set(loop.home.calendar.open(following) - timedelta(minutes=30))
+    checks = {check.name: check for check in run_preflight(Home(loop.home.path), following, train_fold)}
+    assert "would come out differently" in checks["missed sessions"].found
+    record.write_text(sound)
+    TickRunner(Home(loop.home.path), loop.session).close()
+    assert BookStore(loop.home.lake, "live").ends(loop.session)
+    assert parity(loop.home, loop.session).is_empty()
 
 
 def test_a_kill_sends_nothing_more_and_changes_nothing_that_was_decided(loop):

@@ -319,19 +319,20 @@ def test_a_name_that_trades_outside_the_universe_is_there_to_be_closed():
     assert inputs.sectors.tolist() == [0, -1, 0]
 
 
-def test_a_name_held_but_gone_has_no_rate_quoted():
+def test_a_name_held_but_no_longer_listed_pays_what_the_feed_quotes_for_it():
     frames = lake()
     known = CALENDAR.open(SESSIONS[0]) - timedelta(hours=1)
     borrow = pl.DataFrame(
-        {"instrument_id": ["B"], "symbol": ["B"], "known_at": [known], "rate": [0.25]},
+        {"instrument_id": ["B", "dear"], "symbol": ["B", "dear"], "known_at": [known] * 2, "rate": [0.25, 0.4]},
         schema_overrides={"known_at": TIME},
     )
     inputs = prepared(SESSIONS[0], frames, borrow=borrow)
     assert inputs.quoted_borrow == (None, 0.25, None)
-    state = replace(BookState.flat("backtest-x", 1e6), shares={"A": 10.0, "gone": 5.0}, prices={"A": 1.0, "gone": 1.0})
+    shares = {"A": 10.0, "dear": -5.0, "gone": 5.0}
+    state = replace(BookState.flat("backtest-x", 1e6), shares=shares, prices=dict.fromkeys(shares, 1.0))
     held = with_held_names(inputs, state)
-    assert held.instruments == ("A", "B", "C", "gone")
-    assert held.quoted_borrow == (None, 0.25, None, None)
+    assert held.instruments == ("A", "B", "C", "dear", "gone")
+    assert held.quoted_borrow == (None, 0.25, None, 0.4, None)
     assert with_held_names(prepared(SESSIONS[0], frames), state).quoted_borrow == ()
 
 

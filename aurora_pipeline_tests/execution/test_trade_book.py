@@ -7,7 +7,7 @@ import pytest
 from aurora_pipeline.contracts import BOOK_TABLES, validated
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
-from aurora_pipeline.execution.corporate_events import CorporateEvent
+from aurora_pipeline.execution.corporate_events import CorporateEvent, RefusedSplit
 from aurora_pipeline.execution.limits import limit_violations
 from aurora_pipeline.execution.nav_identity import nav_identity_violations
 from aurora_pipeline.execution.trade_book import run_session
@@ -114,6 +114,59 @@ def test_a_split_changes_shares_but_not_value():
     assert column(result.positions, "shares") == [784.0]
     row = result.portfolio.row(0, named=True)
     assert (row["nav"], row["gross_pnl"], row["turnover"]) == (1_000_000.0, 0.0, 0.0)
+
+
+def opened(number, price, *events):
+    """A session of five-minute bars at its first one."""
+    return session_inputs(number, [price], alpha=0.05, events=events, full_session_bars=78)
+
+
+def test_a_split_the_price_knows_nothing_of_is_refused_and_booked_once_the_price_shows_it():
+    event = CorporateEvent("A", "split", 2.0)
+    refused = run(opened(1, 101.0, event), holding())
+    assert column(refused.positions, "shares") == [392.0]
+    assert column(refused.portfolio, "gross_pnl") == [392.0]
+    assert column(refused.events.filter(pl.col("event") == "split_refused"), "name") == ["A"]
+    state = BookState.from_json(refused.state.to_json())
+    assert state.refused_splits == (RefusedSplit("A", 2.0, day(1).isoformat()),)
+    still = run(opened(2, 102.0), state)
+    assert column(still.positions, "shares") == [392.0]
+    shown = run(opened(3, 51.0), still.state)
+    assert column(shown.positions, "shares") == [784.0]
+    assert column(shown.portfolio, "gross_pnl") == [0.0]
+    assert shown.state.refused_splits == ()
+    again = run(opened(3, 51.0, event), still.state)
+    assert column(again.positions, "shares") == [784.0]
+
+
+def test_a_refused_split_is_forgotten_after_ten_days():
+    state = replace(holding(), refused_splits=(RefusedSplit("A", 2.0, "2020-01-02"),))
+    result = run(opened(1, 50.0), state)
+    assert column(result.positions, "shares") == [392.0]
+    assert result.state.refused_splits == ()
+
+
+@pytest.mark.parametrize(
+    ("event", "price"),
+    [
+        (CorporateEvent("A", "split", 2.0), 80.0),  # ... and +60 %
+        (CorporateEvent("A", "split", 2.0), 30.0),  # ... and -40 %
+        (CorporateEvent("A", "split", 2.0), NAN),
+        (CorporateEvent("A", "split", 1.5), 100.0),  # ... and +50 %
+        (CorporateEvent("A", "split", 0.1), 600.0),  # ... and -40 %
+        (CorporateEvent("A", "split", 2.0, overnight=False), 100.0),  # told late, in the prices since its day
+    ],
+)
+def test_a_split_that_a_move_could_hide_is_booked(event, price):
+    result = run(opened(1, price, event), holding())
+    assert column(result.positions, "shares") == [np.trunc(392.0 * event.value)]
+    assert result.state.refused_splits == ()
+
+
+def test_at_one_bar_a_session_no_price_contradicts_a_split():
+    event = CorporateEvent("A", "split", 2.0)
+    result = run(session_inputs(1, [100.0], alpha=0.05, events=(event,)), holding())
+    assert column(result.positions, "shares") == [784.0]
 
 
 def test_a_fraction_of_a_share_is_paid_out_at_the_new_price():

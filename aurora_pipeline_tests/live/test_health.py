@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from aurora_pipeline.adapters.home import Home, MarketRecord
+from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log
 from aurora_pipeline.live.health import OVERDUE, check_health
 from aurora_pipeline_tests.market.tiny import CALENDAR
@@ -55,6 +56,21 @@ def test_no_service_and_no_sign_of_life_are_told(home):
     assert look(home, before) == ["dead:service"]
     serve(home, before, process=2**22 + 1)
     assert look(home, before) == ["dead:service"]
+
+
+def test_settings_that_cannot_be_read_are_told_kept_and_do_not_silence_the_rest(home):
+    before = datetime(2024, 11, 26, 9, tzinfo=UTC)
+    serve(home, before)
+    for damaged in ("book: [", "book:\n  name_cap: much\n", "book:\n  name_cup: 0.1\n"):
+        home.settings_file.write_text(damaged)
+        assert look(home, before) == ["dead:settings"]
+    assert look(home, before + timedelta(hours=1)) == ["dead:service", "dead:settings"]
+    kept = kept_alerts(home)[-1]
+    assert (kept["severity"], kept["key"]) == ("critical", "dead:settings")
+    assert "name_cup" in kept["text"]
+    assert "\n" not in kept["text"]
+    home.settings_file.unlink()
+    assert look(home, before) == []
 
 
 def test_a_bar_that_stays_open_is_told_after_grace(home):

@@ -56,9 +56,10 @@ class BookStore:
             )
         return BookState.from_json(held)
 
-    def holds(self, session: date) -> bool:
-        """Whether the partition of a session was committed to the end."""
-        return self._fitting_state(session) is not None
+    def ends(self, session: date) -> bool:
+        """Whether the partition of a session was committed to the end and the book has reached the session's last bar."""
+        held = self._fitting_state(session)
+        return held is not None and BookState.from_json(held).complete
 
     def _fitting_state(self, session: date) -> str | None:
         partition = partition_of(session, self.lake.frequency)

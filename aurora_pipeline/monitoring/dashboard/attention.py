@@ -20,6 +20,7 @@ RANKS = {"critical": 0, "warning": 1, "info": 2}
 TONES = {"critical": "bad", "warning": "warn", "info": "quiet"}
 SERIOUS_EVENTS = {
     "position_drift": ("critical", "look at the broker's account, then `aurora resume`"),
+    "split_refused": ("warning", "see whether the split took place, and correct `corporate_actions` or the prices"),
     "halted": ("critical", "find out why, then `aurora resume`"),
     "limits_out_of_reach": ("warning", "see the exposures: the book is being brought back"),
     "solver_failed": ("warning", "see the run's log"),
@@ -37,6 +38,7 @@ def attention(
     first: date,
     last: date,
     *,
+    settings: str,
     alerts: Sequence[Mapping[str, Any]],
     switch: Mapping[str, str],
     portfolio: pl.DataFrame,
@@ -54,6 +56,8 @@ def attention(
     ----------
     first, last : date
         Sessions, inclusive. The switch counts by its present position.
+    settings : str
+        Why the home's settings cannot be used now; empty where they can.
     alerts : sequence of mapping
         Lines of `live/alerts.jsonl` of the stretch: `at`, `severity`, `key`, `text`.
     switch : mapping
@@ -77,6 +81,7 @@ def attention(
     """
     inside = pl.col("session").is_between(first, last)
     rows = [
+        *_settings(settings),
         *_switch(switch),
         *_alerts(alerts),
         *_closes({day: report for day, report in closes.items() if first <= day <= last}),
@@ -96,6 +101,14 @@ def _switch(switch: Mapping[str, str]) -> list[Concern]:
         return []
     what = f"kill switch: {switch['mode']}, {switch['reason']}"
     return [("critical", switch["since"], what, "`aurora resume` when the cause is gone")]
+
+
+def _settings(trouble: str) -> list[Concern]:
+    return (
+        [("critical", "", trouble, "repair what is named; `aurora settings` shows what is read then")]
+        if trouble
+        else []
+    )
 
 
 def _closes(closes: Mapping[date, Mapping[str, Any]]) -> list[Concern]:

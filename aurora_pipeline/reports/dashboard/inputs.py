@@ -25,6 +25,7 @@ from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.capital import STEPS, settings_in_force, step_downs
 from aurora_pipeline.live.decision_log import DecisionLog
+from aurora_pipeline.live.last_settings import last_settings, settings_trouble
 from aurora_pipeline.live.session_opening import BOOK
 from aurora_pipeline.monitoring.dashboard.attention import attention
 from aurora_pipeline.monitoring.dashboard.data_panels import FEEDS, TICKS, feed_rhythm
@@ -92,6 +93,7 @@ def read_attention(home: Home, book: str, first: date, last: date) -> pl.DataFra
     return attention(
         first,
         last,
+        settings=settings_trouble(home),
         alerts=_alerts(home, first, last),
         switch={"mode": state.mode, "reason": state.reason, "since": str(state.since or "")[:16]},
         portfolio=lake.read("portfolio", _before(first), last, ACCOUNT, book=book),
@@ -248,14 +250,14 @@ SOURCES: dict[str, Source] = {
     "ablation": Source(partial(_json, file=ABLATION), files=(ABLATION,)),
     "capacity": Source(partial(_json, file=CAPACITY), files=(CAPACITY,)),
     "rules": Source(
-        lambda home, book: (settings_in_force(home) if book == BOOK else home.settings()).book,
+        lambda home, book: (settings_in_force(home) if book == BOOK else last_settings(home)).book,
         files=("settings.yaml", STEPS),
     ),
     "step_downs": Source(lambda home, book: step_downs(home) if book == BOOK else [], files=("settings.yaml", STEPS)),
-    "seed": Source(lambda home, book: home.settings().seed, files=("settings.yaml",)),
+    "seed": Source(lambda home, book: last_settings(home).seed, files=("settings.yaml",)),
     "attention": Source(
         _newest_attention,
         ("portfolio", "events", "model_states", "drift", "quarantine", *FEED_TABLES),
-        ("live/alerts.jsonl", "kill_switch.json", "runs", _SESSIONS),
+        ("live/alerts.jsonl", "kill_switch.json", "settings.yaml", "runs", _SESSIONS),
     ),
 }

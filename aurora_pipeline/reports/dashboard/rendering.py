@@ -10,6 +10,7 @@ from typing import Any
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.errors import BookError
+from aurora_pipeline.live.last_settings import last_settings
 from aurora_pipeline.monitoring.dashboard.page import DAGSTER, MLFLOW, Heading, page_html, version
 from aurora_pipeline.monitoring.dashboard.panel import Panel
 from aurora_pipeline.monitoring.performance_dashboard import GROUPS, rendered
@@ -75,7 +76,7 @@ class Dashboard:
     def heading(self, *, served: bool) -> Heading:
         """What stands above the panels; links are those of a server, or of a file among the reports."""
         home, market = self.home, self.home.market()
-        settings = home.settings()
+        settings = last_settings(home)
         sessions = home.sessions(settings)
         newest = newest_session(home)
         now = datetime.now(tz=UTC)
@@ -116,7 +117,7 @@ def chosen_book(home: Home, book: str | None = None) -> str:
 
 def book_named(home: Home, book: str) -> str:
     """Name of a book for a heading, which says so where it is the backtest of other settings than those in force."""
-    in_force = book_name(home.settings())
+    in_force = book_name(last_settings(home))
     return (
         f"book {book}"
         if book in (LIVE, in_force)
@@ -126,7 +127,7 @@ def book_named(home: Home, book: str) -> str:
 
 def default_book(home: Home, books: list[str]) -> str:
     """`live` where there is one, else the backtest of the settings in force, else the first there is."""
-    wanted = book_name(home.settings())
+    wanted = book_name(last_settings(home))
     if LIVE in books:
         return LIVE
     return wanted if wanted in books or not books else books[0]

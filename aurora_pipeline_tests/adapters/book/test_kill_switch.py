@@ -24,6 +24,19 @@ def test_the_commands_throw_the_switch_of_the_home(tmp_path, command, mode):
     assert state.since is not None
 
 
+@pytest.mark.parametrize(
+    ("market", "told"),
+    [('{"live": false}', "never live"), ('{"live": true}', "no service runs"), ("{", "not a market record")],
+)
+def test_the_switch_is_thrown_and_who_cannot_act_on_it_is_said(tmp_path, market, told):
+    (tmp_path / "market.json").write_text(market)
+    done = CliRunner().invoke(app, ["flatten", "--home", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert FileSwitch(tmp_path / "kill_switch.json").state(NOW).mode == "flatten"
+    assert "nothing acts on it now:" in done.output
+    assert told in done.output
+
+
 @pytest.mark.parametrize("command", ["kill", "flatten", "resume"])
 def test_a_home_that_is_not_there_is_refused_and_not_made(tmp_path, command):
     done = CliRunner().invoke(app, [command, "--home", str(tmp_path / "typo")])

@@ -12,6 +12,7 @@ from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import accoun
 
 NOTHING = {
     "alerts": [],
+    "settings": "",
     "switch": {"mode": "on", "reason": "", "since": ""},
     "portfolio": empty("portfolio"),
     "events": empty("events"),
@@ -122,6 +123,11 @@ def test_breakers_quarantines_approvals_drift_and_failed_trainings_are_told_each
     parse(tuple(approve.strip("`").split()[1:]))
     assert told["severity"].to_list() == sorted(told["severity"], key=["critical", "warning", "info"].index)
     assert all(told["do"].to_list())
+
+
+def test_settings_that_cannot_be_used_come_first():
+    (row,) = found(settings="the settings cannot be used: book.name_cup").to_dicts()
+    assert (row["severity"], row["what"]) == ("critical", "the settings cannot be used: book.name_cup")
 
 
 USUAL = [(1.0 if number % 2 else -1.0, 0.0, 0.0, 0.0) for number in range(30)]
