@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.monitoring.book_quality import step_evidence
 from aurora_pipeline.policy.capital_schedule import Gate, StepEvidence, gates, next_step, set_back

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert

@@ -23,7 +23,7 @@ from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES, empty
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility

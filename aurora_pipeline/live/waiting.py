@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 
 FOLDER = "waiting"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aurora_pipeline.adapters.code_version import git_state
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.serving.armed_replay import ToldBar
 from aurora_pipeline.serving.faults import FAULTS
 from aurora_pipeline.serving.soak import LATEST_BESIDE_BACKFILL, MOST_GROWTH, SoakResult

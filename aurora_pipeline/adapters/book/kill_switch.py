@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from aurora_pipeline.adapters.clock import Clock, WallClock
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.execution.kill_switch import Mode, SwitchState
 
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aurora_pipeline.adapters.storage.files import DiskStorage, Storage, atomic_text, atomic_write
+from aurora_pipeline.adapters.storage.files import DiskStorage, Storage
+from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.contracts import TABLES, Table, empty, table, validated
 from aurora_pipeline.errors import LakeError
@@ -36,7 +37,7 @@ FINGERPRINT_KEY = "aurora.fingerprint"
 _FILE = "data.parquet"
 WRITERS = 8
 """Partitions flushed to disk at the same time."""
-__all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "atomic_text", "atomic_write", "partition_of"]
+__all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "partition_of"]
 
 
 @lru_cache(maxsize=65536)
