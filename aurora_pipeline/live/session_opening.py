@@ -36,13 +36,13 @@ from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
 from aurora_pipeline.live.decision_log import decision_log, session_folder
 from aurora_pipeline.live.paper_broker import BrokerView, carried_over, read_account
 from aurora_pipeline.live.session_champions import SessionChampions, choose_champions
+from aurora_pipeline.lookback import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, stored_feeds
 from aurora_pipeline.market.universe import listed_on
 from aurora_pipeline.models.walk_forward import make_folds
 from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
-from aurora_pipeline.stages import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
 
 BOOK = "live"
 RECORD = "opening.json"

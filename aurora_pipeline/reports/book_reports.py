@@ -19,8 +19,9 @@ from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.atomic import atomic_bytes, atomic_text
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
-from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
+from aurora_pipeline.execution.session_inputs import SessionInputs, prepare_session_inputs
 from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.lookback import RISK_LOOKBACK
 from aurora_pipeline.monitoring.book_quality import (
     by_confidence,
     costs_by_term,
@@ -37,7 +38,7 @@ from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
 
-LOOK_BACK = max(RETURN_SESSIONS, WINDOW_SESSIONS) + 5
+LOOK_BACK = max(RISK_LOOKBACK, WINDOW_SESSIONS) + 5
 """Sessions before a session that its inputs look back over."""
 CAPITALS = (1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 STRESSES = (1.0, 2.0, 3.0)

@@ -85,12 +85,12 @@ def test_price_scale_changes_no_feature(frequency):
 def test_history_is_as_long_as_the_longest_chain_of_windows(monkeypatch):
     inputs = random_inputs(seed=10, history=820, sessions=1)
     frames = [compute_view(view, inputs) for view in OWN_VIEWS]
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 800)
+    monkeypatch.setattr(session_panel, "SESSION_LOOKBACK", 800)
     longer = inputs.with_frames()
     assert with_residuals(longer).residual_returns.equals(inputs.residual_returns)
     for view, frame in zip(OWN_VIEWS, frames, strict=True):
         assert compute_view(view, longer).equals(frame)
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 700)
+    monkeypatch.setattr(session_panel, "SESSION_LOOKBACK", 700)
     assert not compute_view("sector", inputs.with_frames()).equals(frames[1])
 
 
