@@ -110,5 +110,5 @@ def test_daily_market_has_the_daily_analogues_and_no_intraday_features():
     frame = pl.concat([compute_view(view, inputs) for view in OWN_VIEWS], how="align")
     assert frame.height == 14
     absent = {name for name in frame.columns if frame.get_column(name).null_count() == frame.height}
-    intraday = {spec.name for spec in REGISTRY if "frequency `session`" in spec.expected_missing}
-    assert absent == {*intraday, "vwap_pressure_fast", "vwap_pressure_slow", "momentum_12_1", "residual_momentum_12_1"}
+    intraday = {spec.name for spec in REGISTRY if "session" not in spec.frequencies}
+    assert absent == {*intraday, "momentum_12_1", "residual_momentum_12_1"}
