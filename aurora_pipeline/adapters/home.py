@@ -82,11 +82,14 @@ class Home:
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         Directory; made when something is first written.
     """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
 
     @classmethod
     def default(cls) -> Home:
