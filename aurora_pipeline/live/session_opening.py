@@ -129,7 +129,7 @@ class SessionOpening:
     def load(cls, folder: Path) -> SessionOpening:
         """Read what :meth:`save` wrote."""
         record = _record(folder)
-        tables = folder / record.get("frames", "")  # openings of before 2026-11-28 have them beside the record
+        tables = folder / record.get("frames", "")  # an opening of an earlier release has them beside the record
         frames = {name: pl.read_parquet(tables / f"{name}.parquet", glob=False) for name in _FRAMES}
         return cls(
             session=date.fromisoformat(record["session"]),

@@ -34,7 +34,8 @@ from aurora_pipeline.models.training_pipeline import TrainedModel, predict
 from aurora_pipeline.policy.cost_model import borrow_rates
 
 FREQUENCY: Frequency = "5min"
-BOOK_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+TRADED_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+"""Tables of the book that a session under way must not change: what was decided, what came of it, what is held."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,6 @@ def save_soak_report(result: SoakResult, market: str, families: int, command: st
         *(f"| {reason} | {count} |" for reason, count in sorted(_reasons(result.part(disturbed=True)).items())),
         "",
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     atomic_text(path, "\n".join(lines))
     return path
 

@@ -48,7 +48,6 @@ class FileSwitch:
             before = []
         throws = [*before, SwitchState(mode, reason, now)]
         rows = [{"mode": item.mode, "reason": item.reason, "since": str(item.since)} for item in throws]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         atomic_text(self.path, json.dumps(rows, indent=1) + "\n")
         return self.state(now)
 
