@@ -17,7 +17,7 @@ import polars as pl
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.settings import Section, Settings
 
-FOUNDATIONS = ("calendar.py", "contracts", "market/point_in_time.py")
+FOUNDATIONS = ("calendar.py", "contracts", "lookback.py", "market/point_in_time.py")
 """Code that every stage rests on."""
 _PACKAGE = Path(__file__).parent
 

@@ -14,17 +14,10 @@ from aurora_pipeline.adapters.models.configuration_log import own_configurations
 from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.fingerprints import settings_hash
+from aurora_pipeline.lookback import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK, VALUE_LOOKBACK
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stage import FEEDS, Read, Stage
 
-BAR_LOOKBACK = 6
-"""Sessions of bars and residual returns the intraday features look back over."""
-SESSION_LOOKBACK = 760
-"""Sessions of session bars the daily features and betas look back over."""
-RISK_LOOKBACK = 60
-"""Sessions of residual returns the risk model looks back over."""
-VALUE_LOOKBACK = 20
-"""Sessions of session bars the book's average traded value looks back over."""
 FULL_SESSION_BARS = BARS_PER_SESSION["5min"]
 """5-minute bars of a session that is not cut short."""
 BLOCK_SESSIONS = 40

@@ -63,8 +63,8 @@ def test_domain_folders_import_none_that_comes_after_them_but_the_measure_models
     assert not guilty
 
 
-def test_the_loop_knows_nothing_of_dagster():
-    outer = tuple(f"aurora_pipeline.{name}" for name in ("defs", "serving", "workflows", "commands", "cli"))
+def test_the_loop_knows_nothing_of_dagster_and_of_who_reports_on_it():
+    outer = tuple(f"aurora_pipeline.{name}" for name in ("defs", "reports", "serving", "workflows", "commands", "cli"))
     guilty = [
         (path.name, name)
         for path in (PACKAGE / "live").rglob("*.py")

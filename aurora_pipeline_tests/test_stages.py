@@ -40,7 +40,7 @@ FRAME = (
 )
 """What finds, opens and stores partitions, and the settings, whose values and derivations are part of the fingerprint."""
 KEEPING = {
-    *("adapters/worker_processes.py", "one_thread.py"),
+    *("adapters/worker_processes.py", "one_thread.py", "atomic.py"),
     *("adapters/book/book_store.py", "adapters/models/model_store.py", "adapters/models/model_registry.py"),
     *("adapters/models/model_lifecycle.py", "adapters/models/champion_set.py"),
     *("adapters/code_version.py", "__init__.py"),

@@ -15,9 +15,9 @@ from aurora_pipeline.adapters.storage.lake import partition_of
 from aurora_pipeline.contracts import FEED_TABLES
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
+from aurora_pipeline.lookback import BAR_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, ingest_bars, ingest_feeds
 from aurora_pipeline.market.simulation import simulate_market
-from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.workflows.main_job import prepare_home
 
 BLOCK = {"5min": 40, "session": 2600}

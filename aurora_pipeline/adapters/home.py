@@ -33,7 +33,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
-from aurora_pipeline.adapters.storage.lake import Lake, atomic_text, partition_of
+from aurora_pipeline.adapters.storage.lake import Lake, partition_of
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.calendar import Frequency, SessionCalendar, session_calendar
 from aurora_pipeline.contracts import table as contract
 from aurora_pipeline.errors import LakeError, SettingsError
@@ -81,11 +82,14 @@ class Home:
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         Directory; made when something is first written.
     """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
 
     @classmethod
     def default(cls) -> Home:

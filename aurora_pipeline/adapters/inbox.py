@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
+from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import BARS, FEEDS, RawFile, contract_columns, require_columns
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.adapters.storage.postgres import postgres_storage
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.settings import ClusterSettings, Settings
 
 CONFIG_FILE = "dagster.yaml"

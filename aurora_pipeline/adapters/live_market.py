@@ -17,7 +17,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.inbox import Inbox, InboxFile
-from aurora_pipeline.adapters.storage.lake import atomic_write
+from aurora_pipeline.atomic import atomic_write
 from aurora_pipeline.calendar import BAR_MINUTES, SessionCalendar
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.arrivals import arrived_bars, arrived_rows

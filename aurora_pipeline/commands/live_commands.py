@@ -145,11 +145,9 @@ def close(home: HomeOption = None, session: RunningSession = None) -> None:
 
 
 def _print_close(home: Home, session: date) -> bool:
-    from aurora_pipeline.defs.retention import remove_tick_runs
-    from aurora_pipeline.defs.session_jobs import materialise_session
-    from aurora_pipeline.live.end_of_day import end_of_day
+    from aurora_pipeline.defs.session_jobs import close_day
 
-    report = end_of_day(home, session, materialise_session, remove_tick_runs)
+    report = close_day(home, session)
     out.print(
         f"{session}: {report['decided']} bars decided, {report['skipped']} skipped; parity: "
         f"{report['differences']} value(s) differ from a session made in one go, "

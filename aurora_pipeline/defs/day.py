@@ -45,11 +45,9 @@ def look_ahead(context: dg.OpExecutionContext, config: DayConfig, home: HomeReso
 @dg.op(name="close_session", description="Settle what is left, make the session again, compare, mature labels, prune.")
 def close_session(context: dg.OpExecutionContext, config: DayConfig, home: HomeResource) -> None:
     """Close a session; fails where it differs from the backfill."""
-    from aurora_pipeline.defs.retention import remove_tick_runs
-    from aurora_pipeline.defs.session_jobs import materialise_session
-    from aurora_pipeline.live.end_of_day import end_of_day
+    from aurora_pipeline.defs.session_jobs import close_day
 
-    report = end_of_day(home.open(), date.fromisoformat(config.session), materialise_session, remove_tick_runs)
+    report = close_day(home.open(), date.fromisoformat(config.session))
     numbers = {name: report[name] for name in ("decided", "skipped", "differences", "backfill_differences")}
     context.add_output_metadata({**numbers, "report": dg.MetadataValue.json(report)})
     for asset in BOOK_ASSETS:

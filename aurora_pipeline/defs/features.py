@@ -9,7 +9,8 @@ from polars import concat
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.stage_run import StageRun
-from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK, VIEWS
+from aurora_pipeline.lookback import BAR_LOOKBACK, SESSION_LOOKBACK
+from aurora_pipeline.stages import VIEWS
 
 GROUP = "features"
 OWNERS = ["team:research"]

@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.stages import book_name
 

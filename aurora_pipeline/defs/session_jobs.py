@@ -1,8 +1,9 @@
-"""What a live day asks of the graph, and is given as callables: a session made by the assets themselves, a fold trained."""
+"""What a live day asks of the graph: a session made by the assets themselves, a fold trained, the day closed with both."""
 
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.defs import jobs
@@ -30,6 +31,20 @@ def materialise_session(home: Home, session: date) -> None:
         launcher.job(jobs.PREDICTION_JOB, first=today, last=today)
         launcher.job(jobs.LIFECYCLE_JOB, first=today, last=today)
         launcher.job(jobs.SIGNAL_JOB, first=today, last=today)
+
+
+def close_day(home: Home, session: date) -> dict[str, Any]:
+    """Close a session with the graph's own assets, and write its page `<home>/reports/day-<session>.html`.
+
+    Returns what :func:`aurora_pipeline.live.end_of_day.end_of_day` does; a page that cannot be written is told of.
+    """
+    from aurora_pipeline.defs.retention import remove_tick_runs
+    from aurora_pipeline.live.end_of_day import end_of_day
+    from aurora_pipeline.reports.period_reports import day_report_or_alert
+
+    report = end_of_day(home, session, materialise_session, remove_tick_runs)
+    day_report_or_alert(home, session)
+    return report
 
 
 def train_fold(home: Home, fold: str) -> None:

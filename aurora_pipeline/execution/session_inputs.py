@@ -20,17 +20,14 @@ from aurora_pipeline.calendar import BARS_PER_SESSION, Frequency, SessionCalenda
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.bar_arrays import Floats, bar_arrays
 from aurora_pipeline.execution.corporate_events import CorporateEvent, events_at_open
+from aurora_pipeline.lookback import RISK_LOOKBACK, VALUE_LOOKBACK
 from aurora_pipeline.market.point_in_time import as_known_at
 from aurora_pipeline.policy.cost_model import bounded_half_spread, estimate_half_spread, quoted_borrow
 from aurora_pipeline.policy.holding_period import UNKNOWN, measure_persistence, replacement_sessions
 from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees, sale_fees
-from aurora_pipeline.policy.risk_model import HISTORY_SESSIONS, RiskModel, estimate_risk_model
+from aurora_pipeline.policy.risk_model import RiskModel, estimate_risk_model
 from aurora_pipeline.settings import Settings
 
-RETURN_SESSIONS = HISTORY_SESSIONS
-"""Sessions of residual returns before the session that the risk model looks back over."""
-VOLUME_SESSIONS = 20
-"""Sessions of session bars before the session that the average traded value looks back over."""
 NO_MODEL = "no model trades"
 """Reason in `universe` of a session in which no model serves: nothing is eligible, the book goes flat."""
 
@@ -201,9 +198,9 @@ def prepare_session_inputs(
         return as_known_at(rows, opening, ["instrument_id", "session"])
 
     average_value = _average_value(
-        before(daily_bars, VOLUME_SESSIONS), before(session_bars, VOLUME_SESSIONS), instruments
+        before(daily_bars, VALUE_LOOKBACK), before(session_bars, VALUE_LOOKBACK), instruments
     )
-    risk = estimate_risk_model(before(returns, RETURN_SESSIONS), instruments, sector_of, average_value)
+    risk = estimate_risk_model(before(returns, RISK_LOOKBACK), instruments, sector_of, average_value)
     horizon_sessions = settings.horizon_bars(frequency) / BARS_PER_SESSION[frequency]
     persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
     estimate = estimate_half_spread(risk.total_volatility, average_value)

@@ -26,6 +26,7 @@ from aurora_pipeline.features.alternative_specs import ALTERNATIVE_FEATURES
 from aurora_pipeline.features.as_of import FactHistory, from_states, history_at, session_ages, unexpired
 from aurora_pipeline.features.codes import axis_codes, codes_of
 from aurora_pipeline.features.earnings_surprise import earnings_features
+from aurora_pipeline.features.feature_spec import require_computed
 from aurora_pipeline.features.feed_facts import feed_facts
 from aurora_pipeline.features.filing_ratios import shares_outstanding
 from aurora_pipeline.features.fund_flows import fund_flow_measures
@@ -72,16 +73,20 @@ def compute_alternative_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
     -------
     polars.DataFrame
         `session`, `symbol`, `decision_time` in the order of the rows, and one Float32 column per feature of
-        :data:`ALTERNATIVE_FEATURES`; null where missing, expired or not point-in-time in this market.
+        :data:`ALTERNATIVE_FEATURES`; null where missing or expired.
+
+    Raises
+    ------
+    ContractError
+        A feature is declared and not computed.
     """
     feeds = {name: feed_facts(inputs, name) for name in (*_FEEDS, "fundamentals")}
     states, state_of_row = knowledge_states(_readers(inputs, rows), feeds)
     groups = sector_groups(inputs, states, state_of_row[rows.height :])
     values = _values(inputs, states)
     features = values | _pressures(values, groups)
-    for spec in ALTERNATIVE_FEATURES:
-        if set(spec.columns) & set(inputs.manifest.not_point_in_time):
-            features[spec.name] = np.full(len(states.day), np.nan)
+    if len(states.day):
+        require_computed(ALTERNATIVE_FEATURES, features, inputs.frequency)
     out = {spec.name: features[spec.name] for spec in ALTERNATIVE_FEATURES}
     return from_states(rows, state_of_row[: rows.height], out)
 

@@ -21,9 +21,8 @@ from aurora_pipeline.features.codes import moments_of
 from aurora_pipeline.features.inputs import FeatureInputs, ResidualInputs
 from aurora_pipeline.features.versioned_arrays import VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
+from aurora_pipeline.lookback import BAR_LOOKBACK
 
-BAR_LOOKBACK = 6
-"""Sessions of bars laid out before the first session that is asked for."""
 _PRICES = ("open", "high", "low", "close", "vwap")
 _BAR_COLUMNS = (*_PRICES, "volume", "known_at")
 RESIDUAL_COLUMNS = ("bar_return", "residual_return")

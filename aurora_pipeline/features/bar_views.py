@@ -19,7 +19,7 @@ import polars as pl
 from aurora_pipeline.features.bar_history import BarHistory, bar_histories, daily_bar_history
 from aurora_pipeline.features.daily_history import DailyHistory, daily_histories
 from aurora_pipeline.features.feature_columns import FeatureColumns, row_places
-from aurora_pipeline.features.feature_spec import FeatureSpec
+from aurora_pipeline.features.feature_spec import FeatureSpec, require_computed
 from aurora_pipeline.features.inputs import FeatureInputs
 from aurora_pipeline.features.microstructure import (
     MICROSTRUCTURE_FEATURES,
@@ -73,6 +73,11 @@ def compute_bar_views(inputs: FeatureInputs, rows: pl.DataFrame, views: Sequence
     -------
     dict of str to polars.DataFrame
         `session`, `symbol`, `decision_time` in the order of `rows`, and a Float32 column per feature, null where missing.
+
+    Raises
+    ------
+    ContractError
+        A view declares a feature that neither of its functions computes.
     """
     places = row_places(inputs, rows)
     tables = {view: FeatureColumns(places, [spec.name for spec in BAR_VIEWS[view].specs]) for view in views}
@@ -83,6 +88,9 @@ def compute_bar_views(inputs: FeatureInputs, rows: pl.DataFrame, views: Sequence
                 tables[view].put_sessions(daily.sessions, names, values)
             if inputs.frequency == "5min":
                 list(threads.map(partial(_put_session, inputs, tables, daily), daily.sessions))
+    if rows.height:
+        for view, table in tables.items():
+            require_computed(BAR_VIEWS[view].specs, table.given, inputs.frequency)
     return {view: table.frame() for view, table in tables.items()}
 
 

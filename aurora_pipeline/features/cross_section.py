@@ -19,6 +19,8 @@ def less_group_mean(values: Panel, group: NDArray[np.int64], groups: int) -> Pan
         NaN where missing; missing values take no part in a mean.
     group : ndarray of shape (columns,)
         Group of each column, 0 .. groups - 1; negative for none, which gives NaN.
+    groups : int
+        How many there are.
     """
     rows, columns = values.shape
     out = np.full((rows, columns), np.nan)

@@ -79,10 +79,13 @@ class FeatureColumns:
 
     def __init__(self, places: RowPlaces, names: Sequence[str]) -> None:
         self._places = places
+        self.given: set[str] = set()
+        """Columns that were given a value, be it NaN."""
         self._values = {name: np.full(places.rows.height, np.nan, dtype=np.float32) for name in names}
 
     def put_sessions(self, sessions: Sequence[date], instruments: Sequence[str], values: Mapping[str, Panel]) -> None:
         """Give every row of some sessions, in time order, its instrument's value; arrays of shape (sessions, instruments)."""
+        self.given.update(values)
         place = np.full(len(self._places.day) + 1, -1, dtype=np.int64)
         known = [(self._places.day[day], index) for index, day in enumerate(sessions) if day in self._places.day]
         if not known:
@@ -94,6 +97,7 @@ class FeatureColumns:
 
     def put_bars(self, session: date, first: int, instruments: Sequence[str], values: Mapping[str, Panel]) -> None:
         """Give the rows of decision times `first` on their values; arrays of shape (decision times, instruments)."""
+        self.given.update(values)
         if session in self._places.day:
             day = self._places.day[session]
             span = slice(int(self._places.stops[day]), int(self._places.stops[day + 1]))

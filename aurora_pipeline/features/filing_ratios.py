@@ -153,9 +153,8 @@ def _share_issuance(
         day = history.known // DAY
         shares = shares * market.split_ratio(day, day[:, :1])
     change = np.log(shares[:, 0]) - np.log(_year_ago(shares, gap_days))
-    return np.asarray(
-        np.round(change, 4)
-    )  # counts are filed in thousands: less than 1 bp is rounding, and ranks would see it
+    # Counts are filed in thousands: less than 1 bp is rounding, and ranks would see it.
+    return np.asarray(np.round(change, 4))
 
 
 def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:

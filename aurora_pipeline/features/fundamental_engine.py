@@ -17,6 +17,7 @@ import polars as pl
 from aurora_pipeline.features import earnings_surprise, filing_ratios
 from aurora_pipeline.features.as_of import from_states, history_at, session_ages, unexpired
 from aurora_pipeline.features.earnings_surprise import earnings_features
+from aurora_pipeline.features.feature_spec import require_computed
 from aurora_pipeline.features.feed_facts import feed_facts
 from aurora_pipeline.features.filing_ratios import filing_features
 from aurora_pipeline.features.fundamental_specs import FUNDAMENTAL_FEATURES
@@ -41,7 +42,12 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
     -------
     polars.DataFrame
         `session`, `symbol`, `decision_time` in the order of the rows, and one Float32 column per feature of
-        :data:`FUNDAMENTAL_FEATURES`; null where missing, expired or not point-in-time in this market.
+        :data:`FUNDAMENTAL_FEATURES`; null where missing or expired.
+
+    Raises
+    ------
+    ContractError
+        A feature is declared and not computed.
     """
     feeds = {name: feed_facts(inputs, name) for name in ("earnings", "fundamentals")}
     states, state_of_row = knowledge_states(readers_of(rows), feeds)
@@ -66,6 +72,7 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
     filed_age = session_ages(inputs.calendar, states.day, filed.newest_first_known, filed.entry)
     announced_age = unexpired(announced_age, announced_age, settings.earnings_expiry_sessions)
     filed_age = unexpired(filed_age, filed_age, settings.fundamentals_expiry_sessions)
+    computed: set[str] = set()
     out = {spec.name: np.full(len(states.day), np.nan) for spec in FUNDAMENTAL_FEATURES}
     for market in market_states(inputs, states.names, states.day, states.instrument):
         own = market.positions
@@ -73,7 +80,7 @@ def compute_fundamental_features(inputs: FeatureInputs, rows: pl.DataFrame) -> p
         filings = filing_features(filed.take(own), filed_age[own], market, inputs.manifest)
         for name, values in (earnings | filings).items():
             out[name][own] = values
-    for spec in FUNDAMENTAL_FEATURES:
-        if set(spec.columns) & set(inputs.manifest.not_point_in_time):
-            out[spec.name][:] = np.nan
+            computed.add(name)
+    if len(states.day):
+        require_computed(FUNDAMENTAL_FEATURES, computed, inputs.frequency)
     return from_states(rows, state_of_row, out)

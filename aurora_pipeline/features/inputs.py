@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aurora_pipeline.calendar import Frequency, SessionCalendar
 from aurora_pipeline.market.action_versions import with_superseded
-from aurora_pipeline.market.folder import MarketManifest
+from aurora_pipeline.market.manifest import MarketManifest
 from aurora_pipeline.settings import Settings
 
 Derived = TypeVar("Derived")
@@ -28,6 +28,14 @@ class ResidualInputs:
     ----------
     sessions : sequence of date
         Sessions to compute, in time order.
+    calendar : SessionCalendar
+        Of the market.
+    frequency : {"5min", "session"}
+        Decision frequency.
+    manifest : MarketManifest
+        How prices are adjusted, and what must not be used.
+    settings : Settings
+        Sections `features` and `quality`, and `threads`.
     bars, session_bars, universe : polars.DataFrame
         Lake tables over the sessions and the look-back before them, versions included.
     daily_bars, corporate_actions : polars.DataFrame

@@ -23,8 +23,10 @@ class Membership:
         Row of each session.
     instruments : list of str
         Column axis, sorted.
-    symbols, sectors : list of str
-        What the codes stand for; sectors in alphabetical order.
+    symbols : polars.Series
+        What the codes of symbols stand for.
+    sectors : list of str
+        What those of sectors stand for, in alphabetical order.
     symbol, sector : ndarray of int of shape (sessions, instruments)
         Codes; -1 where there is none.
     stock, eligible : ndarray of bool of shape (sessions, instruments)

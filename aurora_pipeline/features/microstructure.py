@@ -10,7 +10,7 @@ from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.cross_section import less_group_mean
 from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import logarithm, ratio
-from aurora_pipeline.features.feature_spec import FeatureSpec, Role, Transform
+from aurora_pipeline.features.feature_spec import INTRADAY, FeatureSpec, Role, Transform
 from aurora_pipeline.features.price_impact import impact_features
 from aurora_pipeline.features.realised import realised_features
 from aurora_pipeline.features.reversal import reversal
@@ -38,6 +38,7 @@ def _spec(
     missing: str = "fewer bars than the look-back needs",
     role: Role = "signal",
     columns: tuple[str, ...] = (),
+    frequencies: tuple[Frequency, ...] = ("5min", "session"),
 ) -> FeatureSpec:
     known = "newest complete session" if lookback == "20 sessions" else "bar_end"
     return FeatureSpec(
@@ -52,11 +53,12 @@ def _spec(
         reference=reference,
         expected_missing=missing,
         role=role,
+        frequencies=frequencies,
     )
 
 
 _EWM = f"{WINDOW_BARS} bars"
-_INTRADAY = "fewer bars than the look-back needs, or frequency `session`"
+_FEW_OR_DAILY = "fewer bars than the look-back needs, or frequency `session`"
 MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
     *(
         _spec(
@@ -74,6 +76,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "ranges",
         _EWM,
         missing="bars without vwap, or frequency `session`",
+        frequencies=INTRADAY,
         columns=("bars.vwap",),
     ),
     _spec(
@@ -82,6 +85,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "ranges",
         _EWM,
         missing="bars without vwap, or frequency `session`",
+        frequencies=INTRADAY,
         columns=("bars.vwap",),
     ),
     _spec("wick_pressure_fast", "(lower shadow - upper shadow) / range, half-life 3 bars", "ranges", _EWM),
@@ -107,14 +111,16 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "log ratio",
         "5 sessions",
         "Clark 1973",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
     ),
     _spec(
         "vwap_deviation",
         "close / vwap of the session - 1, over daily volatility",
         "sigmas",
         "the session",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
         columns=("bars.vwap",),
     ),
     _spec(
@@ -123,7 +129,8 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "ratio",
         "the session",
         "Andersen and Bollerslev 1998",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
     ),
     _spec(
         "jump_share",
@@ -131,7 +138,8 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "fraction",
         "the session",
         "Barndorff-Nielsen and Shephard 2004",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
     ),
     _spec(
         "realised_skewness",
@@ -139,7 +147,8 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "dimensionless",
         "78 bars",
         "Amaya et al. 2015",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
     ),
     _spec(
         "variance_ratio",
@@ -168,7 +177,8 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "sigmas",
         "4 sessions",
         "Heston, Korajczyk and Sadka 2010",
-        missing=_INTRADAY,
+        missing=_FEW_OR_DAILY,
+        frequencies=INTRADAY,
     ),
     _spec(
         "session_progress",
@@ -177,6 +187,7 @@ MICROSTRUCTURE_FEATURES: tuple[FeatureSpec, ...] = (
         "the session",
         transform="none",
         missing="frequency `session`",
+        frequencies=INTRADAY,
         role="context",
     ),
     _spec(

@@ -8,7 +8,7 @@ from aurora_pipeline.features.adjustment import carried
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import logarithm, ratio
-from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
+from aurora_pipeline.features.feature_spec import INTRADAY, FeatureSpec, Transform
 from aurora_pipeline.features.rolling import earlier, rolling_compound, rolling_mean, rolling_sum
 from aurora_pipeline.features.rolling_extremes import rolling_max, rolling_range
 from aurora_pipeline.features.rolling_moments import rolling_correlation, rolling_skewness, rolling_std
@@ -39,6 +39,7 @@ def _intraday(name: str, formula: str, unit: str, lookback: str, reference: str 
         reference=reference,
         expected_missing=missing,
         transform="sector_rank",
+        frequencies=INTRADAY,
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.features.bar_history import BarHistory
 from aurora_pipeline.features.daily_history import DailyHistory
 from aurora_pipeline.features.defined import ratio
-from aurora_pipeline.features.feature_spec import FeatureSpec, Transform
+from aurora_pipeline.features.feature_spec import INTRADAY, FeatureSpec, Transform
 from aurora_pipeline.features.reversal import REVERSAL_BARS, reversal
 from aurora_pipeline.features.rolling import earlier, rolling_sum
 from aurora_pipeline.features.rolling_extremes import rolling_max
@@ -25,6 +26,7 @@ def _daily(
     transform: Transform = "sector_rank",
     reference: str = "",
     missing: str = "fewer sessions than the look-back needs",
+    frequencies: tuple[Frequency, ...] = ("5min", "session"),
 ) -> FeatureSpec:
     return FeatureSpec(
         name,
@@ -36,6 +38,7 @@ def _daily(
         transform,
         reference=reference,
         expected_missing=missing,
+        frequencies=frequencies,
     )
 
 
@@ -70,6 +73,7 @@ SECTOR_FEATURES: tuple[FeatureSpec, ...] = (
         "1 session",
         reference="Lehmann 1990",
         missing="frequency `session`, where residual_return_1_bars says the same",
+        frequencies=INTRADAY,
     ),
     _daily(
         "residual_reversal_5",

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.features.adjustment import adjustment_factors
-from aurora_pipeline.features.bar_panel import BAR_LOOKBACK, BarPanel, bar_block, build_bar_panel
+from aurora_pipeline.features.bar_panel import BarPanel, bar_block, build_bar_panel
 from aurora_pipeline.features.daily_history import DailyHistory, daily_histories
 from aurora_pipeline.features.inputs import ResidualInputs
 from aurora_pipeline.features.membership import Membership, membership
 from aurora_pipeline.features.residual_kernel import bar_residuals, carried_forward
 from aurora_pipeline.features.versioned_arrays import microseconds
 from aurora_pipeline.features.windows import Panel
+from aurora_pipeline.lookback import BAR_LOOKBACK
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

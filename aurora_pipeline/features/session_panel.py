@@ -25,10 +25,8 @@ from aurora_pipeline.features.membership import membership
 from aurora_pipeline.features.rolling import rolling_mean
 from aurora_pipeline.features.versioned_arrays import Moments, VersionedArrays, lay_out
 from aurora_pipeline.features.windows import Panel
+from aurora_pipeline.lookback import SESSION_LOOKBACK
 
-HISTORY_SESSIONS = 760
-"""Sessions of daily history kept. The longest chain is a 252-session window of residuals, each with a sector beta over 252
-sessions of returns orthogonalised with a market beta over 252 sessions before them."""
 VOLUME_SESSIONS = 20
 """Sessions of dollar volume that say how much is usually traded."""
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -116,7 +114,7 @@ def _session_panels(inputs: ResidualInputs) -> list[tuple[list[date], SessionPan
     if not inputs.sessions:
         return []
     calendar = inputs.calendar
-    axis = calendar.sessions(calendar.shift(inputs.sessions[0], -HISTORY_SESSIONS), inputs.sessions[-1])
+    axis = calendar.sessions(calendar.shift(inputs.sessions[0], -SESSION_LOOKBACK), inputs.sessions[-1])
     due = _due(inputs, axis)
     days = pl.Series(axis, dtype=pl.Date)
     feed, own = (lay_out(rows, "session", days, due) for rows in (inputs.daily_bars, inputs.session_bars))
@@ -157,7 +155,7 @@ def _build(
     sectors: dict[str, str],
 ) -> SessionPanel:
     newest, cutoff = inputs.newest_session(group[-1]), inputs.session_cutoff(group[-1])
-    first = bisect.bisect_left(axis, inputs.calendar.shift(group[0], -HISTORY_SESSIONS))
+    first = bisect.bisect_left(axis, inputs.calendar.shift(group[0], -SESSION_LOOKBACK))
     stop = bisect.bisect_right(axis, newest)
     sessions = list(axis[first:stop])
     every = sorted({*feed.instruments, *own.instruments, *sectors})

@@ -57,6 +57,8 @@ def less_sector_mean(values: Column, starts: Ints, sector: Ints, sectors: int, m
         As in :func:`centred_rank`.
     sector : ndarray of shape (rows,)
         0 .. sectors - 1, negative if unknown.
+    sectors : int
+        How many there are.
     minimum_peers : int
         Values of a sector's other symbols needed; with fewer, or without a sector, a value stays as it is.
     """

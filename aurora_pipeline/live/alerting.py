@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.live.alert import Alert
 

@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.execution.book_state import BookState
 from aurora_pipeline.live.last_settings import last_settings, settings_trouble
 from aurora_pipeline.monitoring.book_quality import step_evidence
@@ -103,9 +103,7 @@ def capital_step(home: Home, settings: Settings, book: str, session: date) -> Ca
         if moved != step or set_back(evidence, settings.book):
             moves.append({"step": moved, "since": key})
     at = _place(moves, key)
-    path = _path(home)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_text(path, json.dumps(moves, indent=1) + "\n")
+    atomic_text(_path(home), json.dumps(moves, indent=1) + "\n")
     step, before = min(moves[at]["step"], len(steps) - 1), moves[at - 1]["step"] if at else None
     return CapitalStep(step, len(steps), steps[step], date.fromisoformat(moves[at]["since"]), found, before)
 

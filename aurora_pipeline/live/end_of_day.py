@@ -4,10 +4,10 @@
 2. The session is made again in one go from the market folder and compared (:mod:`.parity`).
 3. The graph's own jobs materialise it, and the labels of the sessions that have matured by now; what decisions rested on is
    compared once more with what the assets wrote.
-4. A report is kept in `<home>/live/sessions/<session>/close.json`, and as a page in `<home>/reports/day-<session>.html`; tick
-   runs and decision files that are too old are removed.
+4. A report is kept in `<home>/live/sessions/<session>/close.json`; tick runs and decision files that are too old are removed.
 
-The book `live` is never made again: its targets, orders and fills stand as they were.
+What is the graph's to do comes as callables; :func:`aurora_pipeline.defs.session_jobs.close_day` gives them and writes the
+day's page. The book `live` is never made again: its targets, orders and fills stand as they were.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
@@ -70,8 +70,6 @@ def end_of_day(
         `backfill_blocked` (why the assets refused the session; empty if they did not),
         `first_differences`, `computation_ms` (50th, 95th and 99th percentile), `pruned`.
     """
-    from aurora_pipeline.reports.period_reports import day_report_or_alert
-
     runner = TickRunner(home, session)
     log = runner.close()
     live = live_tables(home, session)
@@ -107,7 +105,6 @@ def end_of_day(
         first = report["first_differences"][0]
         text = f"session {session}: {found.height + drifted.height} value(s) differ from the backfill, the first is {first}"
         tell(home, [Alert("critical", "parity", text)])
-    day_report_or_alert(home, session)
     return report
 
 

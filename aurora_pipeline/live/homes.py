@@ -21,7 +21,7 @@ from aurora_pipeline.adapters.models.champion_set import champion_set_before
 from aurora_pipeline.adapters.models.configuration_log import LOG as CONFIGURATIONS
 from aurora_pipeline.adapters.models.lifecycle_log import LOG as DECISIONS
 from aurora_pipeline.adapters.storage.feed_store import store_feeds
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.fingerprints import feeds_fingerprint

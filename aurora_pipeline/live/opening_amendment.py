@@ -17,8 +17,8 @@ from aurora_pipeline.features.sector_neutralizer import compute_residual_returns
 from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.live.session_champions import FINGERPRINT
 from aurora_pipeline.live.session_opening import SessionOpening, look_back
+from aurora_pipeline.lookback import BAR_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, FeedTables, ingest_bars
-from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK
 
 _TABLES = ("universe", "bars", "session_bars", "data_quality")
 

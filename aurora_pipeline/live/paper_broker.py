@@ -18,7 +18,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from aurora_pipeline.adapters.book.journal_broker import JournalBroker
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.execution.book_state import BookState, PendingOrder
 from aurora_pipeline.execution.broker import Acknowledgement
 from aurora_pipeline.execution.simulated_broker import SimulatedBroker

@@ -23,7 +23,7 @@ from aurora_pipeline.live.paper_broker import read_account, sent_orders
 from aurora_pipeline.live.recorded_switch import RecordedSwitch
 from aurora_pipeline.live.session_champions import states_before
 from aurora_pipeline.live.session_opening import BOOK, build_opening, opening_of
-from aurora_pipeline.live.session_tables import BOOK_TABLES, market_tables, score, signal_tables, trade
+from aurora_pipeline.live.session_tables import TRADED_TABLES, market_tables, score, signal_tables, trade
 from aurora_pipeline.market.ingest import ingest_feeds
 from aurora_pipeline.models.training_pipeline import load_trained
 from aurora_pipeline.models.walk_forward import make_folds
@@ -39,7 +39,7 @@ Tables = dict[str, pl.DataFrame]
 def live_tables(home: Home, session: date) -> Tables:
     """Return what the loop stored of a session: the book, and what its decisions rest on."""
     stored = stored_tables(home, session)
-    stored |= {name: home.lake.read(name, session, session, book=BOOK) for name in BOOK_TABLES}
+    stored |= {name: home.lake.read(name, session, session, book=BOOK) for name in TRADED_TABLES}
     return decided_rows(home, session, stored)
 
 
@@ -88,7 +88,7 @@ def session_again(home: Home, session: date) -> Tables:
     times = _decided(log)
     made = {"features": market.features, "predictions": predictions, "ensemble": ensemble, "signals": signals}
     made = {name: _at(frame, times) for name, frame in made.items()}
-    made |= {name: getattr(result, name) for name in BOOK_TABLES}
+    made |= {name: getattr(result, name) for name in TRADED_TABLES}
     return made | {"ensemble_weights": opening.weights, "model_states": _states(home, session)}
 
 

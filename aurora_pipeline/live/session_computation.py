@@ -26,7 +26,7 @@ from aurora_pipeline.live.recorded_switch import RecordedSwitch
 from aurora_pipeline.live.session_opening import BOOK
 from aurora_pipeline.live.session_sources import SessionSources
 from aurora_pipeline.live.session_tables import (
-    BOOK_TABLES,
+    TRADED_TABLES,
     SessionTables,
     market_tables,
     score,
@@ -100,7 +100,7 @@ class SessionComputation:
                 again = targets.get(settled.bar_end, result.targets.clear())
                 if digest(again) != settled.content["digest"]:
                     self._refuse("targets", f"{settled.bar_end:%H:%M} UTC")
-        for name in BOOK_TABLES:
+        for name in TRADED_TABLES:
             stored = self._home.lake.read(name, self._session, self._session, book=BOOK)
             gone = stored.join(getattr(result, name), on=stored.columns, how="anti", nulls_equal=True)
             if not gone.is_empty():

@@ -23,7 +23,7 @@ from aurora_pipeline.adapters.book.book_store import BookStore
 from aurora_pipeline.adapters.clock import clock_of
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champions_in_force import weights_of_champions
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.calendar import TIMESTAMP
 from aurora_pipeline.contracts import FEED_TABLES, empty
 from aurora_pipeline.ensemble.residual_volatility import bars_per_session, residual_volatility
@@ -36,13 +36,13 @@ from aurora_pipeline.live.capital import capital_step, settings_at, stepped_down
 from aurora_pipeline.live.decision_log import decision_log, session_folder
 from aurora_pipeline.live.paper_broker import BrokerView, carried_over, read_account
 from aurora_pipeline.live.session_champions import SessionChampions, choose_champions
+from aurora_pipeline.lookback import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.market.ingest import LOOKBACK_SESSIONS, stored_feeds
 from aurora_pipeline.market.universe import listed_on
 from aurora_pipeline.models.walk_forward import make_folds
 from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
-from aurora_pipeline.stages import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK
 
 BOOK = "live"
 RECORD = "opening.json"
@@ -129,7 +129,7 @@ class SessionOpening:
     def load(cls, folder: Path) -> SessionOpening:
         """Read what :meth:`save` wrote."""
         record = _record(folder)
-        tables = folder / record.get("frames", "")  # openings of before 2026-11-28 have them beside the record
+        tables = folder / record.get("frames", "")  # an opening of an earlier release has them beside the record
         frames = {name: pl.read_parquet(tables / f"{name}.parquet", glob=False) for name in _FRAMES}
         return cls(
             session=date.fromisoformat(record["session"]),

@@ -35,7 +35,8 @@ from aurora_pipeline.policy.cost_model import borrow_rates
 
 FREQUENCY: Frequency = "5min"
 _RESIDUAL_FEEDS = ("daily_bars", "corporate_actions")
-BOOK_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+TRADED_TABLES = ("targets", "orders", "fills", "positions", "portfolio")
+"""Tables of the book that a session under way must not change: what was decided, what came of it, what is held."""
 
 
 @dataclass(frozen=True)

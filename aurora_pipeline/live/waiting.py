@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 
 FOLDER = "waiting"
 
@@ -18,7 +18,6 @@ FOLDER = "waiting"
 def waiting_for(live: Path, bar_end: datetime) -> Iterator[None]:
     """Say that this process waits for a bar, for as long as the block runs."""
     path = _path(live, bar_end)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"process": os.getpid(), "since": datetime.now(tz=UTC).isoformat()}
     atomic_text(path, json.dumps(content) + "\n")
     try:

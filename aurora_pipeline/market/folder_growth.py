@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import polars as pl
 import yaml
 
+from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import UNIVERSE
 from aurora_pipeline.market.manifest import MANIFEST_FILE, MarketManifest, read_manifest
@@ -45,7 +44,7 @@ def started_folder(
             "notes": notes,
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        replace_file(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        atomic_text(file, text)
     return read_manifest(target)
 
 
@@ -120,14 +119,14 @@ def extend_universe(
         schema=UNIVERSE.columns,
     )
     rows = pl.concat([held.select(list(UNIVERSE.columns)), added]).sort("symbol", "valid_from")
-    replace_file(file, rows.write_parquet)
+    atomic_write(file, rows.write_parquet)
 
 
 def extend_file(file: Path, rows: pl.DataFrame) -> None:
     """Add rows to a file; a row that is already there, every value the same, is not added twice."""
     if file.exists():
         rows = pl.concat([pl.read_parquet(file, glob=False).select(rows.columns), rows]).unique(maintain_order=True)
-    replace_file(file, rows.write_parquet)
+    atomic_write(file, rows.write_parquet)
 
 
 @contextmanager
@@ -155,15 +154,4 @@ def staged(target: Path) -> Iterator[Path]:
             raise MarketDataError(str(error).replace(str(copy), str(target))) from error
         changed = [file for file in copy.rglob("*") if file.is_file() and not file.is_symlink()]
         for file in sorted(changed, key=lambda each: (each.name == MANIFEST_FILE, each)):
-            replace_file(target / file.relative_to(copy), lambda temporary, file=file: shutil.move(file, temporary))  # type: ignore[misc]
-
-
-def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary sibling and rename it: the old file or the new one is there, never a part."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{uuid4().hex}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+            atomic_write(target / file.relative_to(copy), lambda temporary, file=file: shutil.move(file, temporary))  # type: ignore[misc]

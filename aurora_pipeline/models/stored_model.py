@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from aurora_pipeline.atomic import atomic_text
 
 MANIFEST = "manifest.json"
 FINGERPRINT = "fingerprint"
 
 
 def stamp_fingerprint(directory: Path, fingerprint: str) -> None:
-    """Enter the fingerprint into the manifest of a stored model, by temporary file and rename."""
+    """Enter the fingerprint into the manifest of a stored model, whole or not at all."""
     manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8")) | {FINGERPRINT: fingerprint}
-    temporary = directory.parent / f".{directory.name}.{MANIFEST}.{os.getpid()}"
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(manifest, indent=1, sort_keys=True))
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(directory / MANIFEST)
+    atomic_text(directory / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
 
 def stored_fingerprint(directory: Path) -> str | None:

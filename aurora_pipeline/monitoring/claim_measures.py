@@ -233,7 +233,7 @@ def largest_turnover(inputs: ClaimInputs, window: int) -> Measured:
 
 def promotions_by_test(inputs: ClaimInputs) -> Measured:
     """Challengers in shadow that a test made champion; a champion that comes back from probation is none."""
-    if inputs.model_states is None or inputs.model_states.is_empty():
+    if inputs.model_states.is_empty():
         return Measured(missing=_NO_STATES)
     changed = _changes(inputs.model_states).filter(state="champion")
     promoted = changed.filter(pl.col("before") == "shadow", pl.col("decided_by") == "test")
@@ -245,7 +245,7 @@ def promotions_by_test(inputs: ClaimInputs) -> Measured:
 
 def automatic_retirements(inputs: ClaimInputs) -> Measured:
     """Models that a test or a gate retired, those a promoted challenger replaced among them."""
-    if inputs.model_states is None or inputs.model_states.is_empty():
+    if inputs.model_states.is_empty():
         return Measured(missing=_NO_STATES)
     gone = _changes(inputs.model_states).filter(
         pl.col("state") == "retired", pl.col("decided_by").is_in(["gate", "test"])

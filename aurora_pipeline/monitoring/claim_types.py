@@ -54,7 +54,7 @@ class ClaimInputs:
     session_ics: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SESSION_ICS))
     signal_quality: pl.DataFrame = field(default_factory=lambda: empty("signal_quality"))
     portfolio: pl.DataFrame = field(default_factory=lambda: empty("portfolio"))
-    model_states: pl.DataFrame | None = None
+    model_states: pl.DataFrame = field(default_factory=lambda: empty("model_states"))
     calibration_interval: tuple[float, float] | None = None
     proof_pipeline: Mapping[str, Any] | None = None
     proof_scorer: Mapping[str, Any] | None = None

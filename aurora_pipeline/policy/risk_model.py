@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.lookback import RISK_LOOKBACK
 from aurora_pipeline.policy.style_factors import STYLES, estimate_styles
 
 Floats = NDArray[np.float64]
-HISTORY_SESSIONS = 60
 HALF_LIFE_SESSIONS = 30.0
 PRIOR_SESSIONS = 20.0
 CORRELATION_SHRINKAGE = 0.2
@@ -111,7 +111,7 @@ def estimate_risk_model(
     RiskModel
         A name without history has market beta 1, sector beta 1 and the median specific variance of its sector.
     """
-    sessions = history.get_column("session").unique().sort().tail(HISTORY_SESSIONS)
+    sessions = history.get_column("session").unique().sort().tail(RISK_LOOKBACK)
     weights = _weights(sessions.len())
     panel = _panels(history, sessions, instruments)
     names = tuple(sorted({sector for sector in sectors if sector is not None}))

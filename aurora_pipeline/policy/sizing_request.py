@@ -38,9 +38,9 @@ class SizingRequest:
     risk : RiskModel
         Per session.
     holding_sessions : float
-        H.
+        Sessions a position is expected to be held, H in :mod:`aurora_pipeline.policy.cost_aware_sizer`.
     risk_aversion : float
-        gamma.
+        Weight of variance against alpha, gamma there.
     limits : ExposureLimits
         With the gross cap as ramp and drawdown leave it.
     gross_reason : str

@@ -14,8 +14,8 @@ from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.stage_inputs.audit import absent_features, decoy_columns
 from aurora_pipeline.adapters.stage_inputs.features import read_feature_inputs
 from aurora_pipeline.adapters.stage_inputs.fold import read_fold_inputs
-from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
 from aurora_pipeline.adapters.worker_processes import worker_pool
+from aurora_pipeline.atomic import atomic_bytes, atomic_text
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.features.leakage import FEATURE_CHECKS, feature_leaks, sample_decision_times
 from aurora_pipeline.features.registry import REGISTRY
@@ -107,12 +107,7 @@ def run_feature_audit(home: Home, fold_key: str | None = None) -> FeatureAuditRe
     plot = page.with_suffix(".png")
     notes = {} if planted is None or decoys is None else planted_markdown(planted, decoys)
     atomic_text(page, audit_markdown(audit, title, gains, notes, plot.name))
-    picture = audit_plot(audit, title)
-
-    def fill(path: Path) -> None:
-        path.write_bytes(picture)
-
-    atomic_write(plot, fill)
+    atomic_bytes(plot, audit_plot(audit, title))
     return FeatureAuditReport(audit, gains, planted, decoys, page, plot)
 
 

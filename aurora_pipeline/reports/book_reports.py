@@ -16,11 +16,12 @@ from aurora_pipeline.adapters.book.kill_switch import FileSwitch
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.zoo import tradable_universe
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
+from aurora_pipeline.atomic import atomic_bytes, atomic_text
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.execution.book_state import BookState
-from aurora_pipeline.execution.session_inputs import RETURN_SESSIONS, SessionInputs, prepare_session_inputs
+from aurora_pipeline.execution.session_inputs import SessionInputs, prepare_session_inputs
 from aurora_pipeline.execution.trade_book import run_session
+from aurora_pipeline.lookback import RISK_LOOKBACK
 from aurora_pipeline.monitoring.book_quality import (
     by_confidence,
     costs_by_term,
@@ -37,7 +38,7 @@ from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
 from aurora_pipeline.stages import book_name
 
-LOOK_BACK = max(RETURN_SESSIONS, WINDOW_SESSIONS) + 5
+LOOK_BACK = max(RISK_LOOKBACK, WINDOW_SESSIONS) + 5
 """Sessions before a session that its inputs look back over."""
 CAPITALS = (1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 STRESSES = (1.0, 2.0, 3.0)
@@ -205,9 +206,8 @@ def capacity_report(home: Home, overrides: Sequence[str], capitals: Sequence[flo
         "capacity": capacity.to_dicts(),
         "stress": stress.to_dicts(),
     }
-    picture = _plot(capacity, stress, title)
     atomic_text(page, _markdown(capacity, stress, title, plot.name))
-    atomic_write(plot, lambda path: _write(path, picture))
+    atomic_bytes(plot, _plot(capacity, stress, title))
     atomic_text(data, json.dumps(content, indent=1) + "\n")
     return CapacityReport(capacity, stress, page, plot, data)
 
@@ -224,10 +224,6 @@ def _outcome(at: float, inputs: Sequence[SessionInputs], settings: Settings) -> 
 def _with(settings: Settings, **sections: dict[str, float]) -> Settings:
     changed = {name: getattr(settings, name).model_copy(update=values) for name, values in sections.items()}
     return settings.model_copy(update=changed)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _markdown(capacity: pl.DataFrame, stress: pl.DataFrame, title: str, plot: str) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.stage_inputs.claims import read_claims_inputs
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.monitoring.claims import claim_ledger
 from aurora_pipeline.monitoring.claims_page import claims_html, claims_markdown
 from aurora_pipeline.monitoring.signal_quality import reliability, signal_quality

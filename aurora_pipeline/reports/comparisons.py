@@ -11,7 +11,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.stage_inputs.comparison import read_comparison_inputs
-from aurora_pipeline.adapters.storage.lake import atomic_text, atomic_write
+from aurora_pipeline.atomic import atomic_bytes, atomic_text
 from aurora_pipeline.fingerprints import code_hash, settings_hash
 from aurora_pipeline.monitoring.model_comparison import ComparisonInputs, compare_models
 from aurora_pipeline.monitoring.model_comparison_plot import comparison_plot
@@ -72,12 +72,8 @@ def run_model_comparison(home: Home, costs: Mapping[str, Cost]) -> ModelComparis
     page = home.reports / "model_comparison.md"
     plot = page.with_suffix(".png")
     picture = comparison_plot(table, title)
-
-    def fill(path: Path) -> None:
-        path.write_bytes(picture)
-
     atomic_text(page, comparison_markdown(table, title, costs, stored.notes, plot.name))
-    atomic_write(plot, fill)
+    atomic_bytes(plot, picture)
     return ModelComparisonReport(table, title, stored.notes, page, plot, picture)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_store import fit_seconds
 from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.model_contribution import contribution_summary, named, session_contributions
 from aurora_pipeline.stages import book_name

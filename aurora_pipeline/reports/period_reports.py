@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import AuroraError, LakeError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell

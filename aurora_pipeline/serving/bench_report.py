@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_pipeline.adapters.code_version import git_state
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.serving.bench import PARTS, Measured, verdicts
 
 RANKS = (50, 95, 99)

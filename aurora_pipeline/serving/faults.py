@@ -17,7 +17,7 @@ import polars as pl
 from aurora_pipeline.adapters.clock import ReplayClock
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.live_market import LiveMarket
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.live.decision_log import session_folder
 from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.live.tick import LOCK

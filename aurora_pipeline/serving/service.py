@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aurora_pipeline.adapters.home import HOME_VARIABLE, SERVED_VARIABLE, Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.live.alert import Alert
 from aurora_pipeline.live.alerting import tell

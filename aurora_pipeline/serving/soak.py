@@ -24,11 +24,9 @@ import numpy as np
 from aurora_pipeline.adapters.book.journal_broker import JournalBroker
 from aurora_pipeline.adapters.feeds.replayer import Replayer
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.defs.retention import remove_tick_runs
-from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
+from aurora_pipeline.defs.session_jobs import close_day, train_fold
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.live.decision_log import decision_log, session_folder
-from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.homes import make_replay
 from aurora_pipeline.live.paper_broker import JOURNAL
 from aurora_pipeline.live.preflight import run_preflight
@@ -221,7 +219,7 @@ class Soak:
 
     def _close(self, home: Home, session: date) -> None:
         """End the day, and look at the ledger."""
-        report = end_of_day(home, session, materialise_session, remove_tick_runs)
+        report = close_day(home, session)
         self.result.closes.append(report)
         account = home.lake.read("portfolio", session, session, book=BOOK).sort("decision_time")
         gap = (account["nav"].diff() - account["gross_pnl"] + account["cost"]).abs().max()

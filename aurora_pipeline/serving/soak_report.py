@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aurora_pipeline.adapters.code_version import git_state
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.serving.armed_replay import ToldBar
 from aurora_pipeline.serving.faults import FAULTS
 from aurora_pipeline.serving.soak import LATEST_BESIDE_BACKFILL, MOST_GROWTH, SoakResult
@@ -80,7 +80,6 @@ def save_soak_report(result: SoakResult, market: str, families: int, command: st
         *(f"| {reason} | {count} |" for reason, count in sorted(_reasons(result.part(disturbed=True)).items())),
         "",
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     atomic_text(path, "\n".join(lines))
     return path
 

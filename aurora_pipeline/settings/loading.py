@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.settings.model import Settings
 from aurora_pipeline.settings.section import Section
@@ -108,11 +109,8 @@ def load_settings(
 
 def save_settings(settings: Settings, file: Path) -> None:
     """Write what differs from the defaults, so that the UI and later runs of the home agree with this one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     content = settings.model_dump(mode="json", exclude_defaults=True)
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(yaml.safe_dump(content, sort_keys=True) if content else "{}\n", encoding="utf-8")
-    temporary.replace(file)
+    atomic_text(file, yaml.safe_dump(content, sort_keys=True) if content else "{}\n")
 
 
 def _read_yaml(file: Path | None) -> dict[str, Any]:

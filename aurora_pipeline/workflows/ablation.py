@@ -12,7 +12,7 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.stage_inputs.claims import ABLATION
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.monitoring.ablation import PHASES, PhaseResult, phase_settings, progression
 from aurora_pipeline.monitoring.information_coefficient import decision_time_correlations, session_means
 from aurora_pipeline.settings import known_keys, value_of

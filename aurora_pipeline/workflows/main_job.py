@@ -18,7 +18,7 @@ from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.home import Home, MarketRecord, sessions_within
 from aurora_pipeline.adapters.models.configuration_log import require_named_families
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.contracts import TABLES
 from aurora_pipeline.errors import LakeError, SettingsError
 from aurora_pipeline.market.folder import MarketFolder

@@ -15,8 +15,8 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.progress import report
-from aurora_pipeline.adapters.storage.lake import atomic_text
 from aurora_pipeline.adapters.worker_processes import worker_pool
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.fingerprints import code_hash
 from aurora_pipeline.market.folder import MarketFolder
 from aurora_pipeline.market.simulation import simulate_market

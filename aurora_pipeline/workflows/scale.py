@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from aurora_pipeline.atomic import atomic_write
 from aurora_pipeline.errors import AuroraError
 from aurora_pipeline.workflows.scale_model import RECORD, Size
 
@@ -47,8 +48,6 @@ def measure(size: Size, record: Path, work: Path | None = None) -> pl.DataFrame:
     AuroraError
         The process failed; its last words.
     """
-    from aurora_pipeline.market.folder_growth import replace_file
-
     with tempfile.TemporaryDirectory(dir=work) as folder:
         command = [sys.executable, "-m", "aurora_pipeline.workflows.scale", str(size.names), str(size.sessions), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -56,7 +55,7 @@ def measure(size: Size, record: Path, work: Path | None = None) -> pl.DataFrame:
             raise AuroraError(f"{size.names} names, {size.sessions} sessions: {done.stderr.strip()[-600:]}")
         added = pl.read_parquet(Path(folder) / "record.parquet")
     whole = pl.concat([pl.read_parquet(record), added]) if record.exists() else added
-    replace_file(record, whole.write_parquet)
+    atomic_write(record, whole.write_parquet)
     return added
 
 

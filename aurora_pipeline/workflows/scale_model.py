@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from aurora_pipeline.errors import MarketDataError
-from aurora_pipeline.stages import BAR_LOOKBACK, FULL_SESSION_BARS, SESSION_LOOKBACK, block_sessions
+from aurora_pipeline.lookback import BAR_LOOKBACK, SESSION_LOOKBACK
+from aurora_pipeline.stages import FULL_SESSION_BARS, block_sessions
 
 Floats = NDArray[np.float64]
 RUN = {"names": pl.Int64, "sessions": pl.Int64}

@@ -59,3 +59,8 @@ def test_what_a_notebook_asks_for_and_is_not_there_is_named_with_what_is(tmp_pat
     assert home.read("predictions", model="ridge").is_empty()
     with pytest.raises(error, match=words):
         home.read(**asked)
+
+
+def test_a_home_is_named_by_a_path_or_by_text(tmp_path):
+    assert Home(str(tmp_path)) == Home(tmp_path)
+    assert Home(str(tmp_path)).settings() == Home(tmp_path).settings()

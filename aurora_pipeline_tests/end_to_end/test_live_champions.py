@@ -11,10 +11,8 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.champion_set import FILE, manifest_hash
 from aurora_pipeline.adapters.models.lifecycle_log import LifecycleLog
 from aurora_pipeline.adapters.models.zoo import NO_MODEL, champion_sets
-from aurora_pipeline.defs.retention import remove_tick_runs
-from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
+from aurora_pipeline.defs.session_jobs import close_day, train_fold
 from aurora_pipeline.live.alerting import kept_alerts
-from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
@@ -88,7 +86,7 @@ def test_live_and_backfill_take_the_same_champion_set_and_agree_to_the_last_bit(
     loop = challenged
     for bar in range(3, len(loop.ends)):
         loop.feed(bar)
-    report = end_of_day(Home(loop.home.path), loop.session, materialise_session, remove_tick_runs)
+    report = close_day(Home(loop.home.path), loop.session)
     assert (report["differences"], report["backfill_differences"], report["backfill_blocked"]) == (0, 0, ""), report
     states = loop.home.lake.read("model_states", loop.session, loop.session)
     ((_, members),) = champion_sets(states, [loop.session])

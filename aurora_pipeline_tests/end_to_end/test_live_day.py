@@ -18,10 +18,9 @@ from aurora_pipeline.cli import app
 from aurora_pipeline.defs.graph import build_definitions
 from aurora_pipeline.defs.instances import instance_of
 from aurora_pipeline.defs.retention import remove_tick_runs
-from aurora_pipeline.defs.session_jobs import materialise_session, train_fold
+from aurora_pipeline.defs.session_jobs import close_day, train_fold
 from aurora_pipeline.live.alerting import kept_alerts
 from aurora_pipeline.live.decision_log import decision_log
-from aurora_pipeline.live.end_of_day import end_of_day
 from aurora_pipeline.live.parity import parity
 from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.live.prune import prune
@@ -48,7 +47,7 @@ def closed(tiny_home, tmp_path_factory):
         loop.tick(bar)
     for bar in range(4, len(loop.ends)):
         loop.feed(bar)
-    loop.report = end_of_day(Home(loop.home.path), loop.session, materialise_session, remove_tick_runs)
+    loop.report = close_day(Home(loop.home.path), loop.session)
     loop.home = Home(loop.home.path)
     return loop
 

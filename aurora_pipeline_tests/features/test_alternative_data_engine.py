@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.features import panel_builder
 from aurora_pipeline.features.alternative_data_engine import ALTERNATIVE_FEATURES, compute_alternative_features
 from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.panel_builder import compute_view
 from aurora_pipeline.settings import Settings
 from aurora_pipeline_tests.features.feed_market import (
     CALENDAR,
@@ -355,9 +357,10 @@ def test_adjusted_bars_use_the_published_volume() -> None:
     assert last_value(features, "short_interest_ratio") is None
 
 
-def test_columns_that_are_not_point_in_time_are_not_used() -> None:
+def test_columns_that_are_not_point_in_time_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel_builder, "decision_rows", decision_rows)  # this market has daily bars only
     barred = "fundamentals.shares_outstanding"
-    features = computed(positioning(manifest={"not_point_in_time": [barred]}))
+    features = compute_view("alternative", positioning(manifest={"not_point_in_time": [barred]}))
     for spec in ALTERNATIVE_FEATURES:
         if spec.name in by_hand():
             assert (last_value(features, spec.name) is None) is (barred in spec.columns), spec.name

@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from aurora_pipeline.features import panel_builder
 from aurora_pipeline.features.earnings_surprise import surprise_streak
 from aurora_pipeline.features.fundamental_engine import FUNDAMENTAL_FEATURES, compute_fundamental_features
 from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.features.panel_builder import compute_view
 from aurora_pipeline.settings import Settings
 from aurora_pipeline_tests.features.feed_market import (
     CALENDAR,
@@ -327,9 +329,10 @@ def test_adjusted_prices_do_not_meet_reported_shares() -> None:
     assert last_value(features, "return_on_equity") is not None
 
 
-def test_columns_that_are_not_point_in_time_are_not_used() -> None:
+def test_columns_that_are_not_point_in_time_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel_builder, "decision_rows", decision_rows)  # this market has daily bars only
     barred = "fundamentals.shares_outstanding"
-    features = computed(reports(manifest={"not_point_in_time": [barred]}))
+    features = compute_view("fundamental", reports(manifest={"not_point_in_time": [barred]}))
     for name in by_hand():
         spec = next(spec for spec in FUNDAMENTAL_FEATURES if spec.name == name)
         assert (last_value(features, name) is None) is (barred in spec.columns), name

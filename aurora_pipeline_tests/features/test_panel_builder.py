@@ -1,10 +1,14 @@
 """The panel: every feature of the registry, joined, transformed; what a market forbids is missing."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import validated
 from aurora_pipeline.errors import ContractError
+from aurora_pipeline.features import alternative_data_engine, bar_views, fundamental_engine
+from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.panel_builder import build_panel, compute_view
 from aurora_pipeline.features.registry import REGISTRY, VIEWS, feature_names, unavailable_features
 from aurora_pipeline.market.manifest import require_known_columns
@@ -86,6 +90,35 @@ def test_views_with_other_rows_are_refused(inputs, views):
 def test_panel_without_a_view_is_refused(inputs, views):
     with pytest.raises(ContractError, match="residual_reversal"):
         build_panel([views[view] for view in VIEWS if view != "sector"], inputs.universe, inputs.settings)
+
+
+def test_the_text_of_an_intraday_feature_says_that_daily_markets_have_none():
+    for spec in REGISTRY:
+        assert ("frequency `session`" in spec.expected_missing) is ("session" not in spec.frequencies), spec.name
+
+
+@pytest.mark.parametrize(
+    ("view", "module", "name"),
+    [
+        ("price", bar_views, "BAR_VIEWS"),
+        ("sector", bar_views, "BAR_VIEWS"),
+        ("microstructure", bar_views, "BAR_VIEWS"),
+        ("fundamental", fundamental_engine, "FUNDAMENTAL_FEATURES"),
+        ("alternative", alternative_data_engine, "ALTERNATIVE_FEATURES"),
+    ],
+)
+def test_a_feature_that_is_declared_and_not_computed_is_refused_by_name(inputs, monkeypatch, view, module, name):
+    forgotten = FeatureSpec("forgotten", view, "nothing", "1", "1 bar", "bar_end")
+    declared = getattr(module, name)
+    if name == "BAR_VIEWS":
+        wider = {**declared, view: replace(declared[view], specs=(*declared[view].specs, forgotten))}
+    else:
+        wider = (*declared, forgotten)
+    monkeypatch.setattr(module, name, wider)
+    with pytest.raises(
+        ContractError, match=rf"view {view}: feature\(s\) forgotten are declared and nothing computes them"
+    ):
+        compute_view(view, inputs)
 
 
 def test_every_column_a_feature_names_can_be_declared_not_point_in_time():

@@ -102,12 +102,12 @@ def test_price_scale_changes_no_feature(frequency):
 def test_history_is_as_long_as_the_longest_chain_of_windows(monkeypatch):
     inputs = random_inputs(seed=10, history=820, sessions=1)
     frames = [compute_view(view, inputs) for view in OWN_VIEWS]
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 800)
+    monkeypatch.setattr(session_panel, "SESSION_LOOKBACK", 800)
     longer = inputs.with_frames()
     assert with_residuals(longer).residual_returns.equals(inputs.residual_returns)
     for view, frame in zip(OWN_VIEWS, frames, strict=True):
         assert compute_view(view, longer).equals(frame)
-    monkeypatch.setattr(session_panel, "HISTORY_SESSIONS", 700)
+    monkeypatch.setattr(session_panel, "SESSION_LOOKBACK", 700)
     assert not compute_view("sector", inputs.with_frames()).equals(frames[1])
 
 
@@ -127,5 +127,5 @@ def test_daily_market_has_the_daily_analogues_and_no_intraday_features():
     frame = pl.concat([compute_view(view, inputs) for view in OWN_VIEWS], how="align")
     assert frame.height == 14
     absent = {name for name in frame.columns if frame.get_column(name).null_count() == frame.height}
-    intraday = {spec.name for spec in REGISTRY if "frequency `session`" in spec.expected_missing}
-    assert absent == {*intraday, "vwap_pressure_fast", "vwap_pressure_slow", "momentum_12_1", "residual_momentum_12_1"}
+    intraday = {spec.name for spec in REGISTRY if "session" not in spec.frequencies}
+    assert absent == {*intraday, "momentum_12_1", "residual_momentum_12_1"}

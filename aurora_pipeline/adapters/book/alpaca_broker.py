@@ -224,9 +224,8 @@ class AlpacaPaperBroker:
             if len(page) < ORDERS_PER_PAGE or not new:
                 break
             after = max(moment_of(row["submitted_at"]) for row in page) - timedelta(microseconds=1)
-        for (
-            number
-        ) in orders:  # one that is not listed where it should be, the clocks being apart, is asked for by itself
+        for number in orders:
+            # One that is not listed where it should be, the clocks being apart, is asked for by itself.
             row = found.get(number) or self._find(number)
             if row is not None:
                 found[number] = row

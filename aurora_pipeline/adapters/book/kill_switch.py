@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from aurora_pipeline.adapters.clock import Clock, WallClock
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.execution.kill_switch import Mode, SwitchState
 
 
@@ -48,7 +48,6 @@ class FileSwitch:
             before = []
         throws = [*before, SwitchState(mode, reason, now)]
         rows = [{"mode": item.mode, "reason": item.reason, "since": str(item.since)} for item in throws]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         atomic_text(self.path, json.dumps(rows, indent=1) + "\n")
         return self.state(now)
 

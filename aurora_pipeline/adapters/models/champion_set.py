@@ -18,7 +18,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.challenger_store import manifest_hash
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 
 FILE = "champion_set.json"
 KEPT = 20

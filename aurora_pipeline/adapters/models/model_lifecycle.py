@@ -17,7 +17,7 @@ import polars as pl
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_registry import PUBLISHED, ModelRegistry
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.monitoring.served_states import state_changes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from aurora_pipeline import __version__
 from aurora_pipeline.adapters.code_version import git_state
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.model_registry import FoldRecord, ModelRegistry
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.fingerprints import code_hash
 from aurora_pipeline.lineage import Lineage
 from aurora_pipeline.models.model_card import model_card

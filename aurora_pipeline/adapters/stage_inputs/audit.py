@@ -18,10 +18,9 @@ def absent_features(home: Home, until: datetime) -> dict[str, str]:
     Not point-in-time, the wrong frequency, or a column without a value, be it that its feed began only later.
     """
     reasons = unavailable_features(home.folder().manifest)
-    if home.frequency == "session":
-        for spec in REGISTRY:
-            if "frequency `session`" in spec.expected_missing:
-                reasons.setdefault(spec.name, "not computed at frequency `session`")
+    for spec in REGISTRY:
+        if home.frequency not in spec.frequencies:
+            reasons.setdefault(spec.name, f"not computed at frequency `{home.frequency}`")
     empty = {
         column for column in {column for spec in REGISTRY for column in spec.columns} if _is_empty(home, column, until)
     }

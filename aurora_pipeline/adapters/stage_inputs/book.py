@@ -17,10 +17,10 @@ from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.zoo import tradable_universe
 from aurora_pipeline.adapters.worker_processes import worker_pool
 from aurora_pipeline.execution.session_inputs import SessionInputs, prepare_session_inputs
+from aurora_pipeline.lookback import RISK_LOOKBACK, VALUE_LOOKBACK
 from aurora_pipeline.policy.holding_period import WINDOW_SESSIONS, closing_scores
 from aurora_pipeline.policy.session_returns import session_returns
 from aurora_pipeline.settings import Settings
-from aurora_pipeline.stages import RISK_LOOKBACK, VALUE_LOOKBACK
 
 WORTH_A_PROCESS = 3
 """Blocks for which starting a process pays."""

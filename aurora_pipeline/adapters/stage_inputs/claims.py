@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.contracts import TABLES, empty
+from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.calibration_quality import calibration_error_interval, matured_signals
 from aurora_pipeline.monitoring.claim_types import ClaimInputs
 from aurora_pipeline.monitoring.performance import book_performance
@@ -54,7 +54,7 @@ def read_claims_inputs(home: Home, settings: Settings, book: str) -> ClaimInputs
         session_ics=session_ics(predictions, ensemble, labels),
         signal_quality=lake.read("signal_quality"),
         portfolio=portfolio,
-        model_states=lake.read("model_states", first, last) if "model_states" in TABLES else None,
+        model_states=lake.read("model_states", first, last),
         calibration_interval=calibration_error_interval(matured_signals(signals, labels), settings.seed),
         proof_pipeline=_json(home.reports / PIPELINE_PROOF),
         proof_scorer=_json(home.reports / SCORER_PROOF),

@@ -10,8 +10,8 @@ import polars as pl
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.contracts import FEATURE_FEEDS, empty
 from aurora_pipeline.features.inputs import FeatureInputs
+from aurora_pipeline.lookback import BAR_LOOKBACK, SESSION_LOOKBACK
 from aurora_pipeline.settings import Settings
-from aurora_pipeline.stages import BAR_LOOKBACK, SESSION_LOOKBACK
 
 ReadBack = Callable[[str, Sequence[date], int, Sequence[str] | None], pl.DataFrame]
 """Reads a table over some sessions and as many sessions before them: some of its columns, or all."""

@@ -1,7 +1,7 @@
 """Where files of a home lie: on this machine's disk, or as objects of an S3-compatible store.
 
 What both promise is what the lake's rules rest on: a file is replaced as a whole under its one name, a reader sees the old or
-the new one, and what was written is seen by whoever looks afterwards. Disk: temporary file, fsync, rename. Object store
+the new one, and what was written is seen by whoever looks afterwards. Disk: :mod:`aurora_pipeline.atomic`. Object store
 (:mod:`aurora_pipeline.adapters.storage.object_storage`): one PUT per object, strongly consistent reads and listings.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
-from uuid import uuid4
 
 import polars as pl
 
+from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.errors import LakeError
 
 _READ_ATTEMPTS = 4
@@ -67,28 +67,6 @@ class Storage(Protocol):
 
     def sibling(self, name: str) -> Storage:
         """Storage of a folder beside this one's root."""
-
-
-def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary sibling, flush it to disk and rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def atomic_text(path: Path, text: str) -> None:
-    """Replace a small text file, with the same guarantees as a partition."""
-
-    def fill(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    atomic_write(path, fill)
 
 
 class DiskStorage:

@@ -14,6 +14,7 @@ Layout::
 
 from __future__ import annotations
 
+import fcntl
 import glob
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aurora_pipeline.adapters.storage.files import DiskStorage, Storage, atomic_text, atomic_write
+from aurora_pipeline.adapters.storage.files import DiskStorage, Storage
+from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.contracts import TABLES, Table, empty, table, validated
 from aurora_pipeline.errors import LakeError
@@ -36,7 +38,7 @@ FINGERPRINT_KEY = "aurora.fingerprint"
 _FILE = "data.parquet"
 WRITERS = 8
 """Partitions flushed to disk at the same time."""
-__all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "atomic_text", "atomic_write", "partition_of"]
+__all__ = ["FINGERPRINT_KEY", "WRITERS", "Lake", "partition_of"]
 
 
 @lru_cache(maxsize=65536)
@@ -318,11 +320,18 @@ class Lake:
         atomic_text(stamp, "\n".join(made))
 
     def export(self, database: Path) -> None:
-        """Copy every table into real tables of a new DuckDB file."""
+        """Copy every table into real tables of a new DuckDB file; what an export that was killed left of it goes.
+
+        Raises
+        ------
+        LakeError
+            The file exists, or another process is writing it.
+        """
         import duckdb
 
         if database.exists():
             raise LakeError(f"{database} exists; name a new file or remove it")
+        _remove_half_written(database)
 
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
@@ -336,6 +345,19 @@ class Lake:
                     connection.unregister("read")
 
         atomic_write(database, fill)
+
+
+def _remove_half_written(database: Path) -> None:
+    """Remove the temporary files of exports that were cut off; DuckDB holds a lock on one that is being written."""
+    for left in database.parent.glob(f".{glob.escape(database.name)}.*.tmp*"):
+        with left.open("r+b") as handle:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LakeError(
+                    f"{database} is being written by another process; wait for it, or name another file"
+                ) from error
+            left.unlink()
 
 
 def _sql_type(dtype: pl.DataType) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import LakeError
 
 Line = dict[str, Any]

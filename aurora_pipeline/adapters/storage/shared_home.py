@@ -27,7 +27,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aurora_pipeline.adapters.models.model_registry import RegistryServer
-from aurora_pipeline.adapters.storage.files import atomic_text, atomic_write
 from aurora_pipeline.adapters.storage.object_storage import ObjectStorage
 from aurora_pipeline.adapters.storage.postgres import (
     MLFLOW_VARIABLE,
@@ -36,6 +35,7 @@ from aurora_pipeline.adapters.storage.postgres import (
     engine_address,
     wait_for_connections,
 )
+from aurora_pipeline.atomic import atomic_bytes, atomic_text
 from aurora_pipeline.settings import ClusterSettings
 
 RECORDS = ("settings.yaml", "*.json", "*.jsonl", "reports/*", "runs/*.json")
@@ -128,7 +128,7 @@ class SharedHome:
             if index.get(key, ("", ""))[0] == version:
                 continue
             content = self.records.content(key)
-            _write(self.path / key, content)
+            atomic_bytes(self.path / key, content)
             index[key] = (version, _digest(content))
 
     def _push_records(self, index: Index) -> None:
@@ -176,13 +176,6 @@ class SharedHome:
 def _held(what: str) -> Iterator[None]:
     with advisory_lock(what):
         yield
-
-
-def _write(path: Path, content: bytes) -> None:
-    def fill(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    atomic_write(path, fill)
 
 
 def _digest(content: bytes) -> str:

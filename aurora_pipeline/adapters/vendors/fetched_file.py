@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from aurora_pipeline.adapters.storage.lake import atomic_write
+from aurora_pipeline.atomic import atomic_write
 from aurora_pipeline.calendar import BAR_MINUTES, TIMESTAMP
 from aurora_pipeline.errors import MarketDataError
 from aurora_pipeline.market.columns import RawFile, contract_columns, require_columns

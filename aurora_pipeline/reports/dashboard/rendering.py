@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_pipeline.adapters.home import Home
-from aurora_pipeline.adapters.storage.lake import atomic_text
+from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.errors import BookError
 from aurora_pipeline.live.last_settings import last_settings
 from aurora_pipeline.monitoring.dashboard.page import DAGSTER, MLFLOW, Heading, page_html, version

@@ -1,4 +1,6 @@
 import multiprocessing
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
@@ -149,6 +151,27 @@ def test_export_makes_real_tables_once(tmp_path):
         assert reader.execute("select model, score from predictions").fetchall() == [("ridge", 0.5)]
     with pytest.raises(LakeError, match="exists"):
         lake.export(tmp_path / "copy.duckdb")
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one(tmp_path):
+    lake = Lake(tmp_path / "lake", "5min")
+    for name in (".copy.duckdb.0.tmp", ".copy.duckdb.0.tmp.wal"):
+        (tmp_path / name).write_bytes(b"half")
+    other = tmp_path / ".other.duckdb.0.tmp"
+    other.write_bytes(b"half")
+    lake.export(tmp_path / "copy.duckdb")
+    assert {path.name for path in tmp_path.iterdir()} == {"copy.duckdb", other.name}
+
+
+def test_an_export_that_another_process_is_writing_is_left_alone(tmp_path):
+    half = tmp_path / ".copy.duckdb.0.tmp"
+    writing = f"import duckdb; held = duckdb.connect({str(half)!r}); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", writing], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(LakeError, match="being written by another process"):
+            Lake(tmp_path / "lake", "5min").export(tmp_path / "copy.duckdb")
+        assert half.exists()
+        other.communicate(b"\n")
 
 
 def _write_often(root, model):
