@@ -109,7 +109,7 @@ def marked(mark: str, text: object, style: str = "bold red") -> Text:
 
 
 def print_table(table: Table) -> None:
-    """Print a table of which nothing is cut off; where it does not fit, each row is a paragraph of the cells that are not empty."""
+    """Print a table of which nothing is cut off; where it does not fit, each row is a paragraph, empty cells left out."""
     unlimited = out.options.update(max_width=UNLIMITED)
     if Measurement.get(out, unlimited, table).minimum <= out.width:
         for column in table.columns:
