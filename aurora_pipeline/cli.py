@@ -29,6 +29,7 @@ from aurora_pipeline.commands.cluster_commands import daemon
 from aurora_pipeline.commands.dashboard_commands import dashboard
 from aurora_pipeline.commands.explain_commands import explain
 from aurora_pipeline.commands.fetch_commands import fetch
+from aurora_pipeline.commands.help_texts import NEXT, complete_help
 from aurora_pipeline.commands.models_commands import models
 from aurora_pipeline.commands.prove_commands import prove
 from aurora_pipeline.commands.report_commands import report
@@ -55,6 +56,8 @@ from aurora_pipeline.errors import AuroraError, MarketDataError
 app = typer.Typer(
     name="aurora",
     help="From raw market bars to target positions every five minutes.",
+    epilog=NEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -146,8 +149,9 @@ def run(
     _print_scorecard(outcome.scorecard)
     print_failed(outcome.failed)
     print_changed(outcome.changed)
-    out.print(f"\nscorecard  {opened.scorecard_file}\nmanifest   {outcome.manifest}")
-    out.print(Text.assemble("look at it with ", (f"aurora ui --home {opened.path}", "bold")))
+    out.print(f"\nscorecard  {opened.scorecard_file}\nreports    {opened.reports}\nmanifest   {outcome.manifest}")
+    look = [(f"aurora {name} --home {opened.path}", "bold") for name in ("ui", "dashboard")]
+    out.print(Text.assemble("look at it with ", look[0], " or ", look[1]), soft_wrap=True)
 
 
 @app.command()
@@ -358,7 +362,7 @@ def _print_scorecard(card: dict[str, Any]) -> None:
     print_table(table)
 
 
-# Commands with files of their own come after those above, in the order of the help.
+# Commands with files of their own; `complete_help` puts all of them in order.
 for command in (
     fetch,
     backfill,
@@ -376,6 +380,7 @@ for command in (
 ):
     app.command()(command)
 register(app)
+complete_help(app)
 
 if __name__ == "__main__":
     main()

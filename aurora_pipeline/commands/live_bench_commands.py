@@ -11,14 +11,14 @@ from rich.table import Table
 
 from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, print_table, verdict
 
-bench = typer.Typer(help="Measure.", no_args_is_help=True)
+bench = typer.Typer(help="Measure the loop, and time and memory by size; photograph the UI.", no_args_is_help=True)
 SessionOption = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Session to replay.")]
 WorkOption = Annotated[Path | None, typer.Option(help="Folder for the replay homes; `<home>/replays` if left out.")]
 
 
 @bench.callback()
 def _bench() -> None:
-    """Measure."""
+    """Measure the loop, and time and memory by size; photograph the UI."""
 
 
 @bench.command()

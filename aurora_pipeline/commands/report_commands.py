@@ -8,12 +8,14 @@ from rich.table import Table
 from aurora_pipeline.commands import dashboard_commands
 from aurora_pipeline.commands.terminal import HomeOption, existing_home, out, print_table
 
-report = typer.Typer(help="Write up what is stored.", no_args_is_help=True)
+report = typer.Typer(
+    help="Write up what is stored: a day, a week, the models, the dashboard as a file.", no_args_is_help=True
+)
 
 
 @report.callback()
 def reports() -> None:
-    """Write up what is stored."""
+    """Write up what is stored: a day, a week, the models, the dashboard as a file."""
 
 
 @report.command()

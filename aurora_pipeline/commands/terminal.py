@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -107,7 +109,7 @@ def marked(mark: str, text: object, style: str = "bold red") -> Text:
 
 
 def print_table(table: Table) -> None:
-    """Print a table of which nothing is cut off: where its words do not fit side by side, each row is a list of its own."""
+    """Print a table of which nothing is cut off; where it does not fit, each row is a paragraph, empty cells left out."""
     unlimited = out.options.update(max_width=UNLIMITED)
     if Measurement.get(out, unlimited, table).minimum <= out.width:
         for column in table.columns:
@@ -119,12 +121,17 @@ def print_table(table: Table) -> None:
     if table.title:
         out.print(table.title, style="italic")
     names = [str(column.header) for column in table.columns]
-    wide = max(map(len, names)) + 2
-    for row in zip(*(column.cells for column in table.columns), strict=True):
-        for place, (name, value) in enumerate(zip(names, row, strict=True)):
-            style = value.style if isinstance(value, Text) else "bold" if place == 0 else ""
-            out.print(Text.assemble(f"{name:<{wide}}", (str(value), style)), soft_wrap=True)
-        out.print()
+    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+        out.print(Text.assemble(_cell(first, "bold")), soft_wrap=True)
+        parts = [
+            Text.assemble(f"{name} ", _cell(cell)) for name, cell in zip(names[1:], others, strict=True) if str(cell)
+        ]
+        if parts:
+            out.print(Padding(Text(" · ").join(parts), (0, 0, 0, 2), expand=False))
+
+
+def _cell(cell: object, style: str = "") -> tuple[str, str | Style]:
+    return str(cell), cell.style if isinstance(cell, Text) else style
 
 
 def market_named(home: Home) -> str:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 
 OWNERS = ["team:research"]
 
@@ -22,7 +23,9 @@ def signal_quality(context: dg.AssetExecutionContext, home: HomeResource) -> dg.
     from aurora_pipeline.reports.claim_report import store_signal_quality
 
     quality, page = store_signal_quality(home.open())
-    return dg.MaterializeResult(metadata={**quality_headline(quality), "page": dg.MetadataValue.md(page)})
+    return dg.MaterializeResult(
+        metadata={**shown_numbers(quality_headline(quality)), "page": dg.MetadataValue.md(page)}
+    )
 
 
 @dg.asset(

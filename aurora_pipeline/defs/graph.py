@@ -29,6 +29,7 @@ from aurora_pipeline.defs.report import report
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
 from aurora_pipeline.defs.schedules import five_minute_schedule
 from aurora_pipeline.defs.sensors import STANDBY_SECONDS, arrival_sensor
+from aurora_pipeline.defs.shown_tables import with_table
 from aurora_pipeline.defs.trade_book import trade_book_asset
 
 
@@ -38,34 +39,35 @@ def build_definitions(home: Home) -> dg.Definitions:
     families = settings.models.families
     served = os.environ.get(SERVED_VARIABLE, "")
     sessions, folds = session_partitions(home), fold_partitions(home)
+    assets = [
+        market_feeds,
+        session_data_asset(sessions),
+        residual_returns_asset(sessions),
+        views_asset(sessions),
+        feature_panel_asset(sessions),
+        labels_asset(sessions),
+        feature_audit_asset(folds),
+        *(trained_model_asset(family, folds, settings.training) for family in families),
+        *(prediction_asset(family, sessions) for family in families),
+        drift_asset(families, sessions),
+        challengers_asset(sessions),
+        shadow_predictions_asset(sessions),
+        model_scores_asset(families, sessions),
+        model_states_asset(families, sessions),
+        ensemble_weights_asset(families, sessions),
+        ensemble_asset(families, sessions),
+        calibrated_signals_asset(sessions),
+        trade_book_asset(sessions),
+        model_comparison_asset(families),
+        model_contributions,
+        signal_quality,
+        report,
+        model_tracking_asset(families),
+        claims,
+        performance_dashboard,
+    ]
     return dg.Definitions(
-        assets=[
-            market_feeds,
-            session_data_asset(sessions),
-            residual_returns_asset(sessions),
-            views_asset(sessions),
-            feature_panel_asset(sessions),
-            labels_asset(sessions),
-            feature_audit_asset(folds),
-            *(trained_model_asset(family, folds, settings.training) for family in families),
-            *(prediction_asset(family, sessions) for family in families),
-            drift_asset(families, sessions),
-            challengers_asset(sessions),
-            shadow_predictions_asset(sessions),
-            model_scores_asset(families, sessions),
-            model_states_asset(families, sessions),
-            ensemble_weights_asset(families, sessions),
-            ensemble_asset(families, sessions),
-            calibrated_signals_asset(sessions),
-            trade_book_asset(sessions),
-            model_comparison_asset(families),
-            model_contributions,
-            signal_quality,
-            report,
-            model_tracking_asset(families),
-            claims,
-            performance_dashboard,
-        ],
+        assets=dg.map_asset_specs(with_table, assets),
         jobs=[*build_jobs(families), tick_job(families), empty_run, preflight, end_of_day_job],
         schedules=[
             five_minute_schedule(home, running=served == "live"),

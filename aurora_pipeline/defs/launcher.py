@@ -19,7 +19,14 @@ from aurora_pipeline.errors import AuroraError, SettingsError
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+RANGE_TAG = "partitions"
+"""Tag of a run over a range: Dagster's own two are not among those its list of runs shows."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags of a run over a range of partitions, from the first to the last one."""
+    return {_RANGE_START: first, _RANGE_END: last, RANGE_TAG: first if first == last else f"{first} to {last}"}
 
 
 class StageFailedError(AuroraError):
@@ -63,7 +70,7 @@ class Launcher:
         """
         tags = {PROCESS_TAG: str(os.getpid())}
         if first is not None and last is not None:
-            tags |= {_RANGE_START: first, _RANGE_END: last}
+            tags |= range_tags(first, last)
         if self.home.shared is not None:
             if assets is not None:
                 raise SettingsError(f"{name}: some assets of a job alone are run in profile local only")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 
 
 def model_comparison_asset(families: Sequence[str]) -> dg.AssetsDefinition:
@@ -38,7 +39,7 @@ def model_comparison_asset(families: Sequence[str]) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "rows": found.table.height,
-                **comparison_headline(found.table),
+                **shown_numbers(comparison_headline(found.table)),
                 "plot": dg.MetadataValue.md(f"![{found.title}](data:image/png;base64,{picture})"),
                 "page": dg.MetadataValue.md(comparison_markdown(found.table, found.title, costs, found.notes)),
             }

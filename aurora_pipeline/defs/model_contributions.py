@@ -3,6 +3,7 @@
 import dagster as dg
 
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 
 
 @dg.asset(
@@ -21,5 +22,5 @@ def model_contributions(context: dg.AssetExecutionContext, home: HomeResource) -
     summary = store_contributions(home.open())
     numbers = {f"result_bps_{row['model']}": row["result_bps"] for row in summary if row["result_bps"] is not None}
     return dg.MaterializeResult(
-        metadata={"models": len(summary), **numbers, "contributions": dg.MetadataValue.json(summary)}
+        metadata={"models": len(summary), **shown_numbers(numbers), "contributions": dg.MetadataValue.json(summary)}
     )

@@ -14,6 +14,7 @@ from aurora_pipeline.defs.session_asset import (
     scored_sessions,
     session_asset,
 )
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.monitoring.text_table import markdown_table
 
@@ -43,7 +44,9 @@ def _model_scores(run: StageRun, _: ModelRegistry) -> dg.MaterializeResult:
     run.write("model_scores", frame, run.keys)
     newest = frame.filter(pl.col("session") == sessions[-1]).drop_nulls("ic")
     numbers = {f"ic_{row['model']}": row["ic"] for row in newest.iter_rows(named=True)}
-    return dg.MaterializeResult(metadata={**run.summary(), **numbers, "unsound": frame.get_column("fault").count()})
+    return dg.MaterializeResult(
+        metadata={**run.summary(), **shown_numbers(numbers), "unsound": frame.get_column("fault").count()}
+    )
 
 
 def model_states_asset(families: Sequence[str], partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:

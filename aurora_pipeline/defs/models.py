@@ -10,6 +10,7 @@ import polars as pl
 from aurora_pipeline.adapters.models.model_registry import ModelRegistry
 from aurora_pipeline.defs.partitions import fold_mapping
 from aurora_pipeline.defs.resources import HomeResource, RegistryResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 from aurora_pipeline.defs.stage_run import StageRun, check_result
 from aurora_pipeline.errors import AuroraError, ModelError
 from aurora_pipeline.settings import TrainingSettings
@@ -70,12 +71,14 @@ def trained_model_asset(
             block, rows = read_train_block(run.home, settings, fold, run.lineage.content(run.stage, fold.key))
             trained = train_on_block(family, fold, block, rows, settings)
             violations = purge_violations(rows, fold, run.home.calendar)
-            metadata |= {
-                **trained.metrics,
-                "model_version": trained.version,
-                "fit_seconds": trained.seconds,
-                "measuring_seconds": trained.measuring_seconds,
-            }
+            metadata |= shown_numbers(
+                {
+                    **trained.metrics,
+                    "model_version": trained.version,
+                    "fit_seconds": trained.seconds,
+                    "measuring_seconds": trained.measuring_seconds,
+                }
+            )
             if violations.is_empty():
                 metadata["mlflow_run_id"] = publish_model(run.home, tracking, trained, fold, run.lineage, run.stage)
             else:

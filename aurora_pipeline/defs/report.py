@@ -6,6 +6,7 @@ import dagster as dg
 
 from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 from aurora_pipeline.stages import book_name
 
 
@@ -27,4 +28,6 @@ def report(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Material
     card = build_scorecard(read_scorecard_inputs(opened, settings, book_name(settings)))
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     atomic_text(opened.scorecard_file, text)
-    return dg.MaterializeResult(metadata={name: value for name, value in headline(card).items() if value is not None})
+    return dg.MaterializeResult(
+        metadata=shown_numbers({name: value for name, value in headline(card).items() if value is not None})
+    )

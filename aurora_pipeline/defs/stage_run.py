@@ -216,15 +216,17 @@ def check_result(
     asset: str | dg.AssetKey | None = None,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """Turn a table of violations into a check result that shows the first of them."""
-    shown = violations.head(20).to_dicts()
+    """Turn a table of violations into a check result that shows the first of them, where there are any."""
+    metadata: dict[str, dg.RawMetadataValue] = {"violations": violations.height}
+    if not violations.is_empty():
+        metadata["first"] = dg.MetadataValue.json([_plain(row) for row in violations.head(20).to_dicts()])
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
         check_name=name,
         asset_key=asset,
         severity=severity,
         description=description if violations.is_empty() else f"{violations.height} violation(s): {description}",
-        metadata={"violations": violations.height, "first": dg.MetadataValue.json([_plain(row) for row in shown])},
+        metadata=metadata,
     )
 
 

@@ -12,6 +12,7 @@ from aurora_pipeline.adapters.storage.lake import Lake, partition_of
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.defs.market_data import FEEDS_ASSET
 from aurora_pipeline.defs.resources import HomeResource
+from aurora_pipeline.defs.shown_numbers import shown_numbers
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.stages import book_name
 
@@ -19,14 +20,21 @@ GROUP = "book"
 OWNERS = ["team:trading"]
 BOOK_BLOCK = {"5min": 10, "session": 60}
 """Sessions whose inputs are prepared at once."""
+_NUMBERS = (
+    "Numbers of a run: `nav` (USD), `gross` and `net` exposure (fractions of NAV) at its last bar; `turnover_total` (fraction of "
+    "NAV), `gross_pnl_usd` and `cost_usd` summed over its sessions; `latency_ms`, what the run took."
+)
 BOOK_ASSETS = {
-    "target_positions": ("targets", "What the book wants to hold after each decision, with the reason for every name."),
-    "orders": ("orders", "Orders of each decision, with deterministic ids."),
-    "fills": ("fills", "Simulated executions in the next bar, costs by term."),
+    "target_positions": (
+        "targets",
+        f"What the book wants to hold after each decision, with the reason for every name.\n\n{_NUMBERS}",
+    ),
+    "orders": ("orders", f"Orders of each decision, with deterministic ids.\n\n{_NUMBERS}"),
+    "fills": ("fills", f"Simulated executions in the next bar, costs by term.\n\n{_NUMBERS}"),
     "portfolio": (
         "portfolio",
         "NAV, exposure, turnover and costs at every bar; beside it `positions`, `exposures`, `attribution` by name, "
-        "`alpha_forgone` to each limit and `events`.",
+        f"`alpha_forgone` to each limit and `events`.\n\n{_NUMBERS}",
     ),
 }
 
@@ -114,7 +122,7 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
         lake.write_views(run.home.database)
         numbers = _numbers(lake, store.book, run.sessions[0], run.sessions[-1])
         for name in BOOK_ASSETS:
-            yield dg.MaterializeResult(asset_key=name, metadata={**run.summary(), **numbers})
+            yield dg.MaterializeResult(asset_key=name, metadata={**run.summary(), **shown_numbers(numbers)})
         yield run.check("limits", pl.concat(limits), "limits breached", "target_positions")
         yield run.check("nav_identity", pl.concat(identity), "bars whose NAV does not add up", "portfolio")
 

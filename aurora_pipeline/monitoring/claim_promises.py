@@ -141,7 +141,7 @@ PROMISES: tuple[tuple[Promise, Measure], ...] = (
     (
         Promise(
             "gain_over_equal_weight",
-            "IC weights do at least as well as equal weights",
+            "IC weights do at least as well as equal weights, t of the difference",
             "t of the paired mean of session IC, IC-weighted less equal weight: not below by more than one standard error",
             "at least",
             -1.0,

@@ -28,6 +28,7 @@ _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#1c1c1c}"
     "table{border-collapse:collapse}th,td{border:1px solid #d0d0d0;padding:.35rem .6rem;text-align:left;vertical-align:top}"
     "th{background:#f2f2f2;position:sticky;top:0}code{font-size:12px}"
+    "td:nth-child(2),td:nth-child(3),td:nth-child(4){white-space:nowrap}"
 )
 
 
@@ -78,7 +79,7 @@ def claims_markdown(claims: pl.DataFrame) -> str:
 def claims_html(claims: pl.DataFrame) -> str:
     """Write the table as one HTML page."""
     title = escape(claims_title(claims))
-    head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in COLUMNS)
     body = []
     for row in claims.iter_rows(named=True):
         cells = []

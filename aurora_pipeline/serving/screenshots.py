@@ -19,7 +19,7 @@ from aurora_pipeline.serving.service import LOOPBACK, Service
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PAGES = {
     "ui-asset-graph": ("asset-groups", (1800, 1000), "lifecycle"),
-    "ui-target-positions": ("assets/target_positions?view=overview", (1500, 1100), "largest_targets"),
+    "ui-target-positions": ("assets/target_positions?view=overview", (1500, 1600), "largest_targets"),
     "ui-runs": ("runs", (1500, 700), "bar_arrival"),
 }
 """Name of each picture to its path below the UI's address, its size in pixels, and what is on it once it is drawn."""

@@ -53,6 +53,16 @@ def test_nothing_of_a_table_is_cut_off_however_narrow_the_terminal(width, monkey
     assert ("┃" in text) == (width >= 120)
 
 
+def test_a_row_that_does_not_fit_is_a_paragraph_of_what_it_has(monkeypatch):
+    table = Table(*NAMES)
+    table.add_row("ridge", "champion", "2025-08-07", "143", "0.0176", "", "", "first of its family")
+    assert [line.rstrip() for line in printed(table, 60, monkeypatch).splitlines()] == [
+        "ridge",
+        "  state champion · since 2025-08-07 · sessions 143 · IC",
+        "  0.0176 · why first of its family",
+    ]
+
+
 def test_a_word_that_is_wider_than_the_terminal_is_folded(monkeypatch):
     table = Table("key", "value")
     table.add_row("a", "x" * 50)

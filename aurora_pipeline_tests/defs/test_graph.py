@@ -6,7 +6,9 @@ import yaml
 
 from aurora_pipeline.adapters.home import REPOSITORY, Home, MarketRecord
 from aurora_pipeline.adapters.instance import instance_config, write_instance_config
+from aurora_pipeline.contracts import table
 from aurora_pipeline.defs.graph import build_definitions
+from aurora_pipeline.defs.launcher import range_tags
 from aurora_pipeline.defs.partitions import fold_partitions, session_partitions
 from aurora_pipeline.errors import SettingsError
 from aurora_pipeline.settings import load_settings, save_settings
@@ -67,6 +69,24 @@ def test_every_asset_says_what_it_is_whose_it_is_and_where_it_belongs(definition
         assert spec.group_name in {"market", "features", "models", "lifecycle", "ensemble", "book", "report"}
         assert spec.owners, spec.key
         assert spec.kinds, spec.key
+
+
+def test_an_asset_shows_its_table_with_types_units_and_key(definitions):
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert specs["target_positions"].metadata["dagster/table_name"] == "targets"
+    shown = {column.name: column for column in specs["target_positions"].metadata["dagster/column_schema"].columns}
+    assert list(shown) == list(table("targets").schema.columns())
+    assert shown["target_weight"].description == "wanted after it (fraction of NAV)"
+    assert (shown["decision_time"].type, "key" in shown["decision_time"].tags) == ("timestamp, UTC", True)
+    assert (shown["expected_return"].constraints.nullable, "key" in shown["expected_return"].tags) == (True, False)
+    assert specs["prediction/ridge"].metadata["dagster/table_name"] == "predictions"
+    assert specs["feature_panel"].metadata["dagster/column_schema"].columns[-1].name == "..."
+    assert "dagster/table_name" not in specs["trained_model/ridge"].metadata
+
+
+def test_a_run_over_a_range_tells_it_where_the_list_of_runs_shows_it():
+    assert range_tags("2024-11-26", "2024-12-02")["partitions"] == "2024-11-26 to 2024-12-02"
+    assert range_tags("2024-11", "2024-11")["partitions"] == "2024-11"
 
 
 def test_the_integrity_checks_are_there_and_block(definitions):

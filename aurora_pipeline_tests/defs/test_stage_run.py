@@ -3,13 +3,14 @@
 from datetime import date
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from aurora_pipeline.adapters.home import Home, MarketRecord
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.defs import stage_run
 from aurora_pipeline.defs.market_data import SESSION_TABLES
-from aurora_pipeline.defs.stage_run import StageRun
+from aurora_pipeline.defs.stage_run import StageRun, check_result
 from aurora_pipeline.errors import LakeError
 from aurora_pipeline.stages import VIEWS
 
@@ -96,3 +97,10 @@ def test_a_partition_of_a_range_that_cannot_be_made_says_so(home):
     assert metadata == {"not_made": "nothing is stored: feature_panel begins with 2025-01-02 and ends with 2025-01-07"}
     with pytest.raises(LakeError, match="can be made"):
         _run(home, ["2024-12-31"])
+
+
+def test_a_check_shows_violations_only_where_there_are_any():
+    nothing = check_result("sound", pl.DataFrame({"symbol": []}), "rows that are wrong")
+    assert (nothing.passed, set(nothing.metadata)) == (True, {"violations"})
+    found = check_result("sound", pl.DataFrame({"symbol": ["A"]}), "rows that are wrong")
+    assert (found.passed, found.metadata["first"].value) == (False, [{"symbol": "A"}])

@@ -38,8 +38,12 @@ SMALLEST = 1e-4
 MOST_DIGITS = 6
 MOST_MONTHS = 36
 """Calendar months up to which a chart has a mark for each; a longer history has one for each year."""
-MOST_LABELS = 12
-"""Categories of an axis up to which each is labelled."""
+LABEL_STEPS = (1, 2, 3, 4, 6, 12)
+"""Every which category of an axis is labelled, so that what is labelled of months is the same in every year."""
+ROOM = 90
+"""Letters for which an axis across a chart has room; one of two beside each other has half of it."""
+GAP = 3
+"""Letters between two labels."""
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "aurora",
@@ -122,9 +126,11 @@ def calendar_period(first: date, last: date) -> tuple[str, str]:
     return ("month", "%Y-%m") if months <= MOST_MONTHS else ("year", "%Y")
 
 
-def named(axes: Axes, names: Sequence[str]) -> None:
-    """Label an axis of categories, of many only every second, third, ... one."""
-    step = max(1, -(-len(names) // MOST_LABELS))
+def named(axes: Axes, names: Sequence[str], room: int = ROOM) -> None:
+    """Label an axis of categories with room for so many letters: of many only every second, third, ... one."""
+    most = room // (GAP + max(map(len, names), default=0))
+    least = max(1, -(-len(names) // most))
+    step = next((step for step in LABEL_STEPS if step >= least), least)
     axes.set_xticks(range(0, len(names), step), names[::step])
 
 

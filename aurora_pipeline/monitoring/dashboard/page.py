@@ -31,8 +31,8 @@ MLFLOW = "http://127.0.0.1:5000"
 SYNTHETIC = '<span class="synthetic" title="made by a generator; no result on it says anything of a real market">SYNTHETIC</span>'
 RELOAD_SECONDS = 60
 """How often a served page reloads where scripts are off; with them it looks every 10 s."""
-SHORT = 26
-"""Letters of a cell up to which it stays on one line."""
+SHORT, FEW_WORDS = 26, 2
+"""Letters, and words of letters alone, of a cell up to which it stays on one line."""
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 SCRIPT_HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
@@ -106,7 +106,8 @@ def page_html(heading: Heading, groups: Sequence[tuple[str, Sequence[tuple[Panel
         f"<style>{STYLE}</style></head><body>"
         f'<header><h1>{escape(heading.title)} {label}</h1><p>{escape(heading.facts)}</p><p class="links">{links}</p>'
         f'<p><span id="made">{escape(heading.made)}</span> <span id="fresh" class="bad"></span></p></header>'
-        f"<nav>{anchors}</nav><main>{body}</main>{f'<script>{SCRIPT}</script>' if served else ''}</body></html>\n"
+        f'<nav aria-label="Panels">{anchors}</nav>'
+        f"<main>{body}</main>{f'<script>{SCRIPT}</script>' if served else ''}</body></html>\n"
     )
 
 
@@ -140,20 +141,26 @@ def _table(rows: Rows) -> str:
         return f'<p class="note">{escape(rows.title)}: none.</p>'
     numeric = [all(_NUMERIC.match(row[index]) for row in rows.rows) for index in range(len(rows.columns))]
     classes = [' class="n"' if flag else "" for flag in numeric]
-    head = "".join(f"<th{mark}>{escape(name)}</th>" for mark, name in zip(classes, rows.columns, strict=True))
+    head = "".join(
+        f'<th scope="col"{mark}>{escape(name)}</th>' for mark, name in zip(classes, rows.columns, strict=True)
+    )
     body = "".join(
         "<tr>" + "".join(_cell(cell, flag) for flag, cell in zip(numeric, row, strict=True)) + "</tr>"
         for row in rows.rows
     )
     caption = f"<caption>{escape(rows.title)}</caption>" if rows.title and not rows.folded else ""
-    table = f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f'<div class="scroll" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     return f"<details><summary>{escape(rows.title)}</summary>{table}</details>" if rows.folded else table
 
 
 def _cell(text: str, numeric: bool) -> str:
-    kinds = [kind for kind, holds in (("n", numeric), ("s", len(text) <= SHORT)) if holds]
+    kinds = [kind for kind, holds in (("n", numeric), ("s", _one_line(text))) if holds]
     inside = f'<span class="{text.tone}">{text_html(text)}</span>' if isinstance(text, Tagged) else text_html(text)
     return f'<td class="{" ".join(kinds)}">{inside}</td>' if kinds else f"<td>{inside}</td>"
+
+
+def _one_line(text: str) -> bool:
+    return len(text) <= SHORT and sum(word.isalpha() for word in text.split()) <= FEW_WORDS
 
 
 def text_html(text: str) -> str:

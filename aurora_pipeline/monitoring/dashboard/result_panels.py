@@ -96,7 +96,11 @@ def profit_and_loss(portfolio: pl.DataFrame, seed: int) -> Sequence[Block]:
                     usd(float(closes.get_column("nav")[-1])),
                     f"{counted(sessions.height, 'session')} since {days[0]}",
                 ),
-                Fact("net return", percent(found["net_return"], 2), f"gross {percent(found['gross_return'], 2)}"),
+                Fact(
+                    "net return",
+                    percent(found["net_return"], 2),
+                    f"gross {percent(found['gross_return'], 2)}; sums over sessions",
+                ),
                 Fact(
                     "Sharpe ratio, a year",
                     number(found["sharpe"], 2),
@@ -118,7 +122,7 @@ def profit_and_loss(portfolio: pl.DataFrame, seed: int) -> Sequence[Block]:
         Chart(
             drawn(draw, rows=2, height=3.0, sharex=True, gridspec_kw={"height_ratios": [2, 1]}),
             f"{'one session so far: ' if alone else ''}"
-            f"cumulative net return reaches {percent(found['net_return'], 2)} on {days[-1]}; "
+            f"the sum of net returns reaches {percent(found['net_return'], 2)} on {days[-1]}; "
             f"largest drawdown {percent(found['max_drawdown'], 2)}",
         ),
         _months(sessions),

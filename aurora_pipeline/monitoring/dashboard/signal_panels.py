@@ -13,6 +13,7 @@ from aurora_pipeline.monitoring.dashboard.charts import (
     GREEN,
     GREY,
     ORANGE,
+    ROOM,
     calendar_period,
     dated,
     drawn,
@@ -187,8 +188,7 @@ def calibration(signal_quality: pl.DataFrame, reliability: pl.DataFrame) -> Sequ
                 color=colour,
             )
         right.set_ylabel("labels inside the interval")
-        named(right, shown)
-        right.tick_params(axis="x", rotation=35)
+        named(right, shown, ROOM // 2)
         right.set_ylim(min(LEAST_COVERAGE, right.get_ylim()[0]), 1.0)
         in_percent(right, digits=0)
 

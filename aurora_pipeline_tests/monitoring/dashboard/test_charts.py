@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from aurora_pipeline.monitoring.dashboard.charts import (
     FEW,
-    MOST_LABELS,
+    ROOM,
     at_least,
     calendar_period,
     clocked,
@@ -122,14 +123,22 @@ def test_a_history_of_more_than_three_years_is_cut_into_years(last, unit):
     assert calendar_period(date(2024, 12, 18), last)[0] == unit
 
 
-@pytest.mark.parametrize("count", [0, 1, MOST_LABELS, MOST_LABELS + 1, 36])
-def test_many_categories_are_labelled_evenly_and_not_on_top_of_each_other(count):
-    names = [f"c{number}" for number in range(count)]
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 10, 36])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_months_are_labelled_evenly_and_not_on_top_of_each_other(count, columns):
+    months = [f"{2022 + number // 12}-{number % 12 + 1:02d}" for number in range(count)]
+    boxes = []
 
-    def draw(axes):
-        axes.bar(names, [1.0] * count)
-        named(axes, names)
+    def draw(*grid):
+        for axes in grid:
+            axes.bar(months, [1.0] * count)
+            axes.set_ylabel("labels inside the interval")
+            named(axes, months, ROOM // columns)
+        grid[0].figure.draw_without_rendering()
+        boxes.append([label.get_window_extent() for label in grid[-1].get_xticklabels() if label.get_text()])
 
-    labels = [text for text in texts(drawn(draw)) if text.startswith("c")]
-    assert len(labels) <= MOST_LABELS
-    assert labels == names[:: max(1, -(-count // MOST_LABELS))]
+    labels = [text for text in texts(drawn(draw, columns=columns)) if re.fullmatch(r"\d{4}-\d\d", text)]
+    labels = labels[: len(labels) // columns]
+    assert labels == months[:: months.index(labels[1]) if len(labels) > 1 else 1]
+    assert count < 36 or {text[-2:] for text in labels} == ({"01"} if columns == 2 else {"01", "05", "09"})
+    assert all(left.x1 + 2 < right.x0 for left, right in pairwise(boxes[0]))

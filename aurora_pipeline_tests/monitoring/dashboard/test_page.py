@@ -96,8 +96,14 @@ def test_a_digest_and_the_version_change_with_the_numbers_only():
 
 def test_columns_of_numbers_are_aligned_right():
     html = panel_html(PANEL, [Rows(("name", "value"), (("a", "−1.50 %"), ("b", "–"), ("c", "+3")))], synthetic=False)
-    assert '<th class="n">value</th>' in html
-    assert '<th class="n">name</th>' not in html
+    assert '<th scope="col" class="n">value</th>' in html
+    assert '<th scope="col">name</th>' in html
+
+
+def test_a_short_cell_stays_on_one_line_and_a_sentence_may_break():
+    cells = ("2024-12-31 21:00", "0.1076 (0.096 to 0.120)", "3 sound sessions in a row")
+    html = panel_html(PANEL, [Rows(("when", "ic", "why"), (cells,))], synthetic=False)
+    assert [f'<td class="s">{cell}</td>' in html for cell in cells] == [True, True, False]
 
 
 @pytest.mark.parametrize(
