@@ -195,6 +195,10 @@ def test_a_return_taken_from_before_a_late_entry_is_never_used() -> None:
     assert label_of([*stale, late_entry], 0) is None
     restated = ("A", CALENDAR.close(DAYS[2]), 0.015, CALENDAR.close(DAYS[3]))
     assert label_of([*stale, late_entry, restated], 0) == (pytest.approx(0.045), CALENDAR.close(DAYS[3]))
+    # Only the return next to the entry can span it: day 3's was taken from the close of day 2, whenever it was known.
+    moment = CALENDAR.close(DAYS[4])
+    later = [("A", entry, 0.01, moment), ("A", CALENDAR.close(DAYS[2]), 0.015, moment)]
+    assert label_of([*stale, *daily({4: 0.04}), *later], 0, horizon=3) == (pytest.approx(0.085), moment)
 
 
 def test_only_eligible_stocks_are_labelled() -> None:

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from aurora_pipeline.contracts import validated
+from aurora_pipeline.models.combinatorial_splits import combinatorial_splits
+from aurora_pipeline.monitoring import model_comparison
 from aurora_pipeline.monitoring.information_coefficient import information_coefficient
 from aurora_pipeline.monitoring.model_comparison import (
     AGES,
@@ -28,6 +30,9 @@ from aurora_pipeline.monitoring.model_comparison_report import (
     matrix,
     monthly,
 )
+from aurora_pipeline.monitoring.naive_portfolio import naive_returns
+from aurora_pipeline.monitoring.score_panel import score_panel
+from aurora_pipeline.monitoring.sharpe_significance import deflated_sharpe_ratio
 from aurora_pipeline_tests.planted_panel import CALENDAR, planted_panel
 
 KINDS = {
@@ -124,6 +129,21 @@ def test_months_and_regimes_cut_the_same_sessions(table: pl.DataFrame) -> None:
     assert cut.get_column("level").unique(maintain_order=True).to_list() == list(REGIMES)
 
 
+@pytest.mark.parametrize(
+    ("volatility", "levels"),
+    [
+        ([0.3, None, 0.1, 0.2], ["high", "", "low", "middle"]),
+        ([0.1, 0.2, 0.3, 0.4], ["low", "low", "middle", "high"]),
+        ([0.1, None, None, 0.2], ["", "", "", ""]),
+    ],
+)
+def test_regimes_are_terciles_of_the_sessions_compared(volatility: list[float | None], levels: list[str]) -> None:
+    days = [date(2025, 3, day) for day in (3, 4, 5, 6)]
+    known = pl.DataFrame({"session": days, "volatility": volatility})
+    places = pl.Series(days).to_physical().to_numpy().astype(np.int64)
+    assert model_comparison._regimes(places, known).tolist() == levels
+
+
 def test_independent_ranks_decay_at_once(table: pl.DataFrame) -> None:
     """The planted features are drawn anew each time: a score held back knows nothing."""
     fresh, old = (row(table, "strong", "ic", "age_sessions", age) for age in ("0", "5"))
@@ -149,6 +169,60 @@ def test_skill_survives_deflation_and_noise_does_not(table: pl.DataFrame) -> Non
     overfitting = row(table, TOGETHER, "overfitting_probability")
     assert overfitting["value"] < 0.1
     assert overfitting["observations"] == 252
+
+
+def test_a_sectors_ic_is_of_its_own_names(table: pl.DataFrame) -> None:
+    for sector, members in (("Energy", pl.col("symbol") < "S15"), ("Banks", pl.col("symbol") >= "S15")):
+        alone = information_coefficient(inputs().scores.filter(members), PLANTED.labels, "strong")
+        found = row(table, "strong", "ic", "sector", sector)
+        assert (found["value"], found["observations"]) == (pytest.approx(alone.mean), alone.sessions)
+
+
+def test_sharpe_ratios_are_deflated_by_all_trials_and_the_spread_of_the_families(table: pl.DataFrame) -> None:
+    given = inputs()
+    closing = score_panel(given.scores, given.labels, given.sectors, list(KINDS)).closing
+    returns = dict(zip(KINDS, naive_returns(closing, given.bar_ends).returns.T, strict=True))
+    ratios = {
+        model: series.mean() / series.std(ddof=1) for model, series in returns.items() if KINDS[model] == "family"
+    }
+    spread = np.var(list(ratios.values()), ddof=1)
+    for model in ("strong", "weak", "noise", "mean_score"):
+        deflated = deflated_sharpe_ratio(returns[model], 6 + 4 + 4, spread)
+        assert row(table, model, "deflated_sharpe")["value"] == pytest.approx(deflated)
+    # A period is a session: the label of a last decision matures in the session after, where the next one begins.
+    assert row(table, "strong", "sharpe")["value"] == pytest.approx(ratios["strong"] * np.sqrt(252), rel=0.1)
+
+
+@pytest.mark.parametrize(("sessions", "splits"), [(21, 6), (29, 6), (36, 20), (39, 20)])
+def test_blocks_of_time_are_an_even_number_and_four_at_least(sessions: int, splits: int) -> None:
+    table = compare_models(inputs(sessions=sessions))
+    assert row(table, TOGETHER, "overfitting_probability")["observations"] == splits
+
+
+def test_the_half_to_choose_in_is_purged_and_the_other_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def spy(returns: np.ndarray, chosen: np.ndarray, judged: np.ndarray) -> None:
+        seen.extend((returns, chosen, judged))
+
+    cut: list[list[date]] = []
+
+    def split(days: list[date], *blocks: int) -> object:
+        cut.append(days)
+        return combinatorial_splits(days, *blocks)
+
+    monkeypatch.setattr(model_comparison, "probability_of_backtest_overfitting", spy)
+    monkeypatch.setattr(model_comparison, "combinatorial_splits", split)
+    gap = pl.col("session").is_in(PLANTED.sessions[:6])
+    scores = inputs().scores.with_columns(pl.when(gap).then(None).otherwise("weak").alias("weak"))
+    compare_models(inputs(scores=scores))
+    assert cut[0][0] == PLANTED.sessions[6]
+    returns, chosen, judged = seen
+    assert not np.isnan(returns).any()
+    assert not (chosen & judged).any()
+    halves = judged.sum(axis=1)
+    assert halves.min() >= len(returns) // 2 - 5
+    assert (chosen.sum(axis=1) < len(returns) - halves).all()
 
 
 def test_a_constant_score_is_undefined_and_earns_nothing(table: pl.DataFrame) -> None:
