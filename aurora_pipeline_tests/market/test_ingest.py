@@ -121,6 +121,20 @@ def test_a_rename_keeps_its_history(tmp_path):
     assert renamed["session"].to_list() == DAYS[20:], "20 sessions as OLD make REN eligible at once"
 
 
+def test_a_renamed_symbol_listed_without_dates_joins_its_instrument_in_bars_as_in_feeds(tmp_path):
+    bars = pl.concat([flat_sessions(["OLD"], DAYS[:20]), flat_sessions(["REN"], DAYS[20:])])
+    daily = pl.concat([daily_rows("OLD", DAYS[:20], [10.01] * 20), daily_rows("REN", DAYS[20:], [10.01] * 12)])
+    rename = {"symbol": "OLD", "ex_date": DAYS[20], "kind": "rename", "new_symbol": "REN"}
+    actions = feed_rows("corporate_actions", [rename | {"known_at": moment(f"{DAYS[10]} 20:00")}])
+    path = write_market(tmp_path / "m", universe("OLD", "REN"), bars, daily_bars=daily, corporate_actions=actions)
+    folder = MarketFolder.open(path)
+    made = ingest(folder, DAYS)
+    assert set(made["bars"]["instrument_id"]) == {"OLD"}
+    assert set(ingest_feeds(folder, SETTINGS)["daily_bars"]["instrument_id"]) == {"OLD"}
+    eligible = made["universe"].filter((pl.col("session") == DAYS[20]) & pl.col("eligible"))
+    assert eligible.select("symbol", "instrument_id").rows() == [("REN", "OLD")]
+
+
 @pytest.mark.parametrize("block", [1, 5])
 def test_a_session_does_not_depend_on_the_others_in_the_call(tmp_path, block):
     folder = faulty_market(tmp_path)
