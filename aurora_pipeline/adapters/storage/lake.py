@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.files import DiskStorage, Storage, atomic_text, atomic_write
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.contracts import TABLES, Table, empty, table, validated
@@ -318,7 +319,7 @@ class Lake:
         atomic_text(stamp, "\n".join(made))
 
     def export(self, database: Path) -> None:
-        """Copy every table into real tables of a new DuckDB file."""
+        """Copy every table into real tables of a new DuckDB file, reporting progress table by table."""
         import duckdb
 
         if database.exists():
@@ -327,8 +328,11 @@ class Lake:
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
                 if self.on_disk:
-                    for statement in self.view_statements():
+                    statements = list(self.view_statements())
+                    for done, statement in enumerate(statements):
+                        report("tables", done, len(statements))
                         connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                    report("tables", len(statements), len(statements))
                     return
                 for name in TABLES:  # one at a time in memory
                     connection.register("read", self.read(name).to_arrow())
