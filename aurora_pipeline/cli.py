@@ -247,8 +247,9 @@ def export(
     duckdb: Annotated[Path, typer.Option("--duckdb", help="New DuckDB file with real tables.")], home: HomeOption = None
 ) -> None:
     """Copy the lake into one DuckDB file."""
-    existing_home(home).lake.export(duckdb)
-    out.print(f"wrote {duckdb}")
+    with progress_bars():
+        existing_home(home).lake.export(duckdb)
+    out.print(f"wrote {duckdb}, {duckdb.stat().st_size / 1e6:.0f} MB")
 
 
 @app.command()

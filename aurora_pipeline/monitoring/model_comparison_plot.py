@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from aurora_pipeline.monitoring.dashboard.panel import number
+from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES
 from aurora_pipeline.monitoring.model_comparison import AGES, BASELINE, ENSEMBLE, FAMILY, REGIMES, TOGETHER
 from aurora_pipeline.monitoring.model_comparison_report import matrix, monthly
 
@@ -67,7 +68,7 @@ def comparison_figure(table: pl.DataFrame, title: str) -> Figure:
     heat = _Heat("RdBu", max(_largest(frame) for frame in (months, sectors, regimes)), percent=True)
     heat.draw(axes[1, 0], months, "IC by time, in %")
     heat.draw(axes[1, 1], regimes, "IC by market volatility of the 21 sessions before, in %")
-    heat.draw(axes[1, 2], sectors, "IC by sector, in %")
+    heat.draw(axes[1, 2], sectors, f"IC by sector, in %; empty: fewer than {MINIMUM_NAMES} names")
     return figure
 
 
@@ -94,10 +95,11 @@ def _intervals(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
     axes.margins(x=0.14)
     axes.axvline(0.0, color="black", linewidth=0.8)
     axes.grid(axis="x", alpha=0.25)
+    axes.set_xlabel("mean rank IC", fontsize=9)
     axes.set_title("IC: wide bar 95 % by session-mean t, line by bootstrap", fontsize=10)
     for kind, colour in COLOURS.items():
         axes.plot([], [], "o", color=colour, label=kind)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=len(COLOURS), fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=len(COLOURS), fontsize=8)
 
 
 def _decay(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
@@ -123,6 +125,7 @@ def _decay(axes: Any, table: pl.DataFrame, kinds: dict[str, str]) -> None:
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.grid(alpha=0.25)
     axes.set_xlabel("sessions the score is held back", fontsize=9)
+    axes.set_ylabel("mean rank IC", fontsize=9)
     axes.set_title("Decay of the IC, last decision time of a session", fontsize=10)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize=7.5, ncols=3)

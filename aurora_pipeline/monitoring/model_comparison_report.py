@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES
 from aurora_pipeline.monitoring.model_comparison import AGES, REGIMES, TOGETHER
 from aurora_pipeline.monitoring.text_table import markdown_table
 
@@ -180,6 +181,8 @@ def comparison_markdown(
         lines += _markdown(wide, {name: name.replace("_", " ") for name in wide.columns})
         if dimension == "age_sessions":
             lines += ["", "Measured at the last decision time of each session."]
+        if dimension == "sector":
+            lines += ["", f"Empty: a sector that never had {MINIMUM_NAMES} names with score and label at once."]
     return "\n".join(lines) + "\n"
 
 

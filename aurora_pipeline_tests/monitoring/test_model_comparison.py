@@ -290,6 +290,8 @@ def test_too_few_sessions_give_a_mean_and_no_interval(sessions: int) -> None:
 def test_the_picture_hides_nothing_below_a_legend_and_needs_no_red_beside_green(table: pl.DataFrame) -> None:
     figure = comparison_figure(table, "Models")
     figure.canvas.draw()
+    assert (figure.axes[0].get_xlabel(), figure.axes[1].get_ylabel()) == ("mean rank IC", "mean rank IC")
+    assert not figure.axes[0].get_legend().get_window_extent().overlaps(figure.axes[0].xaxis.label.get_window_extent())
     for axes in figure.axes[:2]:
         legend = axes.get_legend().get_window_extent()
         assert not legend.overlaps(axes.get_window_extent())
@@ -346,6 +348,7 @@ def test_the_page_shows_every_model_the_costs_and_what_is_missing(table: pl.Data
     assert "| strong | family |" in page
     assert "1.250" in page
     assert "## IC by sector\n\n| model | Banks | Energy |" in page
+    assert "Empty: a sector that never had 5 names" in page
 
 
 def test_many_months_are_shown_as_years_in_which_every_session_counts_once(table: pl.DataFrame) -> None:

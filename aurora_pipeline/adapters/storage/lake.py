@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aurora_pipeline.adapters.progress import report
 from aurora_pipeline.adapters.storage.files import DiskStorage, Storage
 from aurora_pipeline.atomic import atomic_text, atomic_write
 from aurora_pipeline.calendar import Frequency
@@ -320,7 +321,7 @@ class Lake:
         atomic_text(stamp, "\n".join(made))
 
     def export(self, database: Path) -> None:
-        """Copy every table into real tables of a new DuckDB file; what an export that was killed left of it goes.
+        """Copy every table into real tables of a new DuckDB file, reporting progress; what a killed export left of it goes.
 
         Raises
         ------
@@ -336,8 +337,11 @@ class Lake:
         def fill(temporary: Path) -> None:
             with duckdb.connect(str(temporary)) as connection:
                 if self.on_disk:
-                    for statement in self.view_statements():
+                    statements = list(self.view_statements())
+                    for done, statement in enumerate(statements):
+                        report("tables", done, len(statements))
                         connection.execute(statement.replace("CREATE OR REPLACE VIEW", "CREATE TABLE", 1))
+                    report("tables", len(statements), len(statements))
                     return
                 for name in TABLES:  # one at a time in memory
                     connection.register("read", self.read(name).to_arrow())

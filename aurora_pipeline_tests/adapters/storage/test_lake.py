@@ -7,8 +7,9 @@ import duckdb
 import polars as pl
 import pytest
 
+from aurora_pipeline.adapters.progress import listening
 from aurora_pipeline.adapters.storage.lake import Lake, partition_of
-from aurora_pipeline.contracts import empty
+from aurora_pipeline.contracts import TABLES, empty
 from aurora_pipeline.errors import ContractError, LakeError
 
 DAY = date(2025, 1, 2)
@@ -145,7 +146,10 @@ def test_a_file_cut_off_counts_as_missing_and_costs_its_own_table_only(tmp_path,
 def test_export_makes_real_tables_once(tmp_path):
     lake = Lake(tmp_path / "lake", "5min")
     lake.write("predictions", _predictions(), "2025-01-02", fingerprint="a", model="ridge")
-    lake.export(tmp_path / "copy.duckdb")
+    told: list[tuple[str, int, int]] = []
+    with listening(lambda *what: told.append(what)):
+        lake.export(tmp_path / "copy.duckdb")
+    assert told == [("tables", done, len(TABLES)) for done in range(len(TABLES) + 1)]
     lake.remove("predictions", "2025-01-02", model="ridge")
     with duckdb.connect(str(tmp_path / "copy.duckdb"), read_only=True) as reader:
         assert reader.execute("select model, score from predictions").fetchall() == [("ridge", 0.5)]
