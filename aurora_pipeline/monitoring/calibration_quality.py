@@ -47,7 +47,8 @@ def mincer_zarnowitz(signals: pl.DataFrame, labels: pl.DataFrame) -> dict[str, A
     dict
         `slope`, `slope_lower`, `slope_upper`, `intercept`, `intercept_lower`, `intercept_upper` (95 % intervals;
         fractions over the horizon), `rows`, `sessions`. Numbers are None where the expected return does not vary;
-        intervals are None with fewer than :data:`MINIMUM_CLUSTERS` sessions.
+        intervals are None with fewer than :data:`MINIMUM_CLUSTERS` sessions, the slope's also where that few carry it:
+        where forecasts are zero but on one day, every other session says nothing of the slope, and its error looks small.
     """
     return calibration_line(matured_signals(signals, labels))
 
@@ -75,10 +76,14 @@ def calibration_line(rows: pl.DataFrame) -> dict[str, Any]:
     # Influence of each row on either estimate; summed by session, their squares give the clustered variance.
     influence_slope = spread / (spread**2).sum() * error
     influence_intercept = error / len(x) - x.mean() * influence_slope
+    by_session = np.bincount(sessions, spread**2, minlength=clusters)
+    carrying = by_session.sum() ** 2 / (by_session**2).sum()  # as many sessions of equal weight would tell as much
     for name, estimate, influence in (
         ("slope", slope, influence_slope),
         ("intercept", intercept, influence_intercept),
     ):
+        if name == "slope" and carrying < MINIMUM_CLUSTERS:
+            continue
         by_session = np.bincount(sessions, influence, minlength=clusters)
         half_width = critical * math.sqrt(correction * float((by_session**2).sum()))
         result |= {f"{name}_lower": estimate - half_width, f"{name}_upper": estimate + half_width}

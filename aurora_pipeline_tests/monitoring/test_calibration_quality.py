@@ -63,6 +63,21 @@ def test_interval_is_the_cluster_sandwich() -> None:
     assert fit["intercept"] - fit["intercept_lower"] == pytest.approx(half[0], rel=1e-5)
 
 
+def test_a_slope_that_one_session_tells_has_no_interval() -> None:
+    generator = np.random.default_rng(2)
+    x = np.zeros((20, 10))
+    x[7] = generator.normal(size=10)
+    y = generator.normal(size=(20, 10))
+    fit = mincer_zarnowitz(*frames(x, y))
+    assert fit["slope"] is not None
+    assert (fit["slope_lower"], fit["slope_upper"]) == (None, None)
+    assert fit["intercept_lower"] < fit["intercept"] < fit["intercept_upper"]
+    x[[2, 9, 12, 16]] = generator.normal(size=(4, 10))
+    assert mincer_zarnowitz(*frames(x, y))["slope_lower"] is None  # five sessions, of unequal weight
+    x[[3, 4, 10]] = generator.normal(size=(3, 10))
+    assert mincer_zarnowitz(*frames(x, y))["slope_lower"] is not None
+
+
 def test_the_interval_covers_the_true_slope() -> None:
     generator = np.random.default_rng(2)
     hits = 0
