@@ -21,7 +21,8 @@ The data's way, folder by folder, with the lake table each stage writes (columns
 ``live`` runs the same functions on a session that is going on, bar by bar, and settles each bar once. ``adapters`` holds
 everything with a side effect (lake, home, registry, inbox), ``defs`` everything Dagster, ``reports`` the write-ups,
 ``serving`` the processes of a home that is served, ``workflows`` what a person sets going, ``commands`` the command line.
-:mod:`aurora_pipeline.stages` declares what each stage depends on, :mod:`aurora_pipeline.lineage` finds what is stale.
+:mod:`aurora_pipeline.stages` declares what each stage depends on, :mod:`aurora_pipeline.lookback` how far back it looks,
+:mod:`aurora_pipeline.lineage` finds what is stale.
 """
 
 from __future__ import annotations

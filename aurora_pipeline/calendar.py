@@ -27,6 +27,8 @@ TIMESTAMP = pl.Datetime("us", "UTC")
 _BAR_LENGTH = BAR_MINUTES * 60_000_000
 BARS_PER_SESSION: dict[Frequency, int] = {"5min": 78, "session": 1}
 """Decision times of a session that is not cut short."""
+SESSIONS_PER_YEAR = 252
+"""What yearly rates and volatilities are stated over."""
 _USUAL = 250
 _FIRST_SESSION = "1998-01-02"
 

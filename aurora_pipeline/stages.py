@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 
 from aurora_pipeline.adapters.home import Home
 from aurora_pipeline.adapters.models.configuration_log import own_configurations
@@ -15,7 +16,7 @@ from aurora_pipeline.calendar import BARS_PER_SESSION
 from aurora_pipeline.contracts import BOOK_TABLES
 from aurora_pipeline.fingerprints import settings_hash
 from aurora_pipeline.lookback import BAR_LOOKBACK, RISK_LOOKBACK, SESSION_LOOKBACK, VALUE_LOOKBACK
-from aurora_pipeline.settings import Settings
+from aurora_pipeline.settings import Settings, View
 from aurora_pipeline.stage import FEEDS, Read, Stage
 
 FULL_SESSION_BARS = BARS_PER_SESSION["5min"]
@@ -41,7 +42,8 @@ _VIEW_READS = (
 _FEATURE_SETTINGS = ("features", "quality")
 _FEATURE_CODE = ("features", "adapters/stage_inputs/features.py")
 _RANK_CORRELATION = ("monitoring/information_coefficient.py", "monitoring/paired_scores.py")
-VIEWS = ("price", "sector", "microstructure", "fundamental", "alternative")
+VIEWS: tuple[str, ...] = get_args(View)
+"""Feature views, in panel order."""
 
 
 def label_reach(purge_bars: int, bars_per_session: int) -> int:

@@ -93,6 +93,24 @@ def _pipeline(
     kept = opened_home(home)
     with progress_bars():
         markets, verdicts = prove(tasks, processes, kept.reports / FINISHED_MARKETS, _tell)
+    _print_markets(markets)
+    _print_families(markets)
+    _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
+    path = save_proof(
+        kept,
+        PIPELINE_PROOF,
+        {
+            "preset": preset,
+            "markets": [market.as_dict() for market in markets],
+            "verdicts": [vars(verdict) for verdict in verdicts],
+        },
+    )
+    out.print(f"kept in {path}", highlight=False)
+    return all(verdict.holds for verdict in verdicts)
+
+
+def _print_markets(markets: Sequence[ProvenMarket]) -> None:
+    """Print a table of what came out of each market."""
     table = Table(
         "alpha",
         "seed",
@@ -121,19 +139,6 @@ def _pipeline(
             _text(market.expected_return_bps, 1),
         )
     print_table(table)
-    _print_families(markets)
-    _print_verdicts([(v.what, v.measured, v.required, v.holds) for v in verdicts])
-    path = save_proof(
-        kept,
-        PIPELINE_PROOF,
-        {
-            "preset": preset,
-            "markets": [market.as_dict() for market in markets],
-            "verdicts": [vars(verdict) for verdict in verdicts],
-        },
-    )
-    out.print(f"kept in {path}", highlight=False)
-    return all(verdict.holds for verdict in verdicts)
 
 
 def _print_families(markets: Sequence[ProvenMarket]) -> None:

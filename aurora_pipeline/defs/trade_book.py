@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -15,6 +15,9 @@ from aurora_pipeline.defs.resources import HomeResource
 from aurora_pipeline.defs.shown_numbers import shown_numbers
 from aurora_pipeline.defs.stage_run import StageRun
 from aurora_pipeline.stages import book_name
+
+if TYPE_CHECKING:
+    from aurora_pipeline.adapters.book.book_store import BookStore
 
 GROUP = "book"
 OWNERS = ["team:trading"]
@@ -86,47 +89,54 @@ def trade_book_asset(partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefin
     )
     def trade_book(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[Any]:
         from aurora_pipeline.adapters.book.book_store import BookStore
-        from aurora_pipeline.adapters.stage_inputs.book import read_ahead
-        from aurora_pipeline.execution.limits import limit_violations
-        from aurora_pipeline.execution.nav_identity import nav_identity_violations
-        from aurora_pipeline.execution.trade_book import run_session
 
         run = StageRun(context, home.open(), "trade_book")
-        lake, settings = run.home.lake, run.settings
-        store = BookStore(lake, book_name(settings))
-        first = max(run.sessions[0], run.scored_from)
-        state = store.state_before(first, run.lineage.sessions, run.scored_from)
-        traded = [session for session in run.sessions if session >= first]
-        for read in run.stage.reads:
-            if read.window in {"back", "history"}:
-                run.require(read.table, traded, read.sessions)
-        size = BOOK_BLOCK[run.home.frequency]
-        blocks = [[day for day in sessions if day >= first] for _, sessions in run.cut(size)]
-        limits: list[pl.DataFrame] = []
-        identity: list[pl.DataFrame] = []
-        with closing(read_ahead(run.home, settings, run.lineage.sessions, run.scored_from, blocks)) as ahead:
-            for (keys, _), scored, prepared in zip(run.blocks(size), blocks, ahead, strict=True):
-                stamps = run.fingerprints(keys)
-                pending: list[Any] = []
-                for index, (session, inputs) in enumerate(zip(scored, prepared, strict=True)):
-                    result = run_session(state, session, inputs, settings, store.book)
-                    state = result.state
-                    pending.append(result)
-                    limits.append(limit_violations(result, inputs, settings))
-                    identity.append(nav_identity_violations(result))
-                    key = partition_of(session, run.home.frequency)
-                    if index + 1 == len(scored) or partition_of(scored[index + 1], run.home.frequency) != key:
-                        for name, rows in store.commit(key, pending, stamps[key]).items():
-                            run.note(name, key, rows, _ASSET_OF[name], book=store.book)
-                        pending = []
-        lake.write_views(run.home.database)
-        numbers = _numbers(lake, store.book, run.sessions[0], run.sessions[-1])
+        store = BookStore(run.home.lake, book_name(run.settings))
+        limits, identity = _traded(run, store)
+        run.home.lake.write_views(run.home.database)
+        numbers = _numbers(run.home.lake, store.book, run.sessions[0], run.sessions[-1])
         for name in BOOK_ASSETS:
             yield dg.MaterializeResult(asset_key=name, metadata={**run.summary(), **shown_numbers(numbers)})
-        yield run.check("limits", pl.concat(limits), "limits breached", "target_positions")
-        yield run.check("nav_identity", pl.concat(identity), "bars whose NAV does not add up", "portfolio")
+        yield run.check("limits", limits, "limits breached", "target_positions")
+        yield run.check("nav_identity", identity, "bars whose NAV does not add up", "portfolio")
 
     return trade_book
+
+
+def _traded(run: StageRun, store: "BookStore") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Trade the run's scored sessions and commit them; returns breaches of limits and bars whose NAV does not add up."""
+    from aurora_pipeline.adapters.stage_inputs.book import read_ahead
+    from aurora_pipeline.execution.limits import limit_violations
+    from aurora_pipeline.execution.nav_identity import nav_identity_violations
+    from aurora_pipeline.execution.trade_book import run_session
+
+    settings, frequency = run.settings, run.home.frequency
+    first = max(run.sessions[0], run.scored_from)
+    state = store.state_before(first, run.lineage.sessions, run.scored_from)
+    traded = [session for session in run.sessions if session >= first]
+    for read in run.stage.reads:
+        if read.window in {"back", "history"}:
+            run.require(read.table, traded, read.sessions)
+    size = BOOK_BLOCK[frequency]
+    blocks = [[day for day in sessions if day >= first] for _, sessions in run.cut(size)]
+    limits: list[pl.DataFrame] = []
+    identity: list[pl.DataFrame] = []
+    with closing(read_ahead(run.home, settings, run.lineage.sessions, run.scored_from, blocks)) as ahead:
+        for (keys, _), scored, prepared in zip(run.blocks(size), blocks, ahead, strict=True):
+            stamps = run.fingerprints(keys)
+            pending: list[Any] = []
+            for index, (session, inputs) in enumerate(zip(scored, prepared, strict=True)):
+                result = run_session(state, session, inputs, settings, store.book)
+                state = result.state
+                pending.append(result)
+                limits.append(limit_violations(result, inputs, settings))
+                identity.append(nav_identity_violations(result))
+                key = partition_of(session, frequency)
+                if index + 1 == len(scored) or partition_of(scored[index + 1], frequency) != key:
+                    for name, rows in store.commit(key, pending, stamps[key]).items():
+                        run.note(name, key, rows, _ASSET_OF[name], book=store.book)
+                    pending = []
+    return pl.concat(limits), pl.concat(identity)
 
 
 def _numbers(lake: Lake, book: str, first: date, last: date) -> dict[str, float]:

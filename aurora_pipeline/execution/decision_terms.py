@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.execution.bar_arrays import Floats
 from aurora_pipeline.execution.circuit_breakers import Conditions, tripped
 from aurora_pipeline.execution.cost_forecast import ForecastRates
@@ -19,7 +20,7 @@ from aurora_pipeline.execution.ledger import Ledger
 from aurora_pipeline.execution.order_planning import PRICE_TOLERANCE
 from aurora_pipeline.execution.session_inputs import SessionInputs
 from aurora_pipeline.policy.cost_fit import AS_ASSUMED, CostScale
-from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR, impact_rate, linear_rate
+from aurora_pipeline.policy.cost_model import impact_rate, linear_rate
 from aurora_pipeline.policy.limits_in_force import ExposureLimits, exposure_limits
 from aurora_pipeline.policy.risk_budgeting import RiskBudget, risk_budget
 from aurora_pipeline.policy.risk_model import RiskModel

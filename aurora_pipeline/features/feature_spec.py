@@ -8,9 +8,9 @@ from typing import Literal
 
 from aurora_pipeline.calendar import Frequency
 from aurora_pipeline.errors import ContractError
+from aurora_pipeline.settings import View
 
 Transform = Literal["rank", "sector_rank", "z", "none"]
-View = Literal["price", "sector", "microstructure", "fundamental", "alternative"]
 Role = Literal["signal", "flag", "context"]
 INTRADAY: tuple[Frequency, ...] = ("5min",)
 """Frequencies of a feature that is told from bars inside a session."""

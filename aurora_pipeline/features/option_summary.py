@@ -11,6 +11,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.features.as_of import FactHistory
 from aurora_pipeline.features.market_state import MarketState
 from aurora_pipeline.features.readers import NEVER
@@ -19,7 +20,6 @@ from aurora_pipeline.features.windows import Panel
 
 CHANGE_SESSIONS = 5
 REALISED_SESSIONS = 20
-SESSIONS_A_YEAR = 252.0
 DEPTH = CHANGE_SESSIONS + 1
 LAGS = (0, CHANGE_SESSIONS)
 """Summaries that enter: the newest, and the one changes are measured from."""
@@ -75,7 +75,7 @@ def option_features(
         "implied_volatility_change": _change(np.log(implied), history),
     }
     values = {name: own[history.entry] for name, own in of_summary.items()}
-    values["volatility_spread"] = values["implied_volatility"] - realised * np.sqrt(SESSIONS_A_YEAR)
+    values["volatility_spread"] = values["implied_volatility"] - realised * np.sqrt(SESSIONS_PER_YEAR)
     missing = {"options_missing": np.where(fresh, 0.0, 1.0)}
     return {name: np.where(fresh, value, np.nan) for name, value in values.items()} | missing
 

@@ -7,12 +7,13 @@ from typing import get_args
 
 from aurora_pipeline.features import earnings_surprise, filing_ratios
 from aurora_pipeline.features.alternative_data_engine import ALTERNATIVE_FEATURES
-from aurora_pipeline.features.feature_spec import FeatureSpec, View
+from aurora_pipeline.features.feature_spec import FeatureSpec
 from aurora_pipeline.features.fundamental_engine import FUNDAMENTAL_FEATURES
 from aurora_pipeline.features.microstructure import MICROSTRUCTURE_FEATURES
 from aurora_pipeline.features.price import PRICE_FEATURES
 from aurora_pipeline.features.sector_features import SECTOR_FEATURES
 from aurora_pipeline.market.manifest import MarketManifest
+from aurora_pipeline.settings import View
 
 REGISTRY: tuple[FeatureSpec, ...] = (
     *PRICE_FEATURES,

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.cost_shortfall import cost_shortfall
-from aurora_pipeline.monitoring.performance import COST_TERMS, SESSIONS_PER_YEAR, book_returns, max_drawdown
+from aurora_pipeline.monitoring.performance import COST_TERMS, book_returns, max_drawdown
 from aurora_pipeline.policy.capital_schedule import StepEvidence
 from aurora_pipeline.policy.cost_model import break_even_rate
 from aurora_pipeline.policy.risk_measures import bias_statistic, historical_loss, parametric_loss, realised_beta

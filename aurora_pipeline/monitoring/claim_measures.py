@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.claim_types import NO_RUN, ClaimInputs, Measured
 from aurora_pipeline.monitoring.information_coefficient import mean_with_interval
 from aurora_pipeline.monitoring.session_ics import ENSEMBLE, EQUAL_WEIGHT
 from aurora_pipeline.monitoring.signal_quality import STABILITY_SESSIONS, WHOLE
 
-YEAR = 252
 FEWEST_MODELS = 2
 MEAN_OF_FAMILIES = "mean of the families"
 _NO_STATES = "no model states are stored; it takes a run of the lifecycle over a market that changes"
@@ -128,9 +128,10 @@ def largest_drawdown(inputs: ClaimInputs, name: str, limit: float) -> Measured:
     value, sessions = book.get(name), int(book.get("sessions", 0))
     if value is None:
         return Measured(missing="no book is stored; it takes a year of traded sessions")
-    if sessions < YEAR and value <= limit:
+    if sessions < SESSIONS_PER_YEAR and value <= limit:
         return Measured(
-            missing=f"{100 * value:.2f} % in {sessions} sessions, but a largest loss grows with time; it takes {YEAR} sessions"
+            missing=f"{100 * value:.2f} % in {sessions} sessions, but a largest loss grows with time; "
+            f"it takes {SESSIONS_PER_YEAR} sessions"
         )
     return Measured(value, beside=f"{sessions} sessions")
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.contracts import empty
 from aurora_pipeline.monitoring.distribution_shift import distribution_shift
 from aurora_pipeline.monitoring.sequential_tests import Float64
@@ -234,7 +235,11 @@ def challengers_wanted(
         for family in there:
             ages = [now - then for then in past[family]]
             rested = not ages or min(ages) >= settings.wait_sessions
-            if family in reasons and rested and sum(age < 252 for age in ages) < settings.most_challengers:
+            if (
+                family in reasons
+                and rested
+                and sum(age < SESSIONS_PER_YEAR for age in ages) < settings.most_challengers
+            ):
                 past[family].append(now)
                 wanted.append(ChallengerWanted(session, family, reasons[family]))
     return wanted

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from aurora_pipeline.monitoring.text_table import markdown_table
+from aurora_pipeline.monitoring.text_table import frame_table
 
 SELDOM = 0.5
 """Coverage below which a feature is listed: its feed began late, stopped, or covers few stocks."""
@@ -89,16 +89,12 @@ def audit_markdown(
             "",
             "## What each feed adds",
             "",
-            *_table(gains, _own(gains)),
+            *frame_table(gains, _own(gains)),
         ]
     for heading, text in (notes or {}).items():
         lines += ["", f"## {heading}", "", text]
-    lines += ["", "## Every feature", "", *_table(strongest(audit), AUDIT_COLUMNS)]
+    lines += ["", "## Every feature", "", *frame_table(strongest(audit), AUDIT_COLUMNS)]
     return "\n".join(lines) + "\n"
-
-
-def _table(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[str]:
-    return markdown_table(columns.values(), frame.select(list(columns)).iter_rows())
 
 
 def planted_markdown(planted: pl.DataFrame, decoys: pl.DataFrame) -> dict[str, str]:
@@ -107,9 +103,9 @@ def planted_markdown(planted: pl.DataFrame, decoys: pl.DataFrame) -> dict[str, s
     shown = decoys.select("feature", "coverage", "ic", "ic_q", "incremental_ic", "incremental_q", "verdict")
     return {
         f"What was planted: {inside} of {planted.height} inside their 95 % interval": "\n".join(
-            _table(planted, _own(planted))
+            frame_table(planted, _own(planted))
         ),
-        "Decoys": "\n".join(_table(shown, _own(shown))),
+        "Decoys": "\n".join(frame_table(shown, _own(shown))),
     }
 
 

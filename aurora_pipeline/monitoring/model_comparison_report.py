@@ -9,7 +9,7 @@ import polars as pl
 
 from aurora_pipeline.monitoring.information_coefficient import MINIMUM_NAMES
 from aurora_pipeline.monitoring.model_comparison import AGES, REGIMES, TOGETHER
-from aurora_pipeline.monitoring.text_table import markdown_table
+from aurora_pipeline.monitoring.text_table import frame_table
 
 MOST_MONTHS = 24
 """Months shown one by one."""
@@ -155,7 +155,7 @@ def comparison_markdown(
     """
     lines = [f"# {title}", "", *([f"![{title}]({plot})", ""] if plot else [])]
     lines += [f"- {remark}" for remark in (*comparison_remarks(table), *notes)]
-    lines += ["", "## Every model", "", *_markdown(comparison_summary(table, costs), HEADLINE), ""]
+    lines += ["", "## Every model", "", *frame_table(comparison_summary(table, costs), HEADLINE), ""]
     lines += [
         "IC: mean rank correlation with the label, over a session's decision times, then over sessions. Sharpe: yearly, of a "
         "rank-weighted portfolio of residual returns, held for one label without overlap, gross of costs; deflated: the "
@@ -178,16 +178,12 @@ def comparison_markdown(
             continue
         if dimension == "other_model":
             wide = wide.select("model", *wide.get_column("model"))
-        lines += _markdown(wide, {name: name.replace("_", " ") for name in wide.columns})
+        lines += frame_table(wide, {name: name.replace("_", " ") for name in wide.columns})
         if dimension == "age_sessions":
             lines += ["", "Measured at the last decision time of each session."]
         if dimension == "sector":
             lines += ["", f"Empty: a sector that never had {MINIMUM_NAMES} names with score and label at once."]
     return "\n".join(lines) + "\n"
-
-
-def _markdown(frame: pl.DataFrame, columns: dict[str, str]) -> list[str]:
-    return markdown_table(columns.values(), frame.select(list(columns)).iter_rows())
 
 
 def _interval(lower: float | None, upper: float | None) -> str | None:

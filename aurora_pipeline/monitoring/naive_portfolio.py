@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aurora_pipeline.monitoring.performance import SESSIONS_PER_YEAR
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.score_panel import ClosingPanel
 
 Floats = NDArray[np.float64]

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
+
 Float64 = npt.NDArray[np.float64]
 
-SESSIONS_PER_YEAR = 252
 SESSIONS_PER_MONTH = 21
 REFERENCE_VOLATILITY = 0.10
 """Yearly volatility to which the scaled drawdown refers."""

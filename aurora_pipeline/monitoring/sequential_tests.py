@@ -31,6 +31,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
+
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
@@ -42,7 +44,7 @@ PRIOR_SPREAD = 0.08
 """Standard deviation of a session IC before any is seen; the reference market's with 130 names."""
 PRIOR_WEIGHT = 5.0
 """Sessions that prior counts for."""
-YEAR, QUARTER = 252, 63
+QUARTER = 63
 """Sessions."""
 
 
@@ -121,7 +123,7 @@ def evidence_path(values: Float64, lanes: Int64, count: int, test: MeanTest) -> 
         Natural logarithm; ``-log(count)`` before any session counts.
     """
     starts = np.arange(0, max(len(values), 1), QUARTER) if test.restart else np.zeros(1, dtype=np.int64)
-    cohorts = starts // YEAR
+    cohorts = starts // SESSIONS_PER_YEAR
     return np.asarray(
         _evidence_kernel(
             np.ascontiguousarray(values, dtype=np.float64),
@@ -132,7 +134,7 @@ def evidence_path(values: Float64, lanes: Int64, count: int, test: MeanTest) -> 
             test.effect,
             starts,
             cohorts,
-            YEAR // QUARTER if test.restart else 1,
+            SESSIONS_PER_YEAR // QUARTER if test.restart else 1,
             np.log(BET_SHARES),
             np.array(BETS),
         )

@@ -200,8 +200,8 @@ def reliability(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         Table `reliability`: per month and over everything, rows in bins of expected return from lowest to highest, equal in size
-        but for ties, which stay together; the mean
-        expected and realised return in bps, and the realised mean's standard error clustered by session (null with one session).
+        but for ties, which stay together; the mean expected and realised return in bps, and the realised mean's standard error
+        clustered by session (null with one session).
     """
     rows = matured_signals(signals, labels).select(
         "session", "expected_return", "label", pl.col("session").dt.strftime("%Y-%m").alias("period")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def cell(value: object) -> str:
@@ -31,3 +35,8 @@ def markdown_table(
     headings = list(columns)
     lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     return lines + ["| " + " | ".join(text(value).replace("|", "\\|") for value in row) + " |" for row in rows]
+
+
+def frame_table(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Lines of a markdown table of some columns of a frame, each with its heading."""
+    return markdown_table(columns.values(), frame.select(list(columns)).iter_rows())

@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.policy.regulatory_fees import NO_SALE_FEES, SaleFees
 from aurora_pipeline.settings import CostSettings
 
 Floats = NDArray[np.float64]
 FLOOR_TIERS = ((100e6, 1.0), (10e6, 2.0), (0.0, 5.0))
 """Traded value per session (USD) from which a multiple of the smallest half-spread holds: thin names trade wider."""
-SESSIONS_PER_YEAR = 252
 TYPICAL_TRADE_USD = 10_000.0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aurora_pipeline.policy.cost_model import SESSIONS_PER_YEAR
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.settings import BookSettings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -12,11 +13,14 @@ from aurora_pipeline.adapters.models.model_store import fit_seconds
 from aurora_pipeline.adapters.models.zoo import champion_sets, read_served
 from aurora_pipeline.atomic import atomic_text
 from aurora_pipeline.contracts import empty
+from aurora_pipeline.market.point_in_time import as_known_at
 from aurora_pipeline.monitoring.model_contribution import contribution_summary, named, session_contributions
 from aurora_pipeline.stages import book_name
 
 BLOCK_SESSIONS = 40
 DATA = "model_contributions.json"
+_BY_NOW = datetime.max.replace(tzinfo=UTC)
+_RESIDUALS = ("session", "symbol", "bar_end", "known_at", "quarantined_at", "residual_return")
 _SCORED = ("session", "symbol", "decision_time", "model", "model_version", "score")
 
 
@@ -33,9 +37,9 @@ def store_contributions(home: Home) -> list[dict[str, Any]]:
             served = read_served(home, members, first, last, _SCORED)
             own = weights.filter(pl.col("session").is_between(first, last))
             labels = lake.read("labels", first, last)
-            found = session_contributions(
-                served, own, labels, _held(home, book_name(settings), first, last), _returns(home, first, last)
-            )
+            held = _held(home, book_name(settings), first, last)
+            returns = session_residuals(lake.read("residual_returns", first, last, _RESIDUALS))
+            found = session_contributions(served, own, labels, held, returns)
             versions = served.group_by("session", "model", maintain_order=True).agg(pl.col("model_version").last())
             frames.append(named(found, members, versions))
     table = pl.concat(frames)
@@ -54,15 +58,20 @@ def _held(home: Home, book: str, first: Any, last: Any) -> pl.DataFrame:
     return summed.join(times, on="session").select("session", "symbol", pl.col("weight") / pl.col("_times"))
 
 
-def _returns(home: Home, first: Any, last: Any) -> pl.DataFrame:
-    columns = ["session", "symbol", "bar_end", "known_at", "residual_return", "quarantined_at"]
-    rows = home.lake.read("residual_returns", first, last, columns)
-    newest = (
-        rows.filter(pl.col("quarantined_at").is_null())
-        .sort("known_at")
-        .unique(["symbol", "bar_end"], keep="last", maintain_order=True)
-    )
-    summed = newest.group_by("session", "symbol", maintain_order=True).agg(
+def session_residuals(residual_returns: pl.DataFrame) -> pl.DataFrame:
+    """Sum each symbol's residual returns of a session in time order, as they stand by now.
+
+    Parameters
+    ----------
+    residual_returns : polars.DataFrame
+        `session`, `symbol`, `bar_end`, `known_at`, `quarantined_at`, `residual_return` of whole sessions, versions included.
+
+    Returns
+    -------
+    polars.DataFrame
+        `session`, `symbol`, `return` (fraction), sorted.
+    """
+    standing = as_known_at(residual_returns, _BY_NOW, ["session", "symbol", "bar_end"])
+    return standing.group_by("session", "symbol", maintain_order=True).agg(
         pl.col("residual_return").sum().alias("return")
     )
-    return summed.sort("session", "symbol")

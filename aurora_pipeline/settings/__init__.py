@@ -25,7 +25,7 @@ from aurora_pipeline.settings.model_settings import (
     TrainingSettings,
     WalkForwardSettings,
 )
-from aurora_pipeline.settings.section import Family, Section
+from aurora_pipeline.settings.section import Family, Section, View
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -46,6 +46,7 @@ __all__ = [
     "Section",
     "Settings",
     "TrainingSettings",
+    "View",
     "WalkForwardSettings",
     "known_keys",
     "load_settings",

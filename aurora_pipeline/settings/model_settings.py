@@ -6,7 +6,16 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from aurora_pipeline.settings.section import Count, Family, Fraction, NotNegative, Positive, PositiveFraction, Section
+from aurora_pipeline.settings.section import (
+    Count,
+    Family,
+    Fraction,
+    NotNegative,
+    Positive,
+    PositiveFraction,
+    Section,
+    View,
+)
 
 
 class WalkForwardSettings(Section):
@@ -37,10 +46,8 @@ class ModelSettings(Section):
     families: tuple[Family, ...] = Field(
         default=get_args(Family), description="families that are trained", min_length=1
     )
-    views: tuple[Literal["price", "sector", "microstructure", "fundamental", "alternative"], ...] = Field(
-        default=("price", "sector", "microstructure", "fundamental", "alternative"),
-        description="feature views the models are trained on",
-        min_length=1,
+    views: tuple[View, ...] = Field(
+        default=get_args(View), description="feature views the models are trained on", min_length=1
     )
     recency_half_life_sessions: Positive = Field(
         default=250.0, description="weight of a train row halves over this age"

@@ -10,6 +10,8 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0)]
+View = Literal["price", "sector", "microstructure", "fundamental", "alternative"]
+"""Feature views, in panel order."""
 Family = Literal[
     "ridge",
     "lasso",

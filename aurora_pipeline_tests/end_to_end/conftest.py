@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,6 +35,23 @@ SHORT = (
 )
 
 FEW = (*SHORT, "models.families=[ridge,lightgbm,xgboost]")
+
+
+def free_port() -> int:
+    """A port nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def restored_environment():
+    """Opening a home's Dagster instance names the home in the environment; put that back."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def aurora(*arguments: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:

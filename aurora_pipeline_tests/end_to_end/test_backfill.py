@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import polars as pl
 import pytest
 
 from aurora_pipeline import open_home
-from aurora_pipeline_tests.end_to_end.conftest import FEW, aurora, lake_hashes, settings
+from aurora_pipeline_tests.end_to_end.conftest import FEW, aurora, free_port, lake_hashes, settings
 
 FAMILIES = ("ridge", "lightgbm", "xgboost")
 FOLDS = ["2024-11", "2024-12"]
@@ -64,12 +63,6 @@ def test_one_thread_and_two_give_identical_tables(two_fold_market, two_fold_home
     assert lake_hashes(home) == lake_hashes(two_fold_home)
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _ask(port, query, variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(
@@ -101,7 +94,7 @@ def test_the_backfill_dialog_trains_the_folds_and_then_predicts_their_sessions(t
     shutil.rmtree(home / "models")
     (home / "champions.json").unlink()
     shutil.rmtree(home / "lake" / "predictions")
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "aurora_pipeline.cli", "ui", "--home", str(home), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

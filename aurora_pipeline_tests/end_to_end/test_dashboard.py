@@ -6,9 +6,7 @@ import http.client
 import re
 import shutil
 import subprocess
-import threading
 import time
-from contextlib import contextmanager
 
 import polars as pl
 import pytest
@@ -19,10 +17,10 @@ from aurora_pipeline.errors import BookError, LakeError
 from aurora_pipeline.monitoring.explanation import explain
 from aurora_pipeline.monitoring.performance_dashboard import PANELS
 from aurora_pipeline.reports.dashboard.rendering import PAGE, Dashboard
-from aurora_pipeline.reports.dashboard.server import DashboardServer
 from aurora_pipeline.reports.period_reports import write_day_report, write_week_report
 from aurora_pipeline_tests.end_to_end.conftest import SHORT, aurora, aurora_here, settings
 from aurora_pipeline_tests.end_to_end.test_live_tick import EAGER, Loop
+from aurora_pipeline_tests.reports.dashboard.conftest import serving
 
 CHROMIUM = shutil.which("chromium")
 NOT_RUN = {"ticks", "capacity", "ablation"}
@@ -145,18 +143,6 @@ def said(dom: str) -> str:
     return re.search(r'id="fresh"[^>]*>([^<]*)<', dom)[1]
 
 
-@contextmanager
-def served(home):
-    with DashboardServer(home, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def seconds(port: int) -> tuple[float, float]:
     """Wall clock to the first byte and to the whole page."""
     started = time.perf_counter()
@@ -198,7 +184,7 @@ def everything(tiny_home, tiny_market, loop, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH; .ci/run installs Debian's")
 def test_every_panel_has_data_in_a_browser_and_its_console_is_silent(everything, tmp_path, record_property):
-    with served(everything) as server:
+    with serving(everything) as server:
         timings = [seconds(server.server_port) for _ in range(5)]
         dom, console = browse(server.address, tmp_path, "--dump-dom")
         browse(server.address, tmp_path, f"--screenshot={tmp_path / 'page.png'}")
@@ -217,7 +203,7 @@ def test_every_panel_has_data_in_a_browser_and_its_console_is_silent(everything,
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH; .ci/run installs Debian's")
 def test_panels_that_changed_are_replaced_in_the_open_page(tiny_home, tmp_path, monkeypatch):
-    with served(Home(tiny_home)) as server:
+    with serving(Home(tiny_home)) as server:
         page, version = server.page(None)
         older = re.sub(r'(id="data" data-digest=")', r"\1old", page.replace(">bars present</dt>", ">EARLIER</dt>"))
         answers = iter([(older.replace(f'data-version="{version}"', 'data-version="old"'), "old")])
@@ -231,7 +217,7 @@ def test_panels_that_changed_are_replaced_in_the_open_page(tiny_home, tmp_path, 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH; .ci/run installs Debian's")
 def test_an_open_page_says_when_its_numbers_do_not_change_any_more(tiny_home, tmp_path, monkeypatch):
-    with served(Home(tiny_home)) as server:
+    with serving(Home(tiny_home)) as server:
         answers = iter([server.page(None)])
 
         def gone(book):

@@ -1,7 +1,6 @@
 """Who trades a live session: a challenger that was promoted, files that are gone, nobody; as the backfill has it."""
 
 import json
-import os
 import shutil
 
 import polars as pl
@@ -18,14 +17,7 @@ from aurora_pipeline.live.preflight import run_preflight
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
-
-@pytest.fixture(scope="module", autouse=True)
-def environment():
-    """Opening a home's Dagster instance names the home in the environment; put that back."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("restored_environment")
 
 
 def decide(loop, kind, model):

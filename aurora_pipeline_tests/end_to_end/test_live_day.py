@@ -1,7 +1,6 @@
 """Preflight, the end of a day and pruning on a tiny market."""
 
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -28,14 +27,7 @@ from aurora_pipeline.live.session_opening import opening_of
 from aurora_pipeline.monitoring.lifecycle_decisions import LifecycleDecision
 from aurora_pipeline_tests.end_to_end.test_live_tick import Loop
 
-
-@pytest.fixture(scope="module", autouse=True)
-def environment():
-    """Opening a home's Dagster instance names the home in the environment; put that back."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("restored_environment")
 
 
 @pytest.fixture(scope="module")

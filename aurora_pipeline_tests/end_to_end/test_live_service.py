@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 
 import polars as pl
 import pytest
@@ -16,16 +15,10 @@ from aurora_pipeline.serving.faults import FAULTS
 from aurora_pipeline.serving.screenshots import PAGES, page_text, photograph, replayed_ui
 from aurora_pipeline.serving.soak import Soak, SoakPlan
 from aurora_pipeline.serving.soak_report import save_soak_report
-from aurora_pipeline_tests.end_to_end.conftest import aurora, aurora_here
+from aurora_pipeline_tests.end_to_end.conftest import aurora, aurora_here, free_port
 from aurora_pipeline_tests.end_to_end.test_live_tick import SESSION_INDEX
 
 CHROMIUM = shutil.which("chromium")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.sequential_tests import (
     BET_SHARES,
     BETS,
     PRIOR_SPREAD,
     QUARTER,
-    YEAR,
     MeanTest,
     deal_lanes,
     evidence_path,
@@ -60,15 +60,15 @@ def test_missing_sessions_change_nothing():
 
 def test_a_test_with_restarts_notices_a_decay_that_one_from_birth_sleeps_through():
     rng = np.random.default_rng(3)
-    values = rng.normal(0.0, 0.08, 3 * YEAR)
-    values[: 2 * YEAR] += 0.06
-    values[2 * YEAR :] -= 0.02
+    values = rng.normal(0.0, 0.08, 3 * SESSIONS_PER_YEAR)
+    values[: 2 * SESSIONS_PER_YEAR] += 0.06
+    values[2 * SESSIONS_PER_YEAR :] -= 0.02
     once = MeanTest(0.02, above=False, effect=0.02)
     lanes = np.zeros(len(values), int)
     limit = math.log(20)
     assert evidence_path(values, lanes, 1, once).max() < limit
     path = evidence_path(values, lanes, 1, KEEP)
-    assert path[: 2 * YEAR].max() < limit
+    assert path[: 2 * SESSIONS_PER_YEAR].max() < limit
     assert path.max() >= limit
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.book_quality import risk_quality
 from aurora_pipeline.monitoring.dashboard.charts import BLUE, GREY, ORANGE, dated, drawn, from_zero, in_percent, line
 from aurora_pipeline.monitoring.dashboard.panel import (
@@ -23,7 +24,7 @@ from aurora_pipeline.monitoring.dashboard.panel import (
     usd,
 )
 from aurora_pipeline.monitoring.dashboard.result_panels import NO_BOOK
-from aurora_pipeline.monitoring.performance import SESSIONS_PER_YEAR, book_returns
+from aurora_pipeline.monitoring.performance import book_returns
 from aurora_pipeline.settings import BookSettings
 
 _NO_MARKET = pl.DataFrame(schema={"session": pl.Date, "return": pl.Float64})

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from aurora_pipeline.calendar import SESSIONS_PER_YEAR
 from aurora_pipeline.monitoring.dashboard.charts import (
     BLUE,
     GREEN,
@@ -37,7 +38,6 @@ from aurora_pipeline.monitoring.dashboard.panel import (
 NO_SIGNAL = Absent("no signal has been measured: labels have not matured, or nobody asked", "aurora run")
 LEVELS = (("coverage_50", 0.5, BLUE), ("coverage_80", 0.8, ORANGE), ("coverage_90", 0.9, GREEN))
 MEAN_SESSIONS = 21
-YEAR_SESSIONS = 252
 """Sessions of the mean that is drawn where the history is too long for one of months."""
 LEAST_COVERAGE = 0.4
 """Where the axis of coverage begins unless something lies below."""
@@ -59,7 +59,7 @@ def information_coefficient(signal_quality: pl.DataFrame, model_scores: pl.DataF
     days = [date.fromisoformat(text) for text in sessions.get_column("period")]
     middles = [date.fromisoformat(f"{text}-15") for text in months.get_column("period")]
     monthly = calendar_period(days[0], days[-1])[0] == "month"
-    span = MEAN_SESSIONS if monthly else YEAR_SESSIONS
+    span = MEAN_SESSIONS if monthly else SESSIONS_PER_YEAR
     recent = sessions.get_column("ic").rolling_mean(span, min_samples=span)
 
     def draw(axes: Any) -> None:

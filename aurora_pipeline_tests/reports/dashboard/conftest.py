@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from aurora_pipeline.adapters.home import Home
+from aurora_pipeline.reports.dashboard.server import DashboardServer
 from aurora_pipeline.stages import book_name
 from aurora_pipeline_tests.monitoring.dashboard.stored_rows import day, moment, rows
 from aurora_pipeline_tests.monitoring.dashboard.test_result_panels import account
 
 GAINS = (3.0, 5.0, -2.0)
+
+
+@contextmanager
+def serving(home: Home) -> Iterator[DashboardServer]:
+    """Serve the dashboard of a home from another thread."""
+    with DashboardServer(home, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def store_session(home: Home, book: str, number: int) -> None:

@@ -1,6 +1,5 @@
 import http.client
 import threading
-from contextlib import contextmanager
 
 import pytest
 from typer.testing import CliRunner
@@ -8,19 +7,7 @@ from typer.testing import CliRunner
 from aurora_pipeline.cli import app
 from aurora_pipeline.errors import BookError, SettingsError
 from aurora_pipeline.reports.dashboard.server import LOOPBACK, DashboardServer
-from aurora_pipeline_tests.reports.dashboard.conftest import store_session
-
-
-@contextmanager
-def serving(home):
-    with DashboardServer(home, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+from aurora_pipeline_tests.reports.dashboard.conftest import serving, store_session
 
 
 def ask(server, path="/", method="GET", **headers):
