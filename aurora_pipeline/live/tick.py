@@ -230,9 +230,8 @@ class TickRunner:
         age = (self.clock.now() - bar_end).total_seconds()
         free = shutil.disk_usage(self.home.path).free / _MEGABYTE
         switch = self.computation.switch()
-        flatten = (
-            switch.state(bar_end).mode == "flatten"
-        )  # closes what it can: thin bars and missing models do not hold it up
+        # A flatten closes what it can: thin bars and missing models do not hold it up.
+        flatten = switch.state(bar_end).mode == "flatten"
         reason = reason_to_skip(age, 1.0 if flatten else coverage, free, self.settings.live)
         if reason is not None:
             return self._skip(bar_end, reason)
