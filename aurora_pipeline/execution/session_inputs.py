@@ -205,8 +205,8 @@ def prepare_session_inputs(
     persistence = UNKNOWN if scores is None else measure_persistence(scores, session)
     estimate = estimate_half_spread(risk.total_volatility, average_value)
     expired = calendar.open(calendar.shift(session, -settings.costs.borrow_expiry_sessions))
-    quoted = [] if borrow is None else borrow.get_column("instrument_id").drop_nulls().unique()
-    unlisted = sorted(set(quoted) - set(instruments))
+    quoted = set() if borrow is None else set(borrow.get_column("instrument_id").drop_nulls().unique())
+    unlisted = sorted(quoted - set(instruments))
     return SessionInputs(
         session=session,
         previous_session=calendar.shift(session, -1),
